@@ -1,0 +1,48 @@
+"""i2i: image-to-image models, from bytes to bytes.
+
+>>> import i2i
+>>> sorted(i2i.__all__)[:3]
+['ImageError', 'ModelError', 'ModelSpec']
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from i2i.image import ImageError, Picture, decode, encode
+    from i2i.model_folder import ModelError, shipped_models
+    from i2i.predictor import Prediction, Predictor, load
+    from i2i.spec import ModelSpec
+
+__all__ = [
+    "ImageError",
+    "ModelError",
+    "ModelSpec",
+    "Picture",
+    "Prediction",
+    "Predictor",
+    "decode",
+    "encode",
+    "load",
+    "shipped_models",
+]
+
+_HOME = {
+    "ImageError": "i2i.image",
+    "Picture": "i2i.image",
+    "decode": "i2i.image",
+    "encode": "i2i.image",
+    "ModelError": "i2i.model_folder",
+    "shipped_models": "i2i.model_folder",
+    "Prediction": "i2i.predictor",
+    "Predictor": "i2i.predictor",
+    "load": "i2i.predictor",
+    "ModelSpec": "i2i.spec",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name at its first use, so that `import i2i` does no work."""
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'i2i' has no attribute {name!r}")

@@ -1,0 +1,88 @@
+"""What an engine is, and which one this machine should use."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from typing import Literal, Protocol, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from i2i.model_folder import ModelError, ModelFolder
+
+EngineName = Literal["openvino", "torch"]
+Precision = Literal["f32", "bf16"]
+Outputs = dict[str, NDArray[np.generic]]
+
+
+class Engine(Protocol):
+    """Runs the graph of one model on windows."""
+
+    name: EngineName
+    precision: Precision
+
+    def run(self, image: NDArray[np.float32]) -> Outputs:
+        """Outputs by name for images (N, C, H, W) in [0, 1]; H and W multiples of size_multiple.
+
+        May be called from one thread at a time.
+        """
+        ...
+
+
+def open_engine(
+    folder: ModelFolder,
+    name: str | None = None,
+    precision: str | None = None,
+    threads: int | None = None,
+) -> Engine:
+    """The engine that the arguments name, else I2I_ENGINE, I2I_PRECISION, I2I_THREADS, else the machine.
+
+    By machine: torch where it is installed with a GPU, else OpenVINO, else torch; f32; the threads of the
+    processors this process may use.
+
+    Raises:
+        ModelError: an unknown name or precision, or the engine is not installed.
+    """
+    name = name or os.environ.get("I2I_ENGINE") or _by_machine()
+    precision = precision or os.environ.get("I2I_PRECISION") or "auto"
+    precision = "f32" if precision == "auto" else precision
+    threads = threads or int(os.environ.get("I2I_THREADS") or available_cpus())
+    if precision not in get_args(Precision):
+        raise ModelError(f"precision: expected f32, bf16 or auto, got {precision!r}")
+    if name not in get_args(EngineName):
+        raise ModelError(f"engine: expected openvino or torch, got {name!r}")
+    if importlib.util.find_spec(name) is None:
+        raise ModelError(f"engine: {name} is not installed; pip install 'i2i[{name}]'")
+    if name == "openvino":
+        from i2i.engines.openvino import OpenVINOEngine
+
+        return OpenVINOEngine(folder, precision, threads)
+    from i2i.engines.torch import TorchEngine
+
+    return TorchEngine.open(folder, precision, threads)
+
+
+def available_cpus() -> int:
+    """Processors this process may use: its affinity, within the quota of its control group."""
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    try:
+        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:
+            quota, period = file.read().split()
+        limit = max(1, round(int(quota) / int(period)))
+    except (OSError, ValueError):
+        limit = 2**16
+    return min(affinity or 1, limit)
+
+
+def _by_machine() -> EngineName:
+    if importlib.util.find_spec("torch") is not None:
+        if importlib.util.find_spec("openvino") is None:
+            return "torch"
+        # Importing torch takes seconds: it is asked for a GPU only where a driver is present.
+        if os.path.exists("/dev/nvidiactl"):
+            import torch
+
+            if torch.cuda.is_available():
+                return "torch"
+    return "openvino"

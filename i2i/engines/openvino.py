@@ -1,0 +1,55 @@
+"""OpenVINO: the engine of a processor. It needs graph.onnx and its weights, and no torch."""
+
+from __future__ import annotations
+
+import openvino
+import openvino.properties as properties
+import openvino.properties.hint as hints
+import numpy as np
+from numpy.typing import NDArray
+
+from i2i.engines.engine import EngineName, Outputs, Precision
+from i2i.model_folder import ModelError, ModelFolder
+
+_TYPES = {"f32": openvino.Type.f32, "bf16": openvino.Type.bf16}
+
+
+class OpenVINOEngine:
+    """Runs graph.onnx on the processor.
+
+    Raises:
+        ModelError: the graph cannot be read, or the processor cannot compute in this precision.
+    """
+
+    name: EngineName = "openvino"
+
+    def __init__(self, folder: ModelFolder, precision: Precision, threads: int) -> None:
+        self.precision: Precision = precision
+        core = openvino.Core()
+        if precision == "bf16" and "BF16" not in core.get_property(
+            "CPU", properties.device.capabilities
+        ):
+            raise ModelError("precision: this processor has no bf16; use f32")
+        try:
+            model = core.read_model(folder.graph)
+            compiled = core.compile_model(
+                model,
+                "CPU",
+                {
+                    hints.inference_precision: _TYPES[precision],
+                    hints.performance_mode: hints.PerformanceMode.LATENCY,
+                    properties.inference_num_threads: threads,
+                    # A pinned thread waits for its own core, while another core may be idle.
+                    hints.enable_cpu_pinning: False,
+                },
+            )
+        except RuntimeError as error:
+            raise ModelError(
+                f"{folder.graph}: OpenVINO cannot read the graph; export again"
+            ) from error
+        self._outputs = folder.spec.graph.outputs
+        self._request = compiled.create_infer_request()
+
+    def run(self, image: NDArray[np.float32]) -> Outputs:
+        results = self._request.infer([image], share_inputs=True, share_outputs=False)
+        return {name: results[name] for name in self._outputs}

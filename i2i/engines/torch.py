@@ -1,0 +1,58 @@
+"""PyTorch: the engine of a GPU, and of a processor without OpenVINO. It needs weights.safetensors."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from i2i.engines.engine import EngineName, Outputs, Precision
+from i2i.model_folder import ModelError, ModelFolder
+from i2i.nets.description import build
+from i2i.nets.outputs import Outputs as LastStep
+from i2i.spec import ModelSpec
+
+
+class TorchEngine:
+    """Runs a net on the GPU, or on the processor where there is none."""
+
+    name: EngineName = "torch"
+
+    def __init__(self, net: nn.Module, spec: ModelSpec, precision: Precision = "f32") -> None:
+        self.precision: Precision = precision
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._net = net.eval().to(self.device, memory_format=torch.channels_last)
+        self._last = LastStep(spec.kind, spec.temperature)
+        self._outputs = spec.graph.outputs
+
+    @classmethod
+    def open(cls, folder: ModelFolder, precision: Precision, threads: int) -> TorchEngine:
+        """Builds the net that the spec names, and loads its weights.
+
+        Raises:
+            ModelError: the spec names no class of `i2i.nets`, or the weights are not its weights.
+        """
+        torch.set_num_threads(threads)
+        try:
+            net = build(folder.spec.net)
+            net.load_state_dict(load_file(folder.weights))
+        except (ValueError, RuntimeError, SafetensorError) as error:
+            raise ModelError(f"{folder.path}: {error}") from error
+        return cls(net, folder.spec, precision)
+
+    def run(self, image: NDArray[np.float32]) -> Outputs:
+        batch = torch.from_numpy(image).to(self.device, memory_format=torch.channels_last)
+        with (
+            torch.inference_mode(),
+            torch.autocast(
+                self.device.type, torch.bfloat16, enabled=self.precision == "bf16"
+            ),
+        ):
+            outputs = self._last(self._net(batch).float())
+        return {
+            name: output.cpu().numpy()
+            for name, output in zip(self._outputs, outputs, strict=True)
+        }

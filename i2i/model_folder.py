@@ -1,0 +1,130 @@
+"""The model folder: a trained model on disk, and the one thing that crosses from training to service.
+
+    model.json            the spec
+    weights.safetensors   the weights; the graph refers to them here
+    graph.onnx            the operations
+    golden-input.png      a picture, and golden-output.npz, what the model answered at export
+    README.md             the model card
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from i2i.image import ImageError, Picture, read
+from i2i.spec import ModelSpec
+
+SPEC = "model.json"
+WEIGHTS = "weights.safetensors"
+GRAPH = "graph.onnx"
+GOLDEN_INPUT = "golden-input.png"
+GOLDEN_OUTPUT = "golden-output.npz"
+CARD = "README.md"
+
+# What the digest covers: all that decides a prediction. The spec holds the digest itself, and scores that
+# may be measured again.
+DIGESTED = (WEIGHTS, GRAPH, GOLDEN_INPUT, GOLDEN_OUTPUT)
+
+_SHIPPED = Path(__file__).parent / "models"
+
+
+class ModelError(ValueError):
+    """A model folder that cannot be used; the message names folder, expected, got and remedy."""
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """An opened model folder, complete and undamaged."""
+
+    path: Path
+    spec: ModelSpec
+
+    @classmethod
+    def open(cls, path: Path) -> ModelFolder:
+        """Reads the spec and checks every file against its digest.
+
+        Raises:
+            ModelError: no model folder, a file is missing or changed, or the spec is of another schema.
+        """
+        if not (path / SPEC).is_file():
+            raise ModelError(
+                f"{path}: expected a model folder with {SPEC}, got none; "
+                "`python -m training export` writes one"
+            )
+        try:
+            spec = ModelSpec.from_json((path / SPEC).read_text(encoding="utf-8"))
+        except (ValueError, UnicodeDecodeError) as error:
+            raise ModelError(f"{path / SPEC}: {error}") from error
+        for name in DIGESTED:
+            if not (path / name).is_file():
+                raise ModelError(f"{path}: expected the file {name}, got none; export again")
+        digest = digest_of(path)
+        if digest != spec.digest:
+            raise ModelError(
+                f"{path}: expected the digest {spec.digest[:12]}, got {digest[:12]}; "
+                "a file was changed after the export: copy the folder again, or export again"
+            )
+        return cls(path, spec)
+
+    @property
+    def graph(self) -> Path:
+        return self.path / GRAPH
+
+    @property
+    def weights(self) -> Path:
+        return self.path / WEIGHTS
+
+    def golden(self) -> tuple[Picture, dict[str, NDArray[np.generic]]]:
+        """The golden sample: a picture, and each output of the model for it, by name.
+
+        Raises:
+            ModelError: the sample cannot be read.
+        """
+        try:
+            with np.load(self.path / GOLDEN_OUTPUT, allow_pickle=False) as outputs:
+                return read(self.path / GOLDEN_INPUT), dict(outputs)
+        except (ImageError, OSError, ValueError) as error:
+            raise ModelError(f"{self.path}: the golden sample cannot be read") from error
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 over the names and contents of the digested files, in hex."""
+    digest = hashlib.sha256()
+    for name in DIGESTED:
+        content = (path / name).read_bytes()
+        digest.update(json.dumps([name, len(content)]).encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def shipped_models() -> dict[str, Path]:
+    """Name → folder of the models that ship with the library."""
+    return models_in(_SHIPPED)
+
+
+def models_in(root: Path) -> dict[str, Path]:
+    """Name → folder of each model folder directly in `root`."""
+    return {spec.parent.name: spec.parent for spec in sorted(root.glob(f"*/{SPEC}"))}
+
+
+def find_model(model: str | Path) -> Path:
+    """The folder of a shipped model's name, or of a path.
+
+    Raises:
+        ModelError: neither a name nor a folder.
+    """
+    path = Path(model)
+    if path.is_dir():
+        return path
+    shipped = shipped_models()
+    if str(model) in shipped:
+        return shipped[str(model)]
+    raise ModelError(
+        f"expected a model folder or one of {', '.join(shipped) or 'no shipped models'}, got {model}"
+    )

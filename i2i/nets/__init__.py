@@ -1,0 +1,8 @@
+"""Networks: plain modules on (N, C, H, W). A model folder may name the classes listed here, nothing else."""
+
+from i2i.nets.autoencoder import Autoencoder
+from i2i.nets.decoder import Decoder
+from i2i.nets.encoder import Encoder
+from i2i.nets.heads import ClassHead, PictureHead
+
+__all__ = ["Autoencoder", "ClassHead", "Decoder", "Encoder", "PictureHead"]

@@ -1,0 +1,85 @@
+"""The network: encoder, decoder and head as one module."""
+
+from __future__ import annotations
+
+import torch.fx
+from torch import Tensor, nn
+
+from i2i.nets.decoder import Decoder
+from i2i.nets.encoder import Encoder
+from i2i.nets.heads import ClassHead, PictureHead
+
+
+class Autoencoder(nn.Module):
+    """An encoder of strided convolutions, a decoder of transposed convolutions, and a head.
+
+    (N, C, H, W), values in [0, 1] → (N, channels, scale · H, scale · W), not clamped, or class scores
+    (N, classes, H, W). H and W are multiples of `size_multiple`.
+
+    >>> import torch
+    >>> from i2i.nets import Autoencoder, Decoder, Encoder, PictureHead
+    >>> net = Autoencoder(
+    ...     Encoder(widths=[8, 16], depths=[0, 1]),
+    ...     Decoder(widths=[16, 8], depths=[0]),
+    ...     PictureHead(features=8, stride=2, scale=2),
+    ... )
+    >>> tuple(net(torch.rand(1, 3, 32, 48)).shape)
+    (1, 3, 64, 96)
+    """
+
+    def __init__(self, encoder: Encoder, decoder: Decoder, head: PictureHead | ClassHead) -> None:
+        super().__init__()
+        _check_joints(encoder, decoder, head)
+        self.encoder, self.decoder, self.head = encoder, decoder, head
+
+    @property
+    def size_multiple(self) -> int:
+        """Height and width of an input are multiples of this."""
+        return self.encoder.strides[-1]
+
+    @property
+    def scale(self) -> int:
+        """Output pixels per input pixel along each axis."""
+        return self.head.scale
+
+    def forward(self, image: Tensor) -> Tensor:
+        check_size(image, self.size_multiple)
+        output: Tensor = self.head(self.decoder(self.encoder(image)), image)
+        return output
+
+
+def check_size(image: Tensor, multiple: int) -> None:
+    height, width = image.shape[-2:]
+    if height % multiple or width % multiple:
+        raise ValueError(
+            f"expected height and width to be multiples of {multiple}, got {height}×{width}; "
+            "i2i.Predictor cuts windows that fit"
+        )
+
+
+# A leaf for symbolic tracing, which has no sizes to check.
+torch.fx.wrap("check_size")
+
+
+def _check_joints(encoder: Encoder, decoder: Decoder, head: PictureHead | ClassHead) -> None:
+    mirrored = encoder.widths[::-1]
+    if decoder.widths[0] != mirrored[0] or len(decoder.widths) != len(mirrored):
+        raise ValueError(
+            f"decoder widths: expected {len(mirrored)}, beginning with the encoder's deepest "
+            f"{mirrored[0]}, got {decoder.widths}"
+        )
+    if decoder.skip != "none" and decoder.widths != mirrored:
+        raise ValueError(
+            f"decoder widths: expected the encoder's, mirrored, {mirrored} with skip "
+            f"{decoder.skip!r}, got {decoder.widths}"
+        )
+    if head.features != decoder.widths[-1]:
+        raise ValueError(
+            f"head features: expected the decoder's last width {decoder.widths[-1]}, "
+            f"got {head.features}"
+        )
+    if head.stride != encoder.stem_stride * head.scale:
+        raise ValueError(
+            f"head stride: expected stem_stride × scale = {encoder.stem_stride * head.scale}, "
+            f"got {head.stride}"
+        )

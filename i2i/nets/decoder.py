@@ -1,0 +1,70 @@
+"""The decoder: stages that each double the size by a transposed convolution, the encoder's adjoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from i2i.nets.blocks import Activation, Norm, activation_layer, convolution, residual_blocks
+
+Skip = Literal["add", "concat", "none"]
+
+
+class Decoder(nn.Module):
+    """Back up from the deepest feature, joined by the encoder's features of the same size.
+
+    Each stage: transposed convolution (kernel 4, stride 2, padding 1), join, residual blocks. The result
+    has `widths[-1]` channels and the size of the encoder's first feature.
+
+    >>> import torch
+    >>> deep, shallow = torch.rand(1, 16, 8, 8), torch.rand(1, 8, 16, 16)
+    >>> tuple(Decoder(widths=[16, 8], depths=[1])([shallow, deep]).shape)
+    (1, 8, 16, 16)
+
+    Args:
+        widths: channels, deepest first: the encoder's deepest width, then one for each stage.
+        depths: residual blocks of each stage, one fewer than widths.
+        skip: `add` the encoder's feature (widths must mirror the encoder's), `concat` it and reduce the
+            channels by a 1×1 convolution, or `none`: a plain autoencoder.
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        depths: Sequence[int],
+        skip: Skip = "add",
+        norm: Norm = "none",
+        activation: Activation = "relu",
+    ) -> None:
+        super().__init__()
+        if len(depths) != len(widths) - 1:
+            raise ValueError(
+                f"depths: expected one fewer than the widths {list(widths)}, got {list(depths)}"
+            )
+        self.widths, self.depths = list(widths), list(depths)
+        self.skip, self.norm, self.activation = skip, norm, activation
+        self.ups, self.joins, self.blocks = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
+        for inputs, width, depth in zip(widths[:-1], widths[1:], depths, strict=True):
+            self.ups.append(
+                convolution(inputs, width, kernel_size=4, stride=2, transposed=True, norm=norm)
+            )
+            joined = convolution(2 * width, width, kernel_size=1, norm=norm)
+            self.joins.append(joined if skip == "concat" else nn.Identity())
+            blocks = residual_blocks(depth, width, norm, activation)
+            self.blocks.append(nn.Sequential(activation_layer(activation), blocks))
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        x = features[-1]
+        shallower = features[-2::-1]
+        stages = zip(self.ups, self.joins, self.blocks, shallower, strict=True)
+        for up, join, blocks, feature in stages:
+            x = up(x)
+            if self.skip == "add":
+                x = x + feature
+            elif self.skip == "concat":
+                x = join(torch.cat([x, feature], dim=1))
+            x = blocks(x)
+        return x

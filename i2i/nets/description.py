@@ -1,0 +1,50 @@
+"""A net as plain data: class name and arguments, and back.
+
+Convention (scikit-learn's): a net keeps each argument of its constructor as an attribute of the same name.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from torch import nn
+
+
+def describe(net: nn.Module) -> dict[str, Any]:
+    """`{"class": name, "arguments": {…}}` of a net, its parts included, as plain JSON data."""
+    arguments = {
+        name: _plain(getattr(net, name)) for name in inspect.signature(type(net)).parameters
+    }
+    return {"class": type(net).__name__, "arguments": arguments}
+
+
+def build(description: dict[str, Any]) -> nn.Module:
+    """The net that `describe` described, with new weights.
+
+    Raises:
+        ValueError: the class is not in `i2i.nets`, or does not take these arguments. A model folder may
+            name nothing else, so opening one runs no code but ours.
+    """
+    import i2i.nets
+
+    name = description.get("class")
+    if name not in i2i.nets.__all__ or not inspect.isclass(getattr(i2i.nets, name)):
+        raise ValueError(f"net class: expected one of i2i.nets, got {name!r}")
+    arguments = {
+        key: build(value) if isinstance(value, dict) else value
+        for key, value in description.get("arguments", {}).items()
+    }
+    try:
+        net: nn.Module = getattr(i2i.nets, name)(**arguments)
+    except TypeError as error:
+        raise ValueError(f"net {name}: {error}") from error
+    return net
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, nn.Module):
+        return describe(value)
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,122 @@
+"""Heads: from the decoder's features to the picture, or to a score for every class."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+PictureSkip = Literal["bicubic", "identity", "none"]
+
+
+class PictureHead(nn.Module):
+    """A picture of `scale` x the size: the learned residual added to a fixed enlargement of the input.
+
+    The last layer starts at zero, so the untrained net is the enlargement itself: bicubic, or the
+    identity at scale 1.
+
+    Args:
+        features: channels of the decoder's output.
+        stride: output pixels per pixel of the decoder's output; one transposed convolution brings it up.
+        channels: channels of the picture.
+        scale: output pixels per input pixel.
+        skip: what the residual is added to: `bicubic` enlargement, the `identity` (scale 1), or `none`.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        stride: int = 1,
+        channels: int = 3,
+        scale: int = 1,
+        skip: PictureSkip = "bicubic",
+    ) -> None:
+        super().__init__()
+        if skip == "identity" and scale != 1:
+            raise ValueError(f"skip: expected bicubic or none at scale {scale}, got identity")
+        self.features, self.stride, self.channels = features, stride, channels
+        self.scale, self.skip = scale, skip
+        self.residual = enlargement(features, channels, stride)
+        self.base: nn.Module = (
+            BicubicEnlargement(channels, scale) if skip == "bicubic" and scale > 1 else nn.Identity()
+        )
+        nn.init.zeros_(self.residual.weight)
+        assert self.residual.bias is not None
+        nn.init.zeros_(self.residual.bias)
+
+    def forward(self, features: Tensor, image: Tensor) -> Tensor:
+        residual: Tensor = self.residual(features)
+        # Autocast gives bfloat16 here, whose steps near 1 are 4e-3: the sum is kept in float32.
+        return residual if self.skip == "none" else self.base(image) + residual.float()
+
+
+class ClassHead(nn.Module):
+    """Scores (logits) of each class, (N, features, H, W) → (N, classes, H · stride, W · stride)."""
+
+    def __init__(self, features: int, stride: int = 1, classes: int = 2) -> None:
+        super().__init__()
+        self.features, self.stride, self.classes = features, stride, classes
+        self.scale = 1
+        self.scores = enlargement(features, classes, stride)
+
+    def forward(self, features: Tensor, image: Tensor) -> Tensor:
+        scores: Tensor = self.scores(features)
+        return scores
+
+
+def enlargement(inputs: int, outputs: int, stride: int) -> nn.Conv2d | nn.ConvTranspose2d:
+    """The last layer: a transposed convolution whose grid is symmetric, or a convolution at stride 1.
+
+    Kernel 2s for even s; for s = 3 kernel 9, padding 3: symmetric, and divisible by the stride.
+    """
+    if stride == 1:
+        return nn.Conv2d(inputs, outputs, 3, padding=1)
+    kernel_size = 2 * stride if stride % 2 == 0 else 3 * stride
+    return nn.ConvTranspose2d(
+        inputs, outputs, kernel_size, stride=stride, padding=(kernel_size - stride) // 2
+    )
+
+
+class BicubicEnlargement(nn.Module):
+    """Bicubic enlargement (a = -0.5, replicated border) as a frozen depthwise transposed convolution.
+
+    The same values as MATLAB's imresize, apart from two pixels at the border (torch's own bicubic has
+    a = -0.75). Kernel length 4s for even s, 4s - 1 for odd s, centred. Kept in float32 under autocast.
+
+    >>> import torch
+    >>> tuple(BicubicEnlargement(3, 2)(torch.rand(1, 3, 5, 7)).shape)
+    (1, 3, 10, 14)
+    """
+
+    kernel: Tensor
+
+    def __init__(self, channels: int, scale: int) -> None:
+        super().__init__()
+        self.channels, self.scale = channels, scale
+        taps = 4 * scale - scale % 2
+        distance = (torch.arange(taps, dtype=torch.float64) - (taps - 1) / 2).abs() / scale
+        row = cubic(distance)
+        kernel = torch.outer(row, row).to(torch.float32)
+        self.register_buffer("kernel", kernel.expand(channels, 1, -1, -1).clone(), persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        with torch.autocast(image.device.type, enabled=False):
+            padded = F.pad(image.float(), (2, 2, 2, 2), mode="replicate")
+            taps = self.kernel.shape[-1]
+            return F.conv_transpose2d(
+                padded,
+                self.kernel,
+                stride=self.scale,
+                # The two replicated pixels at each side, and the kernel's reach beyond its own pixel.
+                padding=2 * self.scale + (taps - self.scale) // 2,
+                groups=self.channels,
+            )
+
+
+def cubic(distance: Tensor) -> Tensor:
+    """The cubic convolution kernel with a = -0.5 (Keys 1981) at non-negative distances."""
+    near = 1.5 * distance**3 - 2.5 * distance**2 + 1
+    far = -0.5 * distance**3 + 2.5 * distance**2 - 4 * distance + 2
+    return torch.where(distance <= 1, near, torch.where(distance < 2, far, 0.0))

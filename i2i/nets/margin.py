@@ -1,0 +1,136 @@
+"""How far a net's output looks: by interval arithmetic over its layers, proved by a NaN probe.
+
+The margin of the law of prediction is the largest extent of dependence over all output phases: a strided
+net treats neighbouring pixels differently, so one phase may look further than the next.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.fx
+from torch import nn
+
+from i2i.nets.autoencoder import Autoencoder
+from i2i.nets.heads import BicubicEnlargement
+
+# Layers whose output at a pixel depends on that pixel of the input alone.
+_POINTWISE: tuple[type[nn.Module], ...] = (
+    nn.ReLU,
+    nn.LeakyReLU,
+    nn.SiLU,
+    nn.Identity,
+    nn.BatchNorm2d,
+)
+# Far enough from 0 that no interval reaches a border.
+_FAR = 2**20
+
+
+@dataclass(frozen=True)
+class Interval:
+    """First and last pixel, along one axis, that something depends on."""
+
+    low: int
+    high: int
+
+    def __or__(self, other: Interval | None) -> Interval:
+        if other is None:
+            return self
+        return Interval(min(self.low, other.low), max(self.high, other.high))
+
+
+def margin(net: Autoencoder) -> int:
+    """Extent of dependence in input pixels, along the longer-looking axis, rounded up to `size_multiple`.
+
+    Raises:
+        ValueError: the net holds a layer whose extent is not known here.
+    """
+    reach = max(max(extents(net, axis)) for axis in (0, 1))
+    return math.ceil(reach / net.size_multiple) * net.size_multiple
+
+
+def extents(net: Autoencoder, axis: int = 0) -> tuple[int, int]:
+    """How many input pixels an output looks up (left) and down (right), over all output phases."""
+    graph = _Tracer().trace(net)
+    modules = dict(net.named_modules())
+    before = after = 0
+    # The phases repeat with size_multiple input pixels; _FAR is a multiple of every stride in use.
+    start = _FAR * net.size_multiple * net.scale
+    for output in range(start, start + net.size_multiple * net.scale):
+        seen = _input_interval(graph, modules, Interval(output, output), axis)
+        before = max(before, output // net.scale - seen.low)
+        after = max(after, seen.high - output // net.scale)
+    return before, after
+
+
+def probe(net: Autoencoder, side: int) -> int:
+    """The extent seen from outside: one NaN input pixel, and how far the NaN spreads in the output.
+
+    Not gradients: a dead ReLU hides dependence from them, a NaN passes it. (side, side) is the probed
+    picture, larger than twice the extent.
+    """
+    net = net.eval()
+    reach = 0
+    centre = side // 2 // net.size_multiple * net.size_multiple
+    for phase in range(net.size_multiple):
+        image = torch.rand(1, net.encoder.input_channels, side, side)
+        image[..., centre + phase, centre + phase] = math.nan
+        with torch.no_grad():
+            spoilt = net(image).isnan().any(dim=1)[0].nonzero() // net.scale
+        reach = max(reach, int((spoilt - (centre + phase)).abs().max()))
+    return reach
+
+
+def _input_interval(
+    graph: torch.fx.Graph, modules: dict[str, nn.Module], output: Interval, axis: int
+) -> Interval:
+    """Walks the graph from its output to its input, widening what is needed at each layer."""
+    needed: dict[torch.fx.Node, Interval] = {}
+    for node in reversed(graph.nodes):
+        if node.op == "output":
+            before = output
+        elif node.op == "placeholder":
+            return needed[node]
+        elif node not in needed:
+            continue
+        elif node.op == "call_module":
+            before = _before(modules[str(node.target)], needed[node], axis)
+        else:
+            # Sums, concatenations, casts: pixel by pixel.
+            before = needed[node]
+        for source in node.all_input_nodes:
+            needed[source] = before | needed.get(source)
+    raise AssertionError("a traced net has a placeholder")
+
+
+def _before(layer: nn.Module, interval: Interval, axis: int) -> Interval:
+    """The input pixels that a layer's output pixels `interval` depend on."""
+    if isinstance(layer, nn.Conv2d):
+        stride, padding = layer.stride[axis], int(layer.padding[axis])
+        reach = layer.dilation[axis] * (layer.kernel_size[axis] - 1)
+        return Interval(
+            interval.low * stride - padding, interval.high * stride - padding + reach
+        )
+    if isinstance(layer, nn.ConvTranspose2d):
+        return _before_transposed(
+            interval, layer.kernel_size[axis], layer.stride[axis], int(layer.padding[axis])
+        )
+    if isinstance(layer, BicubicEnlargement):
+        taps, scale = layer.kernel.shape[-1], layer.scale
+        return _before_transposed(interval, taps, scale, (taps - scale) // 2)
+    if isinstance(layer, _POINTWISE):
+        return interval
+    raise ValueError(f"the extent of {type(layer).__name__} is not known; add it to i2i.nets.margin")
+
+
+def _before_transposed(interval: Interval, kernel: int, stride: int, padding: int) -> Interval:
+    return Interval(
+        -(-(interval.low + padding - kernel + 1) // stride), (interval.high + padding) // stride
+    )
+
+
+class _Tracer(torch.fx.Tracer):
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, BicubicEnlargement) or super().is_leaf_module(m, module_qualified_name)

@@ -1,0 +1,1 @@
+"""Training, evaluation and export. Runs from the checkout: `python -m training …`."""

@@ -1,0 +1,49 @@
+"""Augmentation by albumentations, in two places: geometry before the task's pair, appearance after it.
+
+Geometry (crop, flips, turns, scale) changes the original picture and its mask; the input is then made from
+it. Noise and colour change the input only: the target stays what it should have been.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from training.tasks.task import Pixels, Sample
+
+# albumentations asks the network for a newer version when it is imported.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+import albumentations as A
+
+Transform = A.BasicTransform | A.BaseCompose
+
+
+class Augmentation:
+    """Two lists of albumentations transforms; each sample's random state decides what they do."""
+
+    def __init__(
+        self,
+        geometry: Sequence[Transform],
+        appearance: Sequence[Transform],
+    ) -> None:
+        self._geometry = A.Compose(list(geometry))
+        self._appearance = A.Compose(list(appearance)) if appearance else None
+
+    def geometry(self, sample: Sample, random: np.random.Generator) -> Sample:
+        """The sample cropped, flipped, turned and scaled, its mask alike (never interpolated)."""
+        self._geometry.set_random_seed(int(random.integers(2**31)))
+        if sample.mask is None:
+            changed = self._geometry(image=sample.image)
+        else:
+            changed = self._geometry(image=sample.image, mask=sample.mask)
+        return Sample(sample.name, changed["image"], changed.get("mask"))
+
+    def appearance(self, image: Pixels, random: np.random.Generator) -> Pixels:
+        """The input (H, W, 3) with noise and colour changed."""
+        if self._appearance is None:
+            return image
+        self._appearance.set_random_seed(int(random.integers(2**31)))
+        changed: Pixels = self._appearance(image=image)["image"]
+        return changed

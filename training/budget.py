@@ -1,0 +1,15 @@
+"""What a run has cost: core-minutes of process time, which do not depend on how busy the machine is."""
+
+from __future__ import annotations
+
+import psutil
+
+
+def core_minutes() -> float:
+    """Processor minutes of this process and its loader processes, of all threads, since they began."""
+    process = psutil.Process()
+    seconds = 0.0
+    for each in (process, *process.children(recursive=True)):
+        times = each.cpu_times()
+        seconds += times.user + times.system
+    return seconds / 60

@@ -1,0 +1,58 @@
+"""The model card: README.md of a model folder, written from its spec."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from i2i.spec import ModelSpec
+
+
+def card(spec: ModelSpec) -> str:
+    """The card in Markdown: what the model does, its data, licence, budget, protocol and scores."""
+    data, budget = spec.provenance["data"], spec.provenance["budget"]
+    lines = [
+        f"# {spec.name}",
+        "",
+        f"{_purpose(spec)} Version {spec.version}.",
+        "",
+        "```",
+        f"i2i predict --model {spec.name} --output DIR FILES…",
+        "```",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| net | {spec.net['class']}, size multiple {spec.size_multiple} |",
+        f"| windows | up to {spec.window} pixels a side, margin {spec.margin} ({spec.margin_kind}) |",
+        f"| trained on | {data.get('pictures', '?')} pictures, digest {data.get('digest', '')[:12]} |",
+        f"| data and licence | {spec.provenance['licence']} |",
+        f"| budget | {budget['steps']} steps, {budget['core_minutes']:.0f} core-minutes |",
+        f"| protocol | {'; '.join(f'{k}: {v}' for k, v in spec.protocol.items())} |",
+        "",
+        "## Scores",
+    ]
+    for name, measured in spec.scores.items():
+        lines += ["", *_table(name, measured)]
+    return "\n".join(lines) + "\n"
+
+
+def _purpose(spec: ModelSpec) -> str:
+    if spec.kind == "labels":
+        return f"Gives each pixel a class: {', '.join(c.name for c in spec.classes)}."
+    size = f"of {spec.scale}× the size" if spec.scale > 1 else "of the same size"
+    return f"Gives a picture {size} ({spec.task})."
+
+
+def _table(name: str, measured: dict[str, Any]) -> list[str]:
+    """The scores on one set, beside the trivial answer's, and how they were measured."""
+    rows = [f"{name}, {measured['pictures']} pictures:", ""]
+    rows += ["| score | model | trivial | gain |", "|---|---|---|---|"]
+    for score, value in measured["scores"].items():
+        trivial = measured["baseline"].get(score)
+        beside = " | |" if trivial is None else f"{trivial:.4f} | {value - trivial:+.4f} |"
+        rows.append(f"| {score} | {value:.4f} | {beside}")
+    if "exported" in measured:
+        engines = ", ".join(f"{engine} {v:.4f}" for engine, v in measured["exported"].items())
+        rows += ["", f"{measured['monitor']} through each engine: {engines}."]
+    if "command" in measured:
+        rows += ["", f"Measured by `{measured['command']}` on {measured['engine']}."]
+    return rows

@@ -1,0 +1,112 @@
+"""Samples as pairs of tensors: random crops for training, whole pictures for validation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from training.augment import Augmentation
+from training.tasks.task import Pixels, Sample, Task
+
+Pair = tuple[Tensor, Tensor]
+
+
+class EpochSampler(Sampler[tuple[int, int]]):
+    """(epoch, index) for each of `count` samples: the random state of a sample follows from both.
+
+    Lightning calls `set_epoch`, also when a run is resumed, which therefore repeats the same crops.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count, self.epoch = count, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return ((self.epoch, index) for index in range(self.count))
+
+
+class TrainingCrops(Dataset[Pair]):
+    """Geometry on the original picture, then the task's pair, then noise and colour on the input only."""
+
+    def __init__(
+        self, samples: Sequence[Sample], task: Task, augmentation: Augmentation, seed: int
+    ) -> None:
+        self.samples, self.task, self.augmentation, self.seed = samples, task, augmentation, seed
+
+    def __getitem__(self, key: tuple[int, int]) -> Pair:
+        random = np.random.default_rng([self.seed, *key])
+        sample = self.samples[int(random.integers(len(self.samples)))]
+        sample = self.augmentation.geometry(sample, random)
+        image, target = self.task.pair(sample, random)
+        image, target = cut_border(image, target, self.task.border)
+        image = self.augmentation.appearance(image, random)
+        return to_tensor(image), to_tensor(target)
+
+
+class ValidationPictures(Dataset[Pair]):
+    """Pairs of the pictures themselves, cut at the bottom right to what the net takes.
+
+    Quick, and good enough to choose a checkpoint; the scores that are published are measured on whole
+    pictures by `evaluate`.
+
+    Args:
+        multiple: the net's size_multiple.
+        longest: largest side of an input, in pixels; the middle of a larger picture is taken.
+    """
+
+    def __init__(
+        self, samples: Sequence[Sample], task: Task, seed: int, multiple: int, longest: int = 512
+    ) -> None:
+        self.samples, self.task, self.seed = samples, task, seed
+        self.multiple, self.longest = multiple, longest
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> Pair:
+        sample = self.samples[index]
+        image, target = self.task.pair(sample, np.random.default_rng([self.seed, index]))
+        top, height = self._span(image.shape[0], sample.name)
+        left, width = self._span(image.shape[1], sample.name)
+        scale = self.task.scale
+        image = image[top : top + height, left : left + width]
+        target = target[
+            scale * top : scale * (top + height), scale * left : scale * (left + width)
+        ]
+        return to_tensor(image), to_tensor(target)
+
+    def _span(self, length: int, name: str) -> tuple[int, int]:
+        """Begin and length of the part of an axis that is taken."""
+        taken = min(length, self.longest) // self.multiple * self.multiple
+        if taken == 0:
+            raise ValueError(
+                f"{name}: expected an input of at least {self.multiple} pixels a side, got {length}"
+            )
+        return (length - taken) // 2 // self.multiple * self.multiple, taken
+
+
+def cut_border(image: Pixels, target: Pixels, border: int) -> tuple[Pixels, Pixels]:
+    """The pair without `border` input pixels at each side."""
+    if border == 0:
+        return image, target
+    scaled = border * (target.shape[0] // image.shape[0])
+    return (
+        image[border:-border, border:-border],
+        target[scaled:-scaled, scaled:-scaled],
+    )
+
+
+def to_tensor(pixels: Pixels) -> Tensor:
+    """(H, W, C) or (H, W) uint8 as (C, H, W) or (H, W) uint8; it becomes float on the device."""
+    if pixels.ndim == 3:
+        pixels = pixels.transpose(2, 0, 1)
+    return torch.from_numpy(np.ascontiguousarray(pixels))

@@ -1,0 +1,98 @@
+"""Pictures on disk as samples: found, checked, decoded once and kept in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from i2i.image import read
+from training.tasks.task import Pixels, Sample
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
+# A data set's picture is trusted more than a stranger's, and a scan may be large.
+MAX_PIXELS = 400_000_000
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The files of one sample."""
+
+    image: Path
+    mask: Path | None = None
+
+
+def find_pictures(root: Path) -> list[Path]:
+    """All pictures below `root`, by their suffix, in the order of their paths.
+
+    Raises:
+        ValueError: the folder is missing or holds no picture.
+    """
+    if not root.is_dir():
+        raise ValueError(f"expected a folder of pictures, got {root}, which is none")
+    found = sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    if not found:
+        raise ValueError(f"expected pictures ({', '.join(sorted(SUFFIXES))}) in {root}, got none")
+    return found
+
+
+def find_masked(root: Path) -> list[Entry]:
+    """Pictures of `root`/images with the masks of `root`/masks that have the same stem.
+
+    Raises:
+        ValueError: a folder is missing, or a picture has no mask.
+    """
+    masks = {path.stem: path for path in find_pictures(root / "masks")}
+    entries = []
+    for image in find_pictures(root / "images"):
+        if image.stem not in masks:
+            raise ValueError(
+                f"{image}: expected a mask {root / 'masks' / image.stem}.png, got none; "
+                "add it, or take the picture away"
+            )
+        entries.append(Entry(image, masks[image.stem]))
+    return entries
+
+
+def read_entry(entry: Entry, num_classes: int = 256, ignore: int = 255) -> Sample:
+    """The sample of these files; gray pictures as three equal channels.
+
+    Raises:
+        ValueError: a file cannot be read, or the mask does not fit the picture or the classes.
+    """
+    pixels = read(entry.image, max_pixels=MAX_PIXELS).pixels
+    image = np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
+    mask = None if entry.mask is None else read_mask(entry.mask, num_classes, ignore)
+    if mask is not None and mask.shape != image.shape[:2]:
+        raise ValueError(
+            f"{entry.mask}: expected the size of its picture, {image.shape[1]}×{image.shape[0]}, "
+            f"got {mask.shape[1]}×{mask.shape[0]}; export the mask at the picture's size"
+        )
+    return Sample(entry.image.stem, image, mask)
+
+
+def read_mask(path: Path, num_classes: int, ignore: int) -> Pixels:
+    """Class ids (H, W) of an indexed or gray 8-bit file.
+
+    Raises:
+        ValueError: the file holds colours instead of ids, or an id that is no class.
+    """
+    try:
+        with Image.open(path) as file:
+            if file.mode not in ("P", "L", "1"):
+                raise ValueError(
+                    f"{path}: expected a mask of class ids (indexed or gray, 8 bit), got {file.mode} "
+                    "colours; save it as indexed PNG with one palette entry for each class"
+                )
+            mask = np.asarray(file, dtype=np.uint8)
+    except OSError as error:
+        raise ValueError(f"{path}: expected a readable mask, got a damaged file") from error
+    wrong = sorted(set(np.unique(mask).tolist()) - set(range(num_classes)) - {ignore})
+    if wrong:
+        raise ValueError(
+            f"{path}: expected class ids 0 to {num_classes - 1} or {ignore} (ignored), "
+            f"got {wrong[:5]}; renumber the mask, or give the data set a longer classes.txt"
+        )
+    return mask

@@ -1,0 +1,178 @@
+"""`python -m training evaluate`: a model's scores on a set of pictures, as they will be in service.
+
+Whole pictures, through the predictor and the engine that the service uses, in 8 bit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from i2i.image import Picture, write_bytes
+from i2i.model_folder import CARD, SPEC, ModelError, ModelFolder
+from i2i.predictor import Predictor, load
+from training.card import card
+from training.data.crops import to_tensor
+from training.data.files import Entry, find_pictures, read_entry
+from training.recipe import build
+from training.tasks import Sample, Task
+
+Scores = dict[str, float]
+
+
+def task_of(folder: ModelFolder) -> Task:
+    """The task that the model was trained for.
+
+    Raises:
+        ModelError: the model folder names no task of `training.tasks`; nothing else is imported for it.
+    """
+    description = folder.spec.provenance.get("config", {}).get("task", {})
+    path = description.get("class_path", "")
+    if not path.startswith("training.tasks."):
+        raise ModelError(f"{folder.path}: expected a task of training.tasks, got {path!r}")
+    task: Task = build(description)
+    return task
+
+
+def evaluate(predictor: Predictor, task: Task, samples: Iterable[Sample]) -> dict[str, Any]:
+    """Scores of each picture, of the set, of the trivial answer, and the gain over it.
+
+    Returns:
+        Plain data: `scores`, `baseline`, `gain` by name, `pictures`, `protocol`, and who measured it.
+    """
+    total, baseline = task.metrics(), None if task.kind == "labels" else task.metrics()
+    pictures = []
+    for index, sample in enumerate(samples):
+        image, target = task.pair(sample, np.random.default_rng([0, index]))
+        started = time.perf_counter()
+        prediction = predictor.predict(Picture(image, None))
+        seconds = time.perf_counter() - started
+        answer = prediction.labels if prediction.picture is None else prediction.picture.pixels
+        assert answer is not None
+        scored, expected = _as_scored(task, answer), task.target_tensor(to_tensor(target)[None])
+        total.update(scored, expected)
+        one = task.metrics()
+        one.update(scored, expected)
+        scores = _floats(one.compute()) | task.picture_scores(answer, target)
+        pictures.append({"name": sample.name, "seconds": round(seconds, 4), "scores": scores})
+        if baseline is not None:
+            baseline.update(_as_scored(task, task.baseline(image)), expected)
+    if not pictures:
+        raise ValueError("pictures: expected at least one to measure on, got none")
+    scores = _floats(total.compute()) | _means(pictures, task.mean_scores)
+    trivial_scores = _floats(total.majority() if baseline is None else baseline.compute())
+    return {
+        "model": predictor.spec.address,
+        "engine": predictor.engine.name,
+        "precision": predictor.engine.precision,
+        "protocol": task.protocol(),
+        "scores": scores,
+        "baseline": trivial_scores,
+        "gain": {name: scores[name] - value for name, value in trivial_scores.items()},
+        "pictures": pictures,
+    }
+
+
+def _as_scored(task: Task, pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> torch.Tensor:
+    """A prediction as the metrics take it, (1, C, H, W) in [0, 1] or ids (1, H, W)."""
+    return task.target_tensor(to_tensor(pixels)[None])
+
+
+def _floats(scores: dict[str, torch.Tensor]) -> Scores:
+    return {name: float(value) for name, value in scores.items()}
+
+
+def _means(pictures: Sequence[dict[str, Any]], names: Sequence[str]) -> Scores:
+    """Means over pictures, of the scores that are not those of the whole set; absent ones are left out."""
+    means = {}
+    for name in names:
+        values = [picture["scores"][name] for picture in pictures if name in picture["scores"]]
+        if values:
+            means[f"picture_mean/{name}"] = float(np.nanmean(values))
+    return means
+
+
+def find_samples(images: Path, masks: Path | None, task: Task) -> list[Entry]:
+    """The pictures of a folder, with the masks of the same stem where the task needs them."""
+    if task.kind != "labels":
+        return [Entry(path) for path in find_pictures(images)]
+    if masks is None:
+        raise ValueError("--masks: expected a folder of masks for a segmentation, got none")
+    by_stem = {path.stem: path for path in find_pictures(masks)}
+    entries = []
+    for path in find_pictures(images):
+        if path.stem not in by_stem:
+            raise ValueError(f"{path}: expected a mask {masks / path.stem}.png, got none")
+        entries.append(Entry(path, by_stem[path.stem]))
+    return entries
+
+
+def show_table(results: dict[str, Any], console: Console) -> None:
+    """The scores beside the trivial answer's, and the protocol below."""
+    title = f"{results['model']} on {len(results['pictures'])} pictures ({results['engine']}, "
+    table = Table("score", "model", "trivial", "gain", title=title + f"{results['precision']})")
+    for name, value in results["scores"].items():
+        trivial, gain = results["baseline"].get(name), results["gain"].get(name)
+        row = (value, trivial, gain)
+        table.add_row(name, *("" if v is None else f"{v:.4f}" for v in row))
+    console.print(table)
+    console.print("protocol: " + "; ".join(f"{k} {v}" for k, v in results["protocol"].items()))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m training evaluate",
+        description="Measures a model on whole pictures, through the engine that serves it.",
+    )
+    parser.add_argument("--model", required=True, help="a shipped model's name, or a model folder")
+    parser.add_argument(
+        "--images",
+        required=True,
+        type=Path,
+        help="folder of pictures; for super-resolution and depixelating: the originals",
+    )
+    parser.add_argument("--masks", type=Path, help="folder of masks, for a segmentation")
+    parser.add_argument("--output", type=Path, help="JSON file for the results")
+    parser.add_argument(
+        "--record", metavar="SET", help="write the scores into the model's spec and card as this set's"
+    )
+    parser.add_argument("--engine", choices=["openvino", "torch"], help="default: by machine")
+    parser.add_argument("--precision", choices=["f32", "bf16"], help="default: f32")
+    options = parser.parse_args(arguments)
+    predictor = load(options.model, engine=options.engine, precision=options.precision)
+    task = task_of(predictor.folder)
+    entries = find_samples(options.images, options.masks, task)
+    num_classes = len(task.classes()) or 256
+    samples = (read_entry(entry, num_classes) for entry in track(entries, "Evaluating"))
+    results = evaluate(predictor, task, samples)
+    show_table(results, Console())
+    if options.output is not None:
+        write_bytes(options.output, (json.dumps(results, indent=2) + "\n").encode())
+    if options.record is not None:
+        record(predictor.folder, options.record, results)
+
+
+def record(folder: ModelFolder, name: str, results: dict[str, Any]) -> None:
+    """Adds the scores on the set `name` to the spec and the card of a model folder."""
+    masks = " --masks MASKS" if folder.spec.kind == "labels" else ""
+    measured = {
+        "pictures": len(results["pictures"]),
+        "scores": results["scores"],
+        "baseline": results["baseline"],
+        "engine": f"{results['engine']} {results['precision']}",
+        "command": f"python -m training evaluate --model {folder.spec.name} --images {name}{masks}",
+    }
+    spec = replace(folder.spec, scores=folder.spec.scores | {name: measured})
+    write_bytes(folder.path / SPEC, spec.to_json().encode())
+    write_bytes(folder.path / CARD, card(spec).encode())

@@ -1,0 +1,256 @@
+"""`python -m training export`: a checkpoint becomes a model folder, measured again as it will be served."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+from rich.console import Console
+
+from i2i.engines import open_engine
+from i2i.engines.torch import TorchEngine
+from i2i.image import Picture, encode
+from i2i.model_folder import (
+    CARD,
+    GOLDEN_INPUT,
+    GOLDEN_OUTPUT,
+    SPEC,
+    WEIGHTS,
+    ModelError,
+    ModelFolder,
+    digest_of,
+)
+from i2i.nets import Autoencoder
+from i2i.nets.description import describe
+from i2i.nets.folding import fold_batch_norm
+from i2i.nets.margin import margin
+from i2i.predictor import Prediction, Predictor, golden_difference
+from i2i.spec import ModelSpec
+from training.card import card
+from training.data.files import read_entry
+from training.evaluate import evaluate, find_samples
+from training.graph import write_graph
+from training.recipe import build
+from training.tasks import Sample, Task
+
+# The largest difference of the monitored score between the checkpoint and an exported graph. A tenth of
+# what one would call a difference: 0.01 dB, 0.001 IoU.
+SCORE_TOLERANCE = {
+    "f32": {"image": 0.01, "labels": 0.001, "map": 0.001},
+    "bf16": {"image": 0.05, "labels": 0.005, "map": 0.005},
+}
+# The golden sample may differ by this from one machine to the next: two roundings of a picture.
+GOLDEN_TOLERANCE = {"image": 2 / 255, "labels": 0.01, "map": 0.01}
+GOLDEN_SIDE = 96
+
+
+def export(
+    checkpoint: Path, output: Path, samples: Sequence[Sample], licence: str = "not stated"
+) -> ModelSpec:
+    """Writes the model folder `output`, whole or not at all, replacing an earlier model there.
+
+    Args:
+        samples: validation pictures. The monitored score is measured on them through the net as it was
+            trained, and through the graph on each engine and precision.
+
+    Raises:
+        ValueError: not a checkpoint of this project, or `output` is there and is no model folder.
+        ModelError: the exported graph does not score what the checkpoint scores.
+    """
+    _check_output(output)
+    task, net, recipe = read_checkpoint(checkpoint)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as temporary:
+        folder = Path(temporary) / output.name
+        folder.mkdir()
+        folded = fold_batch_norm(net)
+        weights = {name: value.contiguous() for name, value in folded.state_dict().items()}
+        (folder / WEIGHTS).write_bytes(safetensors.torch.save(weights))
+        spec = _spec(output.name, task, folded, recipe, licence)
+        spec = replace(spec, graph=write_graph(folded, task.kind, spec.temperature, folder))
+        reference = Predictor(ModelFolder(folder, spec), TorchEngine(net, spec))
+        golden = reference.predict(_golden_input(samples[0], task))
+        _write_golden(folder, golden)
+        spec = _measured(replace(spec, digest=digest_of(folder)), folder, reference, task, samples)
+        (folder / SPEC).write_text(spec.to_json(), encoding="utf-8")
+        (folder / CARD).write_text(card(spec), encoding="utf-8")
+        ModelFolder.open(folder)
+        if output.exists():
+            output.rename(Path(temporary) / "earlier")
+        folder.rename(output)
+    return spec
+
+
+def read_checkpoint(path: Path) -> tuple[Task, Autoencoder, dict[str, Any]]:
+    """Task, net with its averaged weights, and recipe of a checkpoint.
+
+    Raises:
+        ValueError: the file is no checkpoint, or not of this project, or its weights are of another net.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path}: expected a checkpoint, got no file")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        # torch.load raises what its unpickler meets: there is no common class.
+        raise ValueError(f"{path}: expected a checkpoint, got another or a damaged file") from error
+    recipe = checkpoint.get("recipe") if isinstance(checkpoint, dict) else None
+    if recipe is None:
+        raise ValueError(f"{path}: expected a checkpoint of `python -m training fit`")
+    task, net = build(recipe["task"]), build(recipe["net"])
+    weights = {
+        name.removeprefix("net."): value
+        for name, value in checkpoint["state_dict"].items()
+        if name.startswith("net.")
+    }
+    try:
+        net.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f"{path}: the weights are of another net: {error}") from error
+    return task, net.eval(), recipe
+
+
+def _spec(
+    name: str, task: Task, net: Autoencoder, recipe: dict[str, Any], licence: str
+) -> ModelSpec:
+    reach = margin(net)
+    return ModelSpec(
+        name=name,
+        kind=task.kind,
+        task=task.name,
+        net=describe(net),
+        scale=task.scale,
+        input_channels=net.encoder.input_channels,
+        size_multiple=net.size_multiple,
+        margin=reach,
+        window=window_for(reach, net.size_multiple),
+        classes=task.classes(),
+        protocol=task.protocol(),
+        provenance={
+            "config": {"task": recipe["task"], "net": recipe["net"]},
+            "data": recipe["data"],
+            "budget": {"steps": recipe["steps"], "core_minutes": recipe["core_minutes"]},
+            "licence": licence,
+            "versions": {p: version(p) for p in ("torch", "pytorch-lightning", "onnx", "openvino")},
+            "commit": _commit(),
+        },
+    )
+
+
+def window_for(margin: int, size_multiple: int) -> int:
+    """The largest window: 384 pixels, or more where the margin would cost more than 1.8 x the work.
+
+    (T / (T - 2 · margin))² ≤ 1.8 ⟺ T ≥ 7.86 · margin.
+    """
+    side = max(384, math.ceil(7.86 * margin))
+    return math.ceil(side / (16 * size_multiple)) * 16 * size_multiple
+
+
+def _golden_input(sample: Sample, task: Task) -> Picture:
+    image, _ = task.pair(sample, np.random.default_rng(0))
+    return Picture(np.ascontiguousarray(image[:GOLDEN_SIDE, :GOLDEN_SIDE]), None)
+
+
+def _write_golden(folder: Path, golden: Prediction) -> None:
+    (folder / GOLDEN_INPUT).write_bytes(encode(golden.source))
+    outputs = (
+        {"image": golden.picture.pixels}
+        if golden.picture is not None
+        else {"labels": golden.labels, "confidence": golden.confidence}
+    )
+    np.savez_compressed(folder / GOLDEN_OUTPUT, **outputs)
+
+
+def _measured(
+    spec: ModelSpec, folder: Path, reference: Predictor, task: Task, samples: Sequence[Sample]
+) -> ModelSpec:
+    """The spec with the scores of the checkpoint and of every engine, and the tolerances of the engines."""
+    opened = ModelFolder(folder, spec)
+    _, golden = opened.golden()
+    checkpoint = evaluate(reference, task, samples)
+    exported: dict[str, float] = {}
+    tolerance: dict[str, dict[str, float]] = {}
+    for name, precision in (
+        ("openvino", "f32"),
+        ("openvino", "bf16"),
+        ("torch", "f32"),
+        ("torch", "bf16"),
+    ):
+        try:
+            predictor = Predictor(opened, open_engine(opened, name, precision))
+        except ModelError:
+            # A processor without bf16: the model is then not offered in it.
+            continue
+        difference = golden_difference(predictor.predict(opened.golden()[0]), golden)
+        allowed = max(GOLDEN_TOLERANCE[task.kind], 2 * difference)
+        tolerance.setdefault(name, {})[precision] = round(allowed, 6)
+        score = evaluate(predictor, task, samples)["scores"][task.monitor]
+        exported[f"{name} {precision}"] = score
+        expected = checkpoint["scores"][task.monitor]
+        if abs(score - expected) > SCORE_TOLERANCE[precision][task.kind]:
+            raise ModelError(
+                f"export: expected {task.monitor} {expected:.4f} of the checkpoint on {name} "
+                f"{precision}, got {score:.4f}; the graph is not what was validated"
+            )
+    scores = {
+        "validation": {
+            "pictures": len(samples),
+            "monitor": task.monitor,
+            "scores": checkpoint["scores"],
+            "baseline": checkpoint["baseline"],
+            "exported": exported,
+        }
+    }
+    return replace(spec, scores=scores, tolerance=tolerance)
+
+
+def _check_output(output: Path) -> None:
+    if output.exists() and not (output / SPEC).is_file():
+        raise ValueError(f"{output}: expected a new folder or an earlier model, got something else")
+
+
+def _commit() -> str:
+    """The commit the model was exported at, where this is a git checkout."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    return run.stdout.strip()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m training export",
+        description="Writes a checkpoint as a model folder, and measures it again as it will be served.",
+    )
+    parser.add_argument("--checkpoint", required=True, type=Path)
+    parser.add_argument(
+        "--output", required=True, type=Path, help="model folder; its name is the model's"
+    )
+    parser.add_argument(
+        "--images", type=Path, help="pictures to measure on; default: those that validated the run"
+    )
+    parser.add_argument("--masks", type=Path, help="their masks, for a segmentation")
+    parser.add_argument("--licence", default="not stated", help="of the training data, for the card")
+    options = parser.parse_args(arguments)
+    task, _, recipe = read_checkpoint(options.checkpoint)
+    if options.images is not None:
+        entries = find_samples(options.images, options.masks, task)
+        samples = [read_entry(entry, len(task.classes()) or 256) for entry in entries]
+    elif recipe["source"] is None:
+        raise ValueError("--images: expected a folder; the run had no data of its own")
+    else:
+        samples = [load() for load in build(recipe["source"]).validation_loads(task)]
+    spec = export(options.checkpoint, options.output, samples, options.licence)
+    console = Console()
+    console.print(f"{options.output}: {spec.address}, margin {spec.margin}, window {spec.window}")
+    for engine, score in spec.scores["validation"]["exported"].items():
+        console.print(f"  {spec.scores['validation']['monitor']} {score:.4f} on {engine}")

@@ -1,0 +1,67 @@
+"""The metrics of the tasks, accumulated over a data set; they do not depend on batch order or size."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from i2i.metrics import accuracy, confusion_matrix, dice, iou, psnr, psnr_y, ssim_y
+
+
+class PictureScores(Metric):
+    """Mean PSNR and SSIM over pictures, on Y with `border` pixels cut away, and PSNR of RGB."""
+
+    full_state_update = False
+
+    def __init__(self, border: int) -> None:
+        super().__init__()
+        self.border = border
+        for name in ("psnr_y", "ssim_y", "psnr", "count"):
+            self.add_state(name, torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, prediction: Tensor, target: Tensor) -> None:
+        """Both (N, C, H, W), multiples of 1/255 in [0, 1]."""
+        cut = slice(self.border, -self.border or None)
+        self.psnr_y += psnr_y(prediction, target, self.border).double().sum()
+        self.ssim_y += ssim_y(prediction, target, self.border).double().sum()
+        self.psnr += psnr(prediction[..., cut, cut], target[..., cut, cut]).double().sum()
+        self.count += len(prediction)
+
+    def compute(self) -> dict[str, Tensor]:
+        return {name: getattr(self, name) / self.count for name in ("psnr_y", "ssim_y", "psnr")}
+
+
+class ClassScores(Metric):
+    """IoU, Dice and accuracy from one confusion matrix over all pixels that are not ignored."""
+
+    full_state_update = False
+
+    def __init__(self, classes: list[str], ignore: int = 255) -> None:
+        super().__init__()
+        self.classes, self.ignore = classes, ignore
+        empty = torch.zeros((len(classes), len(classes)), dtype=torch.int64)
+        self.add_state("confusion", empty, dist_reduce_fx="sum")
+
+    def update(self, prediction: Tensor, target: Tensor) -> None:
+        """Both (N, H, W), class ids."""
+        self.confusion += confusion_matrix(prediction, target, len(self.classes), self.ignore)
+
+    def compute(self) -> dict[str, Tensor]:
+        return self._scores(self.confusion)
+
+    def majority(self) -> dict[str, Tensor]:
+        """The scores of answering the most frequent class everywhere, for the same targets."""
+        counts = self.confusion.sum(dim=1)
+        constant = torch.zeros_like(self.confusion)
+        constant[:, counts.argmax()] = counts
+        return self._scores(constant)
+
+    def _scores(self, confusion: Tensor) -> dict[str, Tensor]:
+        by_class = iou(confusion)
+        scores = {
+            "mean_iou": by_class.nanmean(),
+            "mean_dice": dice(confusion).nanmean(),
+            "accuracy": accuracy(confusion),
+        }
+        return scores | {f"iou/{name}": by_class[i] for i, name in enumerate(self.classes)}

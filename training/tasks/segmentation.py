@@ -1,0 +1,86 @@
+"""Segmentation: a class for every pixel of a picture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from i2i.losses import CrossEntropy, Dice, Sum
+from i2i.metrics import object_f1
+from i2i.spec import ClassInfo
+from i2i.views import overlay, palette
+from training.tasks.scores import ClassScores
+from training.tasks.task import Pixels, Sample, Task, side_by_side
+
+
+class Segmentation(Task):
+    """Predicts one of `class_names` for every pixel.
+
+    Args:
+        class_names: in the order of their ids in the masks; data with a classes.txt gives them.
+        ignore: id of pixels that count neither in the loss nor in the scores.
+        loss: on (scores (N, K, H, W), ids (N, H, W)); default cross-entropy plus Dice.
+    """
+
+    name = "segmentation"
+    kind = "labels"
+    monitor = "mean_iou"
+    mode = "max"
+
+    def __init__(
+        self,
+        class_names: list[str] | None = None,
+        ignore: int = 255,
+        loss: nn.Module | None = None,
+    ) -> None:
+        if class_names is None or len(class_names) < 2:
+            raise ValueError(f"class_names: expected at least 2, got {class_names}")
+        self.class_names, self.ignore = list(class_names), ignore
+        self.loss = loss or Sum([CrossEntropy(ignore), Dice(ignore)], [1.0, 1.0])
+
+    def pair(self, sample: Sample, random: np.random.Generator) -> tuple[Pixels, Pixels]:
+        if sample.mask is None:
+            raise ValueError(f"{sample.name}: expected a picture with a mask; use data with masks")
+        return sample.image, sample.mask
+
+    def net_arguments(self) -> dict[str, Any]:
+        return {
+            "encoder": {"input_channels": 3},
+            "head": {"classes": len(self.class_names)},
+        }
+
+    def metrics(self) -> ClassScores:
+        return ClassScores(self.class_names, self.ignore)
+
+    @property
+    def mean_scores(self) -> tuple[str, ...]:  # type: ignore[override]
+        return (*(f"iou/{name}" for name in self.class_names), "object_f1")
+
+    def picture_scores(self, prediction: Pixels, target: Pixels) -> dict[str, float]:
+        """Of two classes: F1 of the objects, connected parts of the second class, at IoU 0.5."""
+        if len(self.class_names) != 2:
+            return {}
+        pair = torch.from_numpy(prediction)[None], torch.from_numpy(target)[None]
+        return {"object_f1": float(object_f1(*pair, ignore=self.ignore))}
+
+    def classes(self) -> tuple[ClassInfo, ...]:
+        colours = palette(len(self.class_names))
+        return tuple(
+            ClassInfo(name, colour)
+            for name, colour in zip(self.class_names, colours, strict=True)
+        )
+
+    def show(self, image: Pixels, output: Pixels, target: Pixels) -> Pixels:
+        colours = palette(len(self.class_names))
+        shown = np.where(target == self.ignore, output, target)
+        return side_by_side(image, overlay(image, output, colours), overlay(image, shown, colours))
+
+    def protocol(self) -> dict[str, Any]:
+        return {
+            "resolution": "of the pictures",
+            "ignore": self.ignore,
+            "aggregate": "one confusion matrix over the set",
+        }

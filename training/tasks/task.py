@@ -1,0 +1,101 @@
+"""The contract of a task: everything that differs between super-resolution, segmentation and the next one.
+
+folder → sample → task.pair → augment → net → task.loss → checkpoint → export → model folder
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+from i2i.metrics import round_to_8_bit
+from i2i.spec import ClassInfo, Kind
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """A picture of the data: image (H, W, 3) uint8, and where the task has one, its mask (H, W) uint8."""
+
+    name: str
+    image: Pixels
+    mask: Pixels | None = None
+
+
+class Task(ABC):
+    """What a net is trained to do.
+
+    A subclass keeps each argument of its constructor as an attribute of the same name, so that a checkpoint
+    can describe it.
+    """
+
+    name: ClassVar[str]
+    kind: ClassVar[Kind]
+    monitor: ClassVar[str]
+    mode: ClassVar[Literal["min", "max"]]
+    scale: int = 1
+    # Scores whose mean over pictures is stated beside the score of the whole set.
+    mean_scores: tuple[str, ...] = ()
+    # Input pixels cut from each side of a training pair, where `pair` cannot know the picture goes on.
+    border: int = 0
+    loss: nn.Module
+
+    @abstractmethod
+    def pair(self, sample: Sample, random: np.random.Generator) -> tuple[Pixels, Pixels]:
+        """Input (H, W, 3) and target, (scale · H, scale · W, 3) or a mask (H, W), of one sample."""
+
+    @abstractmethod
+    def net_arguments(self) -> dict[str, Any]:
+        """Arguments of the net that the task owns, nested as the net is: `{"head": {"scale": 2}}`."""
+
+    @abstractmethod
+    def metrics(self) -> Metric:
+        """A metric on (prediction, target) whose `compute` gives `{name: value}`, `monitor` among them."""
+
+    def baseline(self, image: Pixels) -> Pixels:
+        """What one would answer without a net, for an input (H, W, C): by default the input itself.
+
+        Not asked of labels: there it is the most frequent class, which their metric knows.
+        """
+        return image
+
+    def picture_scores(self, prediction: Pixels, target: Pixels) -> dict[str, float]:
+        """Further scores of one picture, too slow for a validation step."""
+        return {}
+
+    @abstractmethod
+    def show(self, image: Pixels, output: Pixels, target: Pixels) -> Pixels:
+        """Input, output and target side by side, as one picture (H, W, 3)."""
+
+    @abstractmethod
+    def protocol(self) -> dict[str, Any]:
+        """How the scores are measured; scores of different protocols are not compared."""
+
+    def classes(self) -> tuple[ClassInfo, ...]:
+        """The classes of a segmentation."""
+        return ()
+
+    def check_net(self, net: nn.Module) -> None:
+        """Raises ValueError where the net does not fit the task."""
+
+    def rounded(self, prediction: Tensor) -> Tensor:
+        """The prediction as a file would hold it: a picture in steps of 1/255; labels are exact."""
+        return round_to_8_bit(prediction) if self.kind == "image" else prediction
+
+    def target_tensor(self, target: Tensor) -> Tensor:
+        """The target as the loss takes it: values in [0, 1] of a picture; ids of a mask stay as they are."""
+        return target.float() / 255 if self.kind == "image" else target.long()
+
+
+def side_by_side(*pictures: Pixels) -> Pixels:
+    """Pictures of one size in a row, with a white gap between them."""
+    gap = np.full((pictures[0].shape[0], 4, 3), 255, np.uint8)
+    row = [part for picture in pictures for part in (picture, gap)]
+    return np.concatenate(row[:-1], axis=1)

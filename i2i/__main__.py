@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
         "--view",
         choices=["mask", "overlay", "confidence"],
         default="mask",
-        help="of a segmentation: class ids with a palette, over the picture, or how sure (default: mask)",
+        help="of a segmentation: class ids, over the picture, or how sure (default: mask)",
     )
     predict.add_argument(
         "--max-pixels",
@@ -68,12 +68,21 @@ def _parser() -> argparse.ArgumentParser:
     inspect = commands.add_parser("inspect", help="what a model takes, gives, costs and scored")
     inspect.add_argument("model", help="a shipped name, or a model folder")
     inspect.add_argument("--json", action="store_true", help="the whole spec as JSON")
+    inspect.add_argument(
+        "--layers", action="store_true", help="the layers of its net as a table (needs torch)"
+    )
     inspect.set_defaults(run=_inspect)
     return parser
 
 
 def _predict(options: argparse.Namespace) -> int:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     from i2i.image import SUFFIXES, ImageError
     from i2i.predictor import load
@@ -83,7 +92,12 @@ def _predict(options: argparse.Namespace) -> int:
     suffix = SUFFIXES[options.format]
     targets = output_paths(options.files, options.output, suffix)
     failed = 0
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, transient=True) as bar:
         pictures = bar.add_task("pictures", total=len(targets))
         windows = bar.add_task("windows", total=1)
@@ -94,7 +108,9 @@ def _predict(options: argparse.Namespace) -> int:
                 bar.console.print(f"{source} → {target}", soft_wrap=True, highlight=False)
             except (ImageError, OSError) as error:
                 failed += 1
-                reason = error if isinstance(error, ImageError) else f"{error.strerror}: {error.filename}"
+                reason = (
+                    f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else error
+                )
                 print(f"i2i: {reason}", file=sys.stderr)
             bar.advance(pictures)
     return EXIT_SOME_FAILED if failed else 0
@@ -119,7 +135,7 @@ def _predict_file(
 
 
 def output_paths(files: Sequence[Path], folder: Path, suffix: str) -> list[tuple[Path, Path]]:
-    """(input, output) of each file: `folder`/<stem><suffix>, <stem>_1 where that is taken by another.
+    """(input, output) of each file: `folder`/<stem><suffix>, or <stem>_1 where that is taken.
 
     An output never has the path of an input, nor that of another input's output.
     """
@@ -153,12 +169,13 @@ def _inspect(options: argparse.Namespace) -> int:
         print(json.dumps(spec.to_dict(), indent=2))
         return 0
     price = (spec.window / (spec.window - 2 * spec.margin)) ** 2
+    margin = f"{spec.margin} pixels ({spec.margin_kind}): {price:.2f} × the work without it"
     rows = {
         "model": spec.address,
         "gives": describe_output(spec),
         "takes": f"{'RGB' if spec.input_channels == 3 else 'gray'}, any size from 1×1",
         "windows": f"up to {spec.window} pixels a side, multiples of {spec.size_multiple}",
-        "margin": f"{spec.margin} pixels ({spec.margin_kind}): {price:.2f} × the work of one whole picture",
+        "margin": margin,
         "net": spec.net["class"],
         "licence": spec.provenance.get("licence", "not stated"),
     }
@@ -167,7 +184,34 @@ def _inspect(options: argparse.Namespace) -> int:
         rows[name] = f"{monitored} ({measured['pictures']} pictures)"
     for name, value in rows.items():
         print(f"{name:12} {value}")
+    if options.layers:
+        _print_layers(spec)
     return 0
+
+
+def _print_layers(spec: ModelSpec) -> None:
+    """The anatomy of the net on one window, and the sums."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from i2i.nets import Autoencoder
+    from i2i.nets.anatomy import anatomy
+    from i2i.nets.description import build
+
+    net = build(spec.net)
+    assert isinstance(net, Autoencoder)
+    layers = anatomy(net, spec.window, spec.window)
+    table = Table("layer", "kind", "output", "units", "weights", "multiply-adds", "field")
+    for layer in layers:
+        output = "×".join(map(str, layer.output))
+        counts = (f"{count:,}" for count in (layer.units, layer.weights, layer.connections))
+        table.add_row(layer.name, layer.kind, output, *counts, f"{layer.receptive_field[0]}")
+    connections = sum(layer.connections for layer in layers)
+    Console(width=120).print(table)
+    print(
+        f"{sum(layer.weights for layer in layers):,} weights; "
+        f"{connections / spec.window**2:,.0f} multiply-adds per input pixel"
+    )
 
 
 def describe_output(spec: ModelSpec) -> str:

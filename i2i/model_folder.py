@@ -1,10 +1,10 @@
-"""The model folder: a trained model on disk, and the one thing that crosses from training to service.
+"""The model folder: a trained model on disk, the one thing that crosses from training to service.
 
-    model.json            the spec
-    weights.safetensors   the weights; the graph refers to them here
-    graph.onnx            the operations
-    golden-input.png      a picture, and golden-output.npz, what the model answered at export
-    README.md             the model card
+model.json            the spec
+weights.safetensors   the weights; the graph refers to them here
+graph.onnx            the operations
+golden-input.png      a picture, and golden-output.npz, what the model answered at export
+README.md             the model card
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from i2i.image import ImageError, Picture, read
-from i2i.spec import ModelSpec
+from i2i.image import Picture, read
+from i2i.spec import ABOUT, OUTPUTS, ModelSpec
 
 SPEC = "model.json"
 WEIGHTS = "weights.safetensors"
@@ -27,8 +28,7 @@ GOLDEN_INPUT = "golden-input.png"
 GOLDEN_OUTPUT = "golden-output.npz"
 CARD = "README.md"
 
-# What the digest covers: all that decides a prediction. The spec holds the digest itself, and scores that
-# may be measured again.
+# The files that decide a prediction, with the meaning in the spec.
 DIGESTED = (WEIGHTS, GRAPH, GOLDEN_INPUT, GOLDEN_OUTPUT)
 
 _SHIPPED = Path(__file__).parent / "models"
@@ -50,7 +50,8 @@ class ModelFolder:
         """Reads the spec and checks every file against its digest.
 
         Raises:
-            ModelError: no model folder, a file is missing or changed, or the spec is of another schema.
+            ModelError: no model folder, a file is missing or changed, or the spec is of another
+                schema.
         """
         if not (path / SPEC).is_file():
             raise ModelError(
@@ -59,12 +60,17 @@ class ModelFolder:
             )
         try:
             spec = ModelSpec.from_json((path / SPEC).read_text(encoding="utf-8"))
-        except (ValueError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:
             raise ModelError(f"{path / SPEC}: {error}") from error
+        if not set(OUTPUTS[spec.kind]) <= set(spec.graph.outputs):
+            raise ModelError(
+                f"{path / SPEC}: expected the graph outputs {', '.join(OUTPUTS[spec.kind])} of "
+                f"kind {spec.kind!r}, got {', '.join(spec.graph.outputs)}; export again"
+            )
         for name in DIGESTED:
             if not (path / name).is_file():
                 raise ModelError(f"{path}: expected the file {name}, got none; export again")
-        digest = digest_of(path)
+        digest = digest_of(path, spec.to_dict())
         if digest != spec.digest:
             raise ModelError(
                 f"{path}: expected the digest {spec.digest[:12]}, got {digest[:12]}; "
@@ -87,15 +93,34 @@ class ModelFolder:
             ModelError: the sample cannot be read.
         """
         try:
-            with np.load(self.path / GOLDEN_OUTPUT, allow_pickle=False) as outputs:
-                return read(self.path / GOLDEN_INPUT), dict(outputs)
-        except (ImageError, OSError, ValueError) as error:
-            raise ModelError(f"{self.path}: the golden sample cannot be read") from error
+            # Opened here: np.load leaves a file open that is no archive.
+            with (self.path / GOLDEN_OUTPUT).open("rb") as file:
+                entries = np.load(file, allow_pickle=False).items()
+                # An entry that is no array comes as its bytes.
+                outputs = {name: value for name, value in entries if isinstance(value, np.ndarray)}
+            picture = read(self.path / GOLDEN_INPUT)
+        except Exception as error:
+            # np.load raises what zipfile, zlib and its own reader meet: there is no common class.
+            raise ModelError(
+                f"{self.path}: the golden sample cannot be read; export again"
+            ) from error
+        names = self.spec.graph.outputs
+        if set(outputs) != set(names):
+            raise ModelError(
+                f"{self.path / GOLDEN_OUTPUT}: expected the outputs {', '.join(names)}, "
+                f"got {', '.join(outputs) or 'none'}; export again"
+            )
+        return picture, outputs
 
 
-def digest_of(path: Path) -> str:
-    """SHA-256 over the names and contents of the digested files, in hex."""
-    digest = hashlib.sha256()
+def digest_of(path: Path, spec: dict[str, Any]) -> str:
+    """SHA-256, in hex, over all that decides a prediction.
+
+    That is the names and contents of the digested files, and the spec (as plain data) but for what
+    it says about the model's origin and scores, which may be measured again.
+    """
+    meaning = {name: value for name, value in spec.items() if name not in ABOUT}
+    digest = hashlib.sha256(json.dumps(meaning, sort_keys=True).encode())
     for name in DIGESTED:
         content = (path / name).read_bytes()
         digest.update(json.dumps([name, len(content)]).encode())
@@ -126,5 +151,6 @@ def find_model(model: str | Path) -> Path:
     if str(model) in shipped:
         return shipped[str(model)]
     raise ModelError(
-        f"expected a model folder or one of {', '.join(shipped) or 'no shipped models'}, got {model}"
+        f"expected a model folder or one of {', '.join(shipped) or 'no shipped models'}, "
+        f"got {model}"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -73,9 +74,15 @@ class Prediction:
 
 
 class Predictor:
-    """A model, ready to predict. One thread at a time may call `predict`."""
+    """A model, ready to predict. One thread at a time may call `predict`.
+
+    Raises:
+        ModelError: the model gives a dense map, which no predictor writes yet.
+    """
 
     def __init__(self, folder: ModelFolder, engine: Engine) -> None:
+        if folder.spec.kind == "map":
+            raise ModelError(f"{folder.path}: expected a model of pictures or labels, got a map's")
         self.folder, self.engine = folder, engine
         self.spec = folder.spec
 
@@ -91,7 +98,7 @@ class Predictor:
                 "too_many_pixels",
                 "the model takes a picture as a whole",
                 expected=f"at most {spec.max_pixels} pixels",
-                got=f"{width}×{height}",
+                got=f"{width} x {height}",
             )
         return plan_windows(
             height,
@@ -146,18 +153,19 @@ class Predictor:
         """Replays the golden sample of the model folder on this engine.
 
         Raises:
-            ModelError: the answer differs by more than the spec's tolerance for engine and precision.
+            ModelError: the answer differs by more than the spec's tolerance for engine and
+                precision.
         """
-        picture, expected = self.folder.golden()
-        prediction = self.predict(picture)
         tolerance = self.spec.tolerance.get(self.engine.name, {}).get(self.engine.precision)
         if tolerance is None:
             raise ModelError(
                 f"{self.spec.name}: expected a tolerance for {self.engine.name} "
                 f"{self.engine.precision}, got none; export again, or use another precision"
             )
-        difference = golden_difference(prediction, expected)
-        if difference > tolerance:
+        picture, expected = self.folder.golden()
+        difference = golden_difference(self.predict(picture), expected)
+        # Written so that a NaN fails too.
+        if not difference <= tolerance:
             raise ModelError(
                 f"{self.spec.name}: expected the golden sample within {tolerance:.3g} on "
                 f"{self.engine.name} {self.engine.precision}, got {difference:.3g}"
@@ -211,17 +219,26 @@ def load(
 
 
 def golden_difference(prediction: Prediction, expected: dict[str, Canvas]) -> float:
-    """Largest difference to the golden outputs, in [0, 1].
+    """Largest difference to the golden outputs, in [0, 1]; infinite where their sizes differ.
 
-    Labels may differ where two classes are equally likely: there, the difference is how much more
-    confident one answer is than the other allows (1/K or above), so it is the confidence that is compared.
+    Of labels: of the confidence. Where the labels differ, a class that got the confidence c had at
+    most 1 - c' beside the golden class with c', so its probability differs by c + c' - 1 or more:
+    nothing where two classes are equally likely, and 1 where the model was sure of either.
     """
     if prediction.picture is not None:
         got = prediction.picture.pixels.astype(np.int16)
+        if got.shape != expected["image"].shape:
+            return math.inf
         return float(np.abs(got - expected["image"].astype(np.int16)).max() / 255)
+    assert prediction.labels is not None
     assert prediction.confidence is not None
+    if not prediction.labels.shape == expected["labels"].shape == expected["confidence"].shape:
+        return math.inf
     confidence = expected["confidence"].astype(np.float32)
-    return float(np.abs(prediction.confidence - confidence).max())
+    difference = np.abs(prediction.confidence - confidence)
+    other = prediction.labels != expected["labels"]
+    excess = (prediction.confidence + confidence - 1)[other]
+    return float(max(difference.max(), excess.max(initial=0)))
 
 
 def to_float(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -243,7 +260,7 @@ def _to_pixels(output: Canvas) -> Canvas:
 
 
 def _with_channels(pixels: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
-    """The picture as the net takes it: gray as three equal channels, colours as their brightness."""
+    """The picture as the net takes it: gray as three equal channels, colours as brightness."""
     if pixels.shape[2] == channels:
         return pixels
     if channels == 3:

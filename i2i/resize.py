@@ -21,8 +21,8 @@ Pixel = TypeVar("Pixel", bound=np.generic)
 # the band cost little on a large picture (16 to 128 tried, on crops and on 3 megapixels).
 _BAND = 32
 # A sum that ends in .5 in exact arithmetic may come out 1e-14 beside it, on a side that depends on
-# the order of summation (17 values in 10,000 at factor 3/2; none at 2, 3, 4). This lifts it over the
-# tie, so that the pixels are those of exact arithmetic on every machine.
+# the order of summation (17 values in 10,000 at factor 3/2; none at 2, 3, 4). This lifts it over
+# the tie, so that the pixels are those of exact arithmetic on every machine.
 _TIE = 1e-9
 
 

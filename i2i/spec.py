@@ -1,31 +1,50 @@
 """ModelSpec: what a trained model takes and gives, as plain data.
 
-Written by the export, read by the predictor, the command line and the service; it is the meaning beside
-the graph, so that none of them needs the code the model was trained with.
+Written by the export, read by the predictor, the command line and the service; it is the meaning
+beside the graph, so that none of them needs the code the model was trained with.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import math
+import re
 import types
 import typing
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 SCHEMA_VERSION = 1
+# It is a part of addresses and of paths.
+_NAME = re.compile("[a-z0-9][a-z0-9.-]*")
 
 Kind = Literal["image", "labels", "map"]
 Tiling = Literal["windows", "whole"]
 MarginKind = Literal["exact", "measured"]
 
+# What the graph of each kind gives, by name and in this order.
+# Fields of a spec's plain data that tell where a model comes from and how good it is; the others
+# decide what it answers, and are part of its digest.
+ABOUT = ("digest", "version", "protocol", "scores", "provenance")
+
+OUTPUTS: dict[Kind, tuple[str, ...]] = {
+    "image": ("image",),
+    "labels": ("labels", "confidence"),
+    "map": ("map",),
+}
+
 
 @dataclass(frozen=True)
 class ClassInfo:
-    """A class of a segmentation model: its name and the (red, green, blue) it is drawn in, 0..255."""
+    """A class of a segmentation model: its name, and the (red, green, blue) it is drawn in."""
 
     name: str
     colour: tuple[int, int, int]
+
+    def __post_init__(self) -> None:
+        if not all(0 <= value <= 255 for value in self.colour):
+            raise ValueError(f"colour: expected three of 0 to 255, got {self.colour}")
 
 
 @dataclass(frozen=True)
@@ -98,18 +117,29 @@ class ModelSpec:
                 f"schema_version: expected {SCHEMA_VERSION}, got {self.schema_version}; "
                 "export the model again, or install the i2i that wrote it"
             )
-        if not _is_plain_name(self.name):
+        if not _NAME.fullmatch(self.name):
             raise ValueError(
-                f"name: expected lower-case letters, digits, '-' and '.', got {self.name!r}"
+                "name: expected lower-case letters and digits, then '-' and '.' too, "
+                f"got {self.name!r}"
             )
         for name in ("scale", "size_multiple", "window"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        if self.tiling == "windows" and self.window % self.size_multiple:
+            raise ValueError(
+                f"window: expected a multiple of size_multiple {self.size_multiple}, "
+                f"got {self.window}"
+            )
+        if not 0 < self.temperature < math.inf:
+            raise ValueError(
+                f"temperature: expected a finite number above 0, got {self.temperature}"
+            )
         if self.input_channels not in (1, 3):
             raise ValueError(f"input_channels: expected 1 or 3, got {self.input_channels}")
         if self.margin < 0 or self.margin % self.size_multiple:
             raise ValueError(
-                f"margin: expected a multiple of size_multiple {self.size_multiple}, got {self.margin}"
+                f"margin: expected a multiple of size_multiple {self.size_multiple}, "
+                f"got {self.margin}"
             )
         if self.tiling == "windows" and self.window <= 2 * self.margin:
             raise ValueError(
@@ -117,6 +147,8 @@ class ModelSpec:
             )
         if self.tiling == "whole" and self.max_pixels is None:
             raise ValueError("max_pixels: expected a number with tiling 'whole', got none")
+        if self.max_pixels is not None and self.max_pixels < 1:
+            raise ValueError(f"max_pixels: expected at least 1, got {self.max_pixels}")
         if self.kind == "labels" and not 2 <= len(self.classes) <= 256:
             raise ValueError(f"classes: expected 2 to 256 for labels, got {len(self.classes)}")
         if self.kind == "map" and self.map is None:
@@ -171,10 +203,6 @@ class ModelSpec:
         return cls.from_dict(json.loads(text))
 
 
-def _is_plain_name(name: str) -> bool:
-    return bool(name) and all(c.isdigit() or "a" <= c <= "z" or c in "-." for c in name)
-
-
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
@@ -212,7 +240,8 @@ def _build(expected: Any, value: Any, where: str) -> Any:
         return float(value)
     if isinstance(expected, type) and type(value) is expected:
         return value
-    raise ValueError(f"{where}: expected {expected}, got {value!r}")
+    name = expected.__name__ if isinstance(expected, type) else str(expected)
+    raise ValueError(f"{where}: expected {name}, got {value!r}")
 
 
 def _build_dataclass(expected: type, value: Any, where: str) -> Any:

@@ -14,7 +14,8 @@ Colour = tuple[int, int, int]
 def palette(count: int) -> list[Colour]:
     """Colours for `count` classes: the first nearly black, the others around the hue circle.
 
-    Hues follow the golden angle, so that neighbouring ids differ most and adding a class changes none.
+    Hues follow the golden angle, so that neighbouring ids differ most and adding a class
+    changes none.
     """
     colours = [(16, 16, 16)]
     for i in range(count - 1):
@@ -27,7 +28,10 @@ def palette(count: int) -> list[Colour]:
 def overlay(
     pixels: NDArray[np.uint8], labels: NDArray[np.uint8], colours: Sequence[Colour]
 ) -> NDArray[np.uint8]:
-    """The picture, (H, W, 1 or 3), under its labels (H, W) at half strength, as (H, W, 3); class 0 is clear."""
+    """The picture (H, W, 1 or 3) under its labels (H, W) at half strength, as (H, W, 3).
+
+    Class 0 is clear.
+    """
     image = np.broadcast_to(pixels, (*pixels.shape[:2], 3)).copy()
     table = np.zeros((256, 3), np.uint8)
     table[: len(colours)] = colours

@@ -1,9 +1,9 @@
-"""The law of prediction: a picture as an endless plane, the windows cut from it, what is kept of them.
+"""The law of prediction: a picture as an endless plane, windows cut from it, what is kept of them.
 
-A picture stands for a plane, extended on all sides by symmetric reflection. A net's output is valid at
-least `margin` pixels away from a window's cuts, and only that is kept; therefore the prediction does not
-depend on the plan of windows. Origins are multiples of the net's `size_multiple`, so every window meets
-the net's strides in the same phase.
+A picture stands for a plane, extended on all sides by symmetric reflection. A net's output is valid
+at least `margin` pixels away from a window's cuts, and only that is kept; therefore the prediction
+does not depend on the plan of windows. Origins are multiples of the net's `size_multiple`, so every
+window meets the net's strides in the same phase.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ SMALLEST_SIDE = 64
 class Axis:
     """Windows along one axis, in input pixels.
 
-    Window i has its origin at `i * step - margin` in the plane and its outputs are kept from `i * step`
-    up to `(i + 1) * step`, or to the picture's end.
+    Window i has its origin at `i * step - margin` in the plane and its outputs are kept from
+    `i * step` up to `(i + 1) * step`, or to the picture's end.
     """
 
     length: int
@@ -46,7 +46,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Window:
-    """One window of a plan: (top, left) in the plane, its sides, and the part of the picture it gives."""
+    """One window: (top, left) in the plane, its sides, and the part of the picture it gives."""
 
     top: int
     left: int
@@ -86,14 +86,15 @@ def plan_windows(
 
     Args:
         window: largest side of a window; None cuts the picture as a whole.
-        margin: pixels from a window's cuts to its first valid output; a multiple of `size_multiple`.
+        margin: pixels from a window's cuts to its first valid output; a multiple of
+            `size_multiple`.
         size_multiple: sides and origins are multiples of this.
 
     Raises:
         ValueError: the picture is empty, or the window leaves nothing after its margins.
     """
     if height < 1 or width < 1:
-        raise ValueError(f"expected a picture of at least 1×1, got {height}×{width}")
+        raise ValueError(f"expected a picture of at least 1 x 1, got {height} x {width}")
     if margin % size_multiple:
         raise ValueError(f"margin: expected a multiple of {size_multiple}, got {margin}")
     if window is not None and window // size_multiple * size_multiple <= 2 * margin:
@@ -118,8 +119,8 @@ def _plan_axis(length: int, window: int | None, margin: int, multiple: int) -> A
 def _bucket(needed: int, multiple: int) -> int:
     """The smallest bucket side that holds `needed` pixels.
 
-    Four sides an octave (64, 80, 96, 112, 128, 160, …): at most a quarter of a window is spare, and an
-    engine sees few shapes, for each of which it keeps a compiled kernel.
+    Four sides an octave (64, 80, 96, 112, 128, 160, …): at most a quarter of a window is spare, and
+    an engine sees few shapes, for each of which it keeps a compiled kernel.
     """
     octave = SMALLEST_SIDE
     while True:

@@ -2,10 +2,11 @@
 
 A torchvision wheel beside a CPU-only torch of another build fails at import with `operator
 torchvision::nms does not exist`: its Python part describes operators that its binary part did not
-register. `make` runs this file after the install. Where the import fails in this way, two files are put
-into site-packages: a `.pth` that Python reads at start, and a module with an import hook that declares the
-two operators just before torchvision is imported. Nothing else changes: `torchvision.ops.nms` and
-`torchvision.io` remain unusable, transforms and models work. Remove the files once the pair matches.
+register. `make` runs this file after the install. Where the import fails in this way, two files are
+put into site-packages: a `.pth` that Python reads at start, and a module with an import hook that
+declares the two operators just before torchvision is imported. Nothing else changes:
+`torchvision.ops.nms` and `torchvision.io` remain unusable, transforms and models work. Remove the
+files once the pair matches.
 """
 
 import subprocess
@@ -13,7 +14,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-HOOK = '''"""Declares the operators that this environment's torchvision binary lacks (scripts/mend_torchvision.py)."""
+HOOK = '''"""Declares operators that torchvision's binary lacks (scripts/mend_torchvision.py)."""
 
 import sys
 

@@ -36,20 +36,18 @@ def open_engine(
     precision: str | None = None,
     threads: int | None = None,
 ) -> Engine:
-    """The engine that the arguments name, else I2I_ENGINE, I2I_PRECISION, I2I_THREADS, else the machine.
+    """The engine named here, else by I2I_ENGINE, I2I_PRECISION, I2I_THREADS, else by the machine.
 
-    By machine: torch where it is installed with a GPU, else OpenVINO, else torch; f32; the threads of the
-    processors this process may use.
+    By machine: torch where it is installed with a GPU, else OpenVINO, else torch; f32; the threads
+    of the processors this process may use.
 
     Raises:
-        ModelError: an unknown name or precision, or the engine is not installed.
+        ModelError: an unknown name or precision, no number of threads, or the engine is not
+            installed.
     """
     name = name or os.environ.get("I2I_ENGINE") or _by_machine()
-    precision = precision or os.environ.get("I2I_PRECISION") or "auto"
-    precision = "f32" if precision == "auto" else precision
-    threads = threads or int(os.environ.get("I2I_THREADS") or available_cpus())
-    if precision not in get_args(Precision):
-        raise ModelError(f"precision: expected f32, bf16 or auto, got {precision!r}")
+    chosen = _precision(precision or os.environ.get("I2I_PRECISION") or "auto")
+    threads = _threads(threads if threads is not None else os.environ.get("I2I_THREADS"))
     if name not in get_args(EngineName):
         raise ModelError(f"engine: expected openvino or torch, got {name!r}")
     if importlib.util.find_spec(name) is None:
@@ -57,10 +55,10 @@ def open_engine(
     if name == "openvino":
         from i2i.engines.openvino import OpenVINOEngine
 
-        return OpenVINOEngine(folder, precision, threads)
+        return OpenVINOEngine(folder, chosen, threads)
     from i2i.engines.torch import TorchEngine
 
-    return TorchEngine.open(folder, precision, threads)
+    return TorchEngine.open(folder, chosen, threads)
 
 
 def available_cpus() -> int:
@@ -73,6 +71,23 @@ def available_cpus() -> int:
     except (OSError, ValueError):
         limit = 2**16
     return min(affinity or 1, limit)
+
+
+def _precision(name: str) -> Precision:
+    match name:
+        case "f32" | "auto":
+            return "f32"
+        case "bf16":
+            return "bf16"
+    raise ModelError(f"precision: expected f32, bf16 or auto, got {name!r}")
+
+
+def _threads(number: int | str | None) -> int:
+    if number is None or number == "":
+        return available_cpus()
+    if not str(number).isdecimal() or int(number) < 1:
+        raise ModelError(f"threads: expected a number of at least 1, got {number!r}")
+    return int(number)
 
 
 def _by_machine() -> EngineName:

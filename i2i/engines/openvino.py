@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import openvino
-import openvino.properties as properties
-import openvino.properties.hint as hints
 import numpy as np
+import openvino  # type: ignore[import-untyped]
+import openvino.properties as properties  # type: ignore[import-untyped]
+import openvino.properties.hint as hints  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from i2i.engines.engine import EngineName, Outputs, Precision

@@ -1,4 +1,4 @@
-"""PyTorch: the engine of a GPU, and of a processor without OpenVINO. It needs weights.safetensors."""
+"""PyTorch: the engine of a GPU, and of a processor without OpenVINO. It needs no graph.onnx."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import nn
 
 from i2i.engines.engine import EngineName, Outputs, Precision
 from i2i.model_folder import ModelError, ModelFolder
+from i2i.nets import Autoencoder
 from i2i.nets.description import build
 from i2i.nets.outputs import Outputs as LastStep
 from i2i.spec import ModelSpec
@@ -24,7 +25,12 @@ class TorchEngine:
     def __init__(self, net: nn.Module, spec: ModelSpec, precision: Precision = "f32") -> None:
         self.precision: Precision = precision
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._net = net.eval().to(self.device, memory_format=torch.channels_last)
+        # cuDNN would else round a convolution's factors to TF32: the plan of windows would show.
+        torch.backends.cudnn.allow_tf32 = False
+        # torch's own annotations of Module.to leave memory_format out.
+        self._net = net.eval().to(  # type: ignore[call-overload]
+            self.device, memory_format=torch.channels_last
+        )
         self._last = LastStep(spec.kind, spec.temperature)
         self._outputs = spec.graph.outputs
 
@@ -38,6 +44,8 @@ class TorchEngine:
         torch.set_num_threads(threads)
         try:
             net = build(folder.spec.net)
+            if not isinstance(net, Autoencoder):
+                raise ValueError(f"net: expected an Autoencoder, got an {type(net).__name__}")
             net.load_state_dict(load_file(folder.weights))
         except (ValueError, RuntimeError, SafetensorError) as error:
             raise ModelError(f"{folder.path}: {error}") from error
@@ -47,12 +55,9 @@ class TorchEngine:
         batch = torch.from_numpy(image).to(self.device, memory_format=torch.channels_last)
         with (
             torch.inference_mode(),
-            torch.autocast(
-                self.device.type, torch.bfloat16, enabled=self.precision == "bf16"
-            ),
+            torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"),
         ):
             outputs = self._last(self._net(batch).float())
         return {
-            name: output.cpu().numpy()
-            for name, output in zip(self._outputs, outputs, strict=True)
+            name: output.cpu().numpy() for name, output in zip(self._outputs, outputs, strict=True)
         }

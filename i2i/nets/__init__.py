@@ -1,4 +1,4 @@
-"""Networks: plain modules on (N, C, H, W). A model folder may name the classes listed here, nothing else."""
+"""Networks: plain modules on (N, C, H, W). A model folder may name the classes listed here only."""
 
 from i2i.nets.autoencoder import Autoencoder
 from i2i.nets.decoder import Decoder

@@ -13,8 +13,8 @@ from i2i.nets.heads import ClassHead, PictureHead
 class Autoencoder(nn.Module):
     """An encoder of strided convolutions, a decoder of transposed convolutions, and a head.
 
-    (N, C, H, W), values in [0, 1] → (N, channels, scale · H, scale · W), not clamped, or class scores
-    (N, classes, H, W). H and W are multiples of `size_multiple`.
+    (N, C, H, W), values in [0, 1] → (N, channels, scale · H, scale · W), not clamped, or class
+    scores (N, classes, H, W). H and W are multiples of `size_multiple`.
 
     >>> import torch
     >>> from i2i.nets import Autoencoder, Decoder, Encoder, PictureHead
@@ -52,7 +52,7 @@ def check_size(image: Tensor, multiple: int) -> None:
     height, width = image.shape[-2:]
     if height % multiple or width % multiple:
         raise ValueError(
-            f"expected height and width to be multiples of {multiple}, got {height}×{width}; "
+            f"expected height and width to be multiples of {multiple}, got {height} x {width}; "
             "i2i.Predictor cuts windows that fit"
         )
 
@@ -78,8 +78,14 @@ def _check_joints(encoder: Encoder, decoder: Decoder, head: PictureHead | ClassH
             f"head features: expected the decoder's last width {decoder.widths[-1]}, "
             f"got {head.features}"
         )
+    added = isinstance(head, PictureHead) and head.skip != "none"
+    if added and head.channels != encoder.input_channels:
+        raise ValueError(
+            f"head channels: expected the encoder's {encoder.input_channels} with skip "
+            f"{head.skip!r}, got {head.channels}"
+        )
     if head.stride != encoder.stem_stride * head.scale:
         raise ValueError(
-            f"head stride: expected stem_stride × scale = {encoder.stem_stride * head.scale}, "
+            f"head stride: expected stem_stride x scale = {encoder.stem_stride * head.scale}, "
             f"got {head.stride}"
         )

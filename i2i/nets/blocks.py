@@ -1,12 +1,14 @@
 """Building blocks: convolutions with their norm and activation, and the residual block.
 
-Strided convolutions have kernel 4, stride 2, padding 1, and transposed convolutions the same, so that the
-grids of input and output are symmetric: nothing shifts by half a pixel on its way down and up.
+Strided convolutions have kernel 4, stride 2, padding 1, and transposed convolutions the same, so
+that the grids of input and output are symmetric: nothing shifts by half a pixel on its way down and
+up.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +16,19 @@ from torch import Tensor, nn
 # "folded": batch norm that the export has folded into the convolutions.
 Norm = Literal["none", "batch", "folded"]
 Activation = Literal["relu", "leaky_relu", "silu"]
+
+
+def check_choice(name: str, value: object, choices: Any) -> None:
+    """Raises ValueError where `value` is none of the Literal `choices`."""
+    if value not in get_args(choices):
+        expected = ", ".join(map(str, get_args(choices)))
+        raise ValueError(f"{name}: expected one of {expected}, got {value!r}")
+
+
+def check_counts(name: str, values: Sequence[int], least: int) -> None:
+    """Raises ValueError where one of `values` is below `least`."""
+    if any(value < least for value in values):
+        raise ValueError(f"{name}: expected numbers of at least {least}, got {list(values)}")
 
 
 def activation_layer(activation: Activation) -> nn.Module:
@@ -63,8 +78,9 @@ def convolution(
 class ResidualBlock(nn.Module):
     """x + convolution(activation(convolution(x))), (N, C, H, W) → the same.
 
-    With batch norm the sum is activated, as He et al., arXiv 1512.03385; without, it is not, as EDSR,
-    arXiv 1707.02921. The second convolution starts small, so that a deep stack begins near the identity.
+    With batch norm the sum is activated, as He et al., arXiv 1512.03385; without, it is not, as
+    EDSR, arXiv 1707.02921. The second convolution starts small, so that a deep stack begins near
+    the identity.
     """
 
     def __init__(self, channels: int, norm: Norm = "none", activation: Activation = "relu") -> None:
@@ -73,8 +89,10 @@ class ResidualBlock(nn.Module):
         self.activation = activation_layer(activation)
         self.second = convolution(channels, channels, norm=norm)
         self.last = activation_layer(activation) if norm != "none" else nn.Identity()
+        weight = self.second[-1].weight
+        assert isinstance(weight, Tensor)
         with torch.no_grad():
-            self.second[-1].weight.mul_(0.1)
+            weight.mul_(0.1)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.last(x + self.second(self.activation(self.first(x))))

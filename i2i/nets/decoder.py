@@ -1,4 +1,4 @@
-"""The decoder: stages that each double the size by a transposed convolution, the encoder's adjoint."""
+"""The decoder: stages that each double the size by a transposed convolution."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from i2i.nets.blocks import Activation, Norm, activation_layer, convolution, residual_blocks
+from i2i.nets.blocks import (
+    Activation,
+    Norm,
+    activation_layer,
+    check_choice,
+    check_counts,
+    convolution,
+    residual_blocks,
+)
 
 Skip = Literal["add", "concat", "none"]
 
@@ -16,8 +24,8 @@ Skip = Literal["add", "concat", "none"]
 class Decoder(nn.Module):
     """Back up from the deepest feature, joined by the encoder's features of the same size.
 
-    Each stage: transposed convolution (kernel 4, stride 2, padding 1), join, residual blocks. The result
-    has `widths[-1]` channels and the size of the encoder's first feature.
+    Each stage: transposed convolution (kernel 4, stride 2, padding 1), join, residual blocks. The
+    result has `widths[-1]` channels and the size of the encoder's first feature.
 
     >>> import torch
     >>> deep, shallow = torch.rand(1, 16, 8, 8), torch.rand(1, 8, 16, 16)
@@ -27,8 +35,8 @@ class Decoder(nn.Module):
     Args:
         widths: channels, deepest first: the encoder's deepest width, then one for each stage.
         depths: residual blocks of each stage, one fewer than widths.
-        skip: `add` the encoder's feature (widths must mirror the encoder's), `concat` it and reduce the
-            channels by a 1×1 convolution, or `none`: a plain autoencoder.
+        skip: `add` the encoder's feature (widths must mirror the encoder's), `concat` it and reduce
+            the channels by a 1 x 1 convolution, or `none`: a plain autoencoder.
     """
 
     def __init__(
@@ -44,8 +52,13 @@ class Decoder(nn.Module):
             raise ValueError(
                 f"depths: expected one fewer than the widths {list(widths)}, got {list(depths)}"
             )
+        check_counts("widths", widths, 1)
+        check_counts("depths", depths, 0)
+        check_choice("skip", skip, Skip)
+        check_choice("norm", norm, Norm)
         self.widths, self.depths = list(widths), list(depths)
-        self.skip, self.norm, self.activation = skip, norm, activation
+        self.norm: Norm = norm
+        self.skip, self.activation = skip, activation
         self.ups, self.joins, self.blocks = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         for inputs, width, depth in zip(widths[:-1], widths[1:], depths, strict=True):
             self.ups.append(

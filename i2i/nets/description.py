@@ -1,6 +1,7 @@
 """A net as plain data: class name and arguments, and back.
 
-Convention (scikit-learn's): a net keeps each argument of its constructor as an attribute of the same name.
+Convention (scikit-learn's): a net keeps each argument of its constructor as an attribute of the
+same name.
 """
 
 from __future__ import annotations
@@ -23,21 +24,26 @@ def build(description: dict[str, Any]) -> nn.Module:
     """The net that `describe` described, with new weights.
 
     Raises:
-        ValueError: the class is not in `i2i.nets`, or does not take these arguments. A model folder may
-            name nothing else, so opening one runs no code but ours.
+        ValueError: the class is not in `i2i.nets`, or does not take these arguments. A model folder
+            may name nothing else, so opening one runs no code but ours.
     """
     import i2i.nets
 
-    name = description.get("class")
-    if name not in i2i.nets.__all__ or not inspect.isclass(getattr(i2i.nets, name)):
-        raise ValueError(f"net class: expected one of i2i.nets, got {name!r}")
+    name, described = description.get("class"), description.get("arguments", {})
+    if name not in i2i.nets.__all__:
+        raise ValueError(
+            f"net class: expected one of {', '.join(i2i.nets.__all__)} of i2i.nets, got {name!r}"
+        )
+    if not isinstance(described, dict):
+        raise ValueError(f"net {name}: expected arguments by name, got {described!r}")
     arguments = {
-        key: build(value) if isinstance(value, dict) else value
-        for key, value in description.get("arguments", {}).items()
+        key: build(value) if isinstance(value, dict) else value for key, value in described.items()
     }
     try:
         net: nn.Module = getattr(i2i.nets, name)(**arguments)
-    except TypeError as error:
+    except (TypeError, AttributeError, RuntimeError) as error:
+        # What constructors do with arguments of other types: a string for a part, a list for a
+        # number.
         raise ValueError(f"net {name}: {error}") from error
     return net
 

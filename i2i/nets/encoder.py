@@ -7,15 +7,26 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from i2i.nets.blocks import Activation, Norm, activation_layer, convolution, residual_blocks
+from i2i.nets.blocks import (
+    Activation,
+    Norm,
+    activation_layer,
+    check_choice,
+    check_counts,
+    convolution,
+    residual_blocks,
+)
+
+StemStride = Literal[1, 2]
 
 
 class Encoder(nn.Module):
     """Features of a picture at falling sizes, (N, input_channels, H, W) → one tensor a stage.
 
-    Feature i is (N, widths[i], H / strides[i], W / strides[i]), strides = stem_stride · (1, 2, 4, …).
-    H and W must be multiples of the last stride. No pooling: strided convolutions reduce size, looking at
-    local portions of the picture only (Springenberg et al., arXiv 1412.6806).
+    Feature i is (N, widths[i], H / strides[i], W / strides[i]), strides = stem_stride ·
+    (1, 2, 4, …). H and W must be multiples of the last stride. No pooling: strided convolutions
+    reduce size, looking at local portions of the picture only (Springenberg et al., arXiv
+    1412.6806).
 
     >>> import torch
     >>> features = Encoder(widths=[8, 16], depths=[0, 1])(torch.rand(1, 3, 32, 32))
@@ -33,7 +44,7 @@ class Encoder(nn.Module):
         widths: Sequence[int],
         depths: Sequence[int],
         input_channels: int = 3,
-        stem_stride: Literal[1, 2] = 1,
+        stem_stride: StemStride = 1,
         norm: Norm = "none",
         activation: Activation = "relu",
     ) -> None:
@@ -42,9 +53,14 @@ class Encoder(nn.Module):
             raise ValueError(
                 f"depths: expected one for each of the widths {list(widths)}, got {list(depths)}"
             )
+        check_counts("widths", widths, 1)
+        check_counts("depths", depths, 0)
+        check_choice("stem_stride", stem_stride, StemStride)
+        check_choice("norm", norm, Norm)
         self.widths, self.depths = list(widths), list(depths)
         self.input_channels, self.stem_stride = input_channels, stem_stride
-        self.norm, self.activation = norm, activation
+        self.norm: Norm = norm
+        self.activation = activation
         self.stages = nn.ModuleList()
         for i, (width, depth) in enumerate(zip(widths, depths, strict=True)):
             stride = stem_stride if i == 0 else 2

@@ -8,14 +8,17 @@ from typing import TypeVar
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from i2i.nets.decoder import Decoder
+from i2i.nets.encoder import Encoder
+
 Net = TypeVar("Net", bound=nn.Module)
 
 
 def fold_batch_norm(net: Net) -> Net:
-    """A copy of `net` for inference, in which each (convolution, batch norm) pair is one convolution.
+    """A copy of `net` for inference: each pair of convolution and batch norm is one convolution.
 
-    The copy describes itself with norm "folded" and keeps batch norm's activation after the sum of a
-    residual block: its parts are those of the net that `build(describe(copy))` makes.
+    The copy describes itself with norm "folded" and keeps batch norm's activation after the sum of
+    a residual block: its parts are those of the net that `build(describe(copy))` makes.
     """
     folded = copy.deepcopy(net).eval()
     for module in folded.modules():
@@ -36,6 +39,6 @@ def fold_batch_norm(net: Net) -> Net:
                     transpose=isinstance(layer, nn.ConvTranspose2d),
                 )
                 del module[1]
-        if getattr(module, "norm", None) == "batch":
+        if isinstance(module, Encoder | Decoder) and module.norm == "batch":
             module.norm = "folded"
     return folded

@@ -8,21 +8,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from i2i.nets.blocks import check_choice
+
 PictureSkip = Literal["bicubic", "identity", "none"]
 
 
 class PictureHead(nn.Module):
-    """A picture of `scale` x the size: the learned residual added to a fixed enlargement of the input.
+    """A picture of `scale` x the size: a learned residual on a fixed enlargement of the input.
 
     The last layer starts at zero, so the untrained net is the enlargement itself: bicubic, or the
     identity at scale 1.
 
     Args:
         features: channels of the decoder's output.
-        stride: output pixels per pixel of the decoder's output; one transposed convolution brings it up.
+        stride: output pixels per pixel of the decoder's output; one transposed convolution brings
+            it up.
         channels: channels of the picture.
         scale: output pixels per input pixel.
-        skip: what the residual is added to: `bicubic` enlargement, the `identity` (scale 1), or `none`.
+        skip: what the residual is added to: `bicubic` enlargement, the `identity` (scale 1), or
+            `none`.
     """
 
     def __init__(
@@ -34,13 +38,16 @@ class PictureHead(nn.Module):
         skip: PictureSkip = "bicubic",
     ) -> None:
         super().__init__()
+        check_choice("skip", skip, PictureSkip)
         if skip == "identity" and scale != 1:
             raise ValueError(f"skip: expected bicubic or none at scale {scale}, got identity")
         self.features, self.stride, self.channels = features, stride, channels
         self.scale, self.skip = scale, skip
         self.residual = enlargement(features, channels, stride)
         self.base: nn.Module = (
-            BicubicEnlargement(channels, scale) if skip == "bicubic" and scale > 1 else nn.Identity()
+            BicubicEnlargement(channels, scale)
+            if skip == "bicubic" and scale > 1
+            else nn.Identity()
         )
         nn.init.zeros_(self.residual.weight)
         assert self.residual.bias is not None
@@ -67,7 +74,7 @@ class ClassHead(nn.Module):
 
 
 def enlargement(inputs: int, outputs: int, stride: int) -> nn.Conv2d | nn.ConvTranspose2d:
-    """The last layer: a transposed convolution whose grid is symmetric, or a convolution at stride 1.
+    """The last layer: a transposed convolution on a symmetric grid, or a convolution at stride 1.
 
     Kernel 2s for even s; for s = 3 kernel 9, padding 3: symmetric, and divisible by the stride.
     """
@@ -80,10 +87,11 @@ def enlargement(inputs: int, outputs: int, stride: int) -> nn.Conv2d | nn.ConvTr
 
 
 class BicubicEnlargement(nn.Module):
-    """Bicubic enlargement (a = -0.5, replicated border) as a frozen depthwise transposed convolution.
+    """Bicubic enlargement (a = -0.5, replicated border) as a frozen transposed convolution.
 
-    The same values as MATLAB's imresize, apart from two pixels at the border (torch's own bicubic has
-    a = -0.75). Kernel length 4s for even s, 4s - 1 for odd s, centred. Kept in float32 under autocast.
+    The same values as MATLAB's imresize, apart from two pixels at the border (torch's own bicubic
+    has a = -0.75). Depthwise; kernel length 4s for even s, 4s - 1 for odd s, centred. Kept in
+    float32 under autocast.
 
     >>> import torch
     >>> tuple(BicubicEnlargement(3, 2)(torch.rand(1, 3, 5, 7)).shape)
@@ -109,7 +117,7 @@ class BicubicEnlargement(nn.Module):
                 padded,
                 self.kernel,
                 stride=self.scale,
-                # The two replicated pixels at each side, and the kernel's reach beyond its own pixel.
+                # The two replicated pixels at each side, and the kernel's reach beyond its pixel.
                 padding=2 * self.scale + (taps - self.scale) // 2,
                 groups=self.channels,
             )

@@ -1,7 +1,7 @@
 """How far a net's output looks: by interval arithmetic over its layers, proved by a NaN probe.
 
-The margin of the law of prediction is the largest extent of dependence over all output phases: a strided
-net treats neighbouring pixels differently, so one phase may look further than the next.
+The margin of the law of prediction is the largest extent of dependence over all output phases: a
+strided net treats neighbouring pixels differently, so one phase may look further than the next.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Interval:
 
 
 def margin(net: Autoencoder) -> int:
-    """Extent of dependence in input pixels, along the longer-looking axis, rounded up to `size_multiple`.
+    """Extent of dependence in input pixels, on the wider axis, rounded up to `size_multiple`.
 
     Raises:
         ValueError: the net holds a layer whose extent is not known here.
@@ -68,8 +68,8 @@ def extents(net: Autoencoder, axis: int = 0) -> tuple[int, int]:
 def probe(net: Autoencoder, side: int) -> int:
     """The extent seen from outside: one NaN input pixel, and how far the NaN spreads in the output.
 
-    Not gradients: a dead ReLU hides dependence from them, a NaN passes it. (side, side) is the probed
-    picture, larger than twice the extent.
+    Not gradients: a dead ReLU hides dependence from them, a NaN passes it. (side, side) is the
+    probed picture, larger than twice the extent.
     """
     net = net.eval()
     reach = 0
@@ -83,13 +83,35 @@ def probe(net: Autoencoder, side: int) -> int:
     return reach
 
 
+def receptive_fields(net: Autoencoder) -> dict[str, tuple[int, int]]:
+    """Input pixels, (rows, columns), that a unit of each layer depends on at most, by its name."""
+    graph = _Tracer().trace(net)
+    modules = dict(net.named_modules())
+    fields: dict[str, tuple[int, int]] = {}
+    for node in graph.nodes:
+        if node.op == "call_module":
+            sides = []
+            for axis in (0, 1):
+                starts = range(_FAR, _FAR + net.size_multiple * net.scale)
+                seen = [_input_interval(graph, modules, Interval(i, i), axis, node) for i in starts]
+                sides.append(max(interval.high - interval.low + 1 for interval in seen))
+            fields[str(node.target)] = (sides[0], sides[1])
+    return fields
+
+
 def _input_interval(
-    graph: torch.fx.Graph, modules: dict[str, nn.Module], output: Interval, axis: int
+    graph: torch.fx.Graph,
+    modules: dict[str, nn.Module],
+    output: Interval,
+    axis: int,
+    end: torch.fx.Node | None = None,
 ) -> Interval:
-    """Walks the graph from its output to its input, widening what is needed at each layer."""
-    needed: dict[torch.fx.Node, Interval] = {}
+    """Walks the graph from its output, or the node `end`, to its input, widening what is needed."""
+    needed = {} if end is None else {end: output}
     for node in reversed(graph.nodes):
         if node.op == "output":
+            if end is not None:
+                continue
             before = output
         elif node.op == "placeholder":
             return needed[node]
@@ -110,9 +132,7 @@ def _before(layer: nn.Module, interval: Interval, axis: int) -> Interval:
     if isinstance(layer, nn.Conv2d):
         stride, padding = layer.stride[axis], int(layer.padding[axis])
         reach = layer.dilation[axis] * (layer.kernel_size[axis] - 1)
-        return Interval(
-            interval.low * stride - padding, interval.high * stride - padding + reach
-        )
+        return Interval(interval.low * stride - padding, interval.high * stride - padding + reach)
     if isinstance(layer, nn.ConvTranspose2d):
         return _before_transposed(
             interval, layer.kernel_size[axis], layer.stride[axis], int(layer.padding[axis])
@@ -122,7 +142,9 @@ def _before(layer: nn.Module, interval: Interval, axis: int) -> Interval:
         return _before_transposed(interval, taps, scale, (taps - scale) // 2)
     if isinstance(layer, _POINTWISE):
         return interval
-    raise ValueError(f"the extent of {type(layer).__name__} is not known; add it to i2i.nets.margin")
+    raise ValueError(
+        f"the extent of {type(layer).__name__} is not known; add it to i2i.nets.margin"
+    )
 
 
 def _before_transposed(interval: Interval, kernel: int, stride: int, padding: int) -> Interval:

@@ -1,0 +1,136 @@
+"""What tests of several rooms share."""
+
+import importlib.util
+import os
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="session")
+def pictures() -> ModuleType:
+    """The makers of bad and odd pictures: tests/i2i/bad_pictures.py."""
+    place = Path(__file__).parent / "i2i" / "bad_pictures.py"
+    spec = importlib.util.spec_from_file_location("bad_pictures", place)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def bad_pictures(pictures: ModuleType) -> list[tuple[str, bytes, str | None]]:
+    """(name, bytes, expected code or None) of every bad or odd picture."""
+    table: list[tuple[str, bytes, str | None]] = pictures.bad_pictures()
+    return table
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """The folder of real pictures that I2I_TEST_DATA names."""
+    if not os.environ.get("I2I_TEST_DATA"):
+        pytest.skip("I2I_TEST_DATA names no folder of real pictures")
+    return Path(os.environ["I2I_TEST_DATA"])
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of two model folders that nobody trained, not to be written to.
+
+    `tiny-x2` doubles a picture; `tiny-labels` tells three classes and had batch norm.
+    """
+    import torch
+
+    from i2i.nets import Autoencoder, ClassHead, Decoder, Encoder, PictureHead
+    from i2i.spec import ClassInfo
+
+    root = tmp_path_factory.mktemp("models")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        enlarging = Autoencoder(
+            Encoder([8, 12], [0, 1]), Decoder([12, 8], [0]), PictureHead(8, stride=2, scale=2)
+        )
+        # The last layer and the biases of an untrained net are zero: the one would hide all before
+        # it, the others are no part of a graph.
+        for name, value in enlarging.named_parameters():
+            if name.endswith("bias") or name == "head.residual.weight":
+                torch.nn.init.normal_(value, std=0.03)
+        export_untrained(root / "tiny-x2", enlarging, kind="image", scale=2)
+        labelling = Autoencoder(
+            Encoder([8, 12, 16], [0, 0, 1], norm="batch"),
+            Decoder([16, 12, 8], [0, 0], skip="concat", norm="batch"),
+            ClassHead(8, classes=3),
+        )
+        for layer in labelling.modules():
+            if isinstance(layer, torch.nn.BatchNorm2d):
+                torch.nn.init.uniform_(layer.weight, 0.5, 1.5)
+                layer.running_mean = 0.2 * torch.randn(layer.num_features)
+                layer.running_var = 0.3 + 2 * torch.rand(layer.num_features)
+        classes = [("ground", (16, 16, 16)), ("leaf", (60, 180, 60)), ("sky", (70, 110, 240))]
+        export_untrained(
+            root / "tiny-labels",
+            labelling,
+            kind="labels",
+            classes=tuple(ClassInfo(*entry) for entry in classes),
+            temperature=0.5,
+        )
+    return root
+
+
+@pytest.fixture(scope="session")
+def tiny_x2(tiny_models: Path) -> Path:
+    return tiny_models / "tiny-x2"
+
+
+@pytest.fixture(scope="session")
+def tiny_labels(tiny_models: Path) -> Path:
+    return tiny_models / "tiny-labels"
+
+
+def export_untrained(folder: Path, net: Any, **fields: Any) -> None:
+    """Writes `net` as a model folder, as the export does, without scores."""
+    from dataclasses import replace
+
+    import safetensors.torch
+
+    from i2i.engines.torch import TorchEngine
+    from i2i.image import Picture, encode
+    from i2i.model_folder import GOLDEN_INPUT, GOLDEN_OUTPUT, SPEC, WEIGHTS, ModelFolder, digest_of
+    from i2i.nets.description import describe
+    from i2i.nets.folding import fold_batch_norm
+    from i2i.nets.margin import margin
+    from i2i.predictor import Predictor
+    from i2i.spec import ModelSpec
+    from training.graph import write_graph
+
+    folder.mkdir()
+    folded = fold_batch_norm(net.eval())
+    weights = {name: value.contiguous() for name, value in folded.state_dict().items()}
+    (folder / WEIGHTS).write_bytes(safetensors.torch.save(weights))
+    spec = ModelSpec(
+        name=folder.name,
+        task="test",
+        net=describe(folded),
+        size_multiple=net.size_multiple,
+        margin=margin(net),
+        window=2 * margin(net) + 32 * net.size_multiple,
+        tolerance={name: {"f32": 1 / 255, "bf16": 0.1} for name in ("openvino", "torch")},
+        **fields,
+    )
+    spec = replace(spec, graph=write_graph(folded, spec.kind, spec.temperature, folder))
+    pixels = np.random.default_rng(0).integers(0, 256, (21, 34, 3), np.uint8)
+    reference = Predictor(ModelFolder(folder, spec), TorchEngine(net, spec))
+    golden = reference.predict(Picture(pixels))
+    (folder / GOLDEN_INPUT).write_bytes(encode(golden.source))
+    if golden.picture is not None:
+        np.savez(folder / GOLDEN_OUTPUT, image=golden.picture.pixels)
+    else:
+        assert golden.labels is not None
+        assert golden.confidence is not None
+        np.savez(folder / GOLDEN_OUTPUT, labels=golden.labels, confidence=golden.confidence)
+    spec = replace(spec, digest=digest_of(folder, spec.to_dict()))
+    (folder / SPEC).write_text(spec.to_json(), encoding="utf-8")

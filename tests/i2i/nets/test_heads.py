@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from i2i.metrics import psnr_y
+from i2i.nets import Autoencoder, Decoder, Encoder, PictureHead
+from i2i.nets.heads import BicubicEnlargement
+from i2i.nets.margin import margin
+from i2i.resize import bicubic, bicubic_by
+
+SCALES = [2, 3, 4]
+
+
+def untrained(scale: int) -> Autoencoder:
+    return Autoencoder(
+        Encoder([8, 12], [0, 1]), Decoder([12, 8], [0]), PictureHead(8, stride=scale, scale=scale)
+    ).eval()
+
+
+@pytest.mark.parametrize("scale", [*SCALES, 5, 8])
+@pytest.mark.parametrize("size", [(9, 14), (17, 8)])
+def test_the_fixed_enlargement_is_that_of_the_papers(scale: int, size: tuple[int, int]) -> None:
+    image = np.random.default_rng(0).random((*size, 3)).astype(np.float32)
+
+    enlarged = BicubicEnlargement(3, scale)(torch.from_numpy(image).movedim(-1, 0)[None])
+    got = enlarged[0].movedim(0, -1).numpy()
+    expected = bicubic(image.astype(np.float64), scale * size[0], scale * size[1])
+    inside = slice(2 * scale, -2 * scale)
+    np.testing.assert_allclose(got[inside, inside], expected[inside, inside], atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_a_flat_picture_stays_flat_up_to_its_border(scale: int) -> None:
+    flat = torch.full((1, 3, 1, 6), 0.7)
+
+    enlarged = BicubicEnlargement(3, scale)(flat)
+    torch.testing.assert_close(enlarged, torch.full((1, 3, scale, 6 * scale), 0.7))
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_the_untrained_net_is_the_fixed_enlargement(scale: int) -> None:
+    image = torch.rand(2, 3, 8, 10)
+
+    with torch.no_grad():
+        assert torch.equal(untrained(scale)(image), BicubicEnlargement(3, scale)(image))
+
+
+def test_the_fixed_enlargement_stays_in_float32() -> None:
+    image = torch.rand(1, 3, 8, 8)
+    net = untrained(2)
+
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(net(image), BicubicEnlargement(3, 2)(image))
+
+
+def test_the_fixed_enlargement_is_not_learned_and_not_stored() -> None:
+    enlargement = BicubicEnlargement(3, 2)
+
+    assert list(enlargement.parameters()) == []
+    assert enlargement.state_dict() == {}
+
+
+@pytest.mark.parametrize("skip", ["bicubic", "identity"])
+def test_the_untrained_net_at_scale_1_changes_nothing(skip: str) -> None:
+    head = PictureHead(4, skip=skip)  # type: ignore[arg-type]
+    image = torch.rand(1, 3, 6, 6)
+
+    with torch.no_grad():
+        assert torch.equal(head(torch.rand(1, 4, 6, 6), image), image)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(("scale", "decibels"), [(2, 33.66), (3, 30.39), (4, 28.42)])
+def test_the_untrained_net_scores_what_the_papers_say_of_bicubic(
+    test_data: Path, scale: int, decibels: float
+) -> None:
+    net = untrained(scale)
+    scores = []
+    for path in sorted((test_data / "sr" / "set5").glob("*.[jp]*g")):
+        with Image.open(path) as file:
+            picture = np.array(file.convert("RGB"))
+        height, width = (side - side % scale for side in picture.shape[:2])
+        target = picture[:height, :width]
+        small = bicubic_by(target, 1 / scale)
+        around = margin(net)
+        sides = [(around, around + -side % net.size_multiple) for side in small.shape[:2]]
+        plane = np.pad(small, [*sides, (0, 0)], mode="symmetric")
+        image = torch.from_numpy(plane).movedim(-1, 0)[None].float() / 255
+        with torch.no_grad():
+            output = net(image)[..., scale * around :, scale * around :][..., :height, :width]
+        truth = torch.from_numpy(target).movedim(-1, 0)[None].float() / 255
+        scores.append(float(psnr_y(output, truth, scale)))
+
+    assert len(scores) == 5
+    assert np.mean(scores) == pytest.approx(decibels, abs=0.02)

@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from i2i.engines import Engine, open_engine
+from i2i.engines.engine import available_cpus
+from i2i.engines.torch import TorchEngine
+from i2i.model_folder import ModelError, ModelFolder
+from i2i.nets.description import build
+from i2i.predictor import Predictor, load
+
+ENGINES = ("openvino", "torch")
+MODELS = ("tiny-x2", "tiny-labels")
+
+
+@pytest.fixture(params=MODELS)
+def folder(request: pytest.FixtureRequest, tiny_models: Path) -> ModelFolder:
+    return ModelFolder.open(tiny_models / request.param)
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A test has not the machine's I2I_… settings, nor the next test its threads."""
+    for name in ("I2I_ENGINE", "I2I_PRECISION", "I2I_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+def windows(folder: ModelFolder, batch: int = 1) -> NDArray[np.float32]:
+    side = 8 * folder.spec.size_multiple
+    return np.random.default_rng(0).random((batch, 3, side, side + 8), np.float32)
+
+
+def has_bf16() -> bool:
+    import openvino  # type: ignore[import-untyped]
+
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+@pytest.mark.parametrize("precision", ["f32", "bf16"])
+def test_engines_agree_within_the_tolerance_of_the_spec(
+    folder: ModelFolder, precision: str
+) -> None:
+    reference = open_engine(folder, "torch", "f32", 1).run(windows(folder))
+    for name in ENGINES:
+        if (name, precision) == ("openvino", "bf16") and not has_bf16():
+            continue
+        outputs = open_engine(folder, name, precision, 1).run(windows(folder))
+        assert set(outputs) == set(folder.spec.graph.outputs)
+        measured = "image" if folder.spec.kind == "image" else "confidence"
+        assert outputs[measured].dtype == np.float32
+        got, expected = np.asarray(outputs[measured], float), np.asarray(reference[measured], float)
+        difference = np.abs(got - expected).max()
+        assert difference <= (1e-5 if precision == "f32" else folder.spec.tolerance[name]["bf16"])
+
+
+def test_engines_give_the_same_labels_where_these_are_clear(tiny_labels: Path) -> None:
+    folder = ModelFolder.open(tiny_labels)
+    one, other = (open_engine(folder, name, "f32", 1).run(windows(folder)) for name in ENGINES)
+
+    clear = np.asarray(one["confidence"], float) > 0.5 + 1e-4
+    assert clear.mean() > 0.2
+    assert one["labels"].dtype == other["labels"].dtype == np.uint8
+    np.testing.assert_array_equal(one["labels"][clear], other["labels"][clear])
+
+
+def test_a_saved_net_loads_to_the_same_bits(tiny_models: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = ModelFolder.open(tiny_models / "tiny-labels")
+    net = build(folder.spec.net)
+    net.load_state_dict(load_file(folder.weights))
+    save_file(net.state_dict(), tmp_path / "again.safetensors")
+    again = build(folder.spec.net)
+    again.load_state_dict(load_file(tmp_path / "again.safetensors"))
+
+    image = windows(folder)
+    expected = TorchEngine.open(folder, "f32", 1).run(image)
+    got = TorchEngine(again, folder.spec).run(image)
+    for name in folder.spec.graph.outputs:
+        np.testing.assert_array_equal(got[name], expected[name])
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_a_batch_gives_what_its_windows_give(folder: ModelFolder, name: str) -> None:
+    engine = open_engine(folder, name, "f32", 1)
+    batch = windows(folder, batch=3)
+    together = {key: np.array(value) for key, value in engine.run(batch).items()}
+
+    for i in range(3):
+        for key, value in engine.run(batch[i : i + 1]).items():
+            np.testing.assert_allclose(value[0], together[key][i], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_an_output_outlives_the_next_run(folder: ModelFolder, name: str) -> None:
+    engine = open_engine(folder, name, "f32", 1)
+    kept = engine.run(windows(folder))
+    copies = {key: np.array(value) for key, value in kept.items()}
+
+    engine.run(1 - windows(folder))
+    for key, value in kept.items():
+        np.testing.assert_array_equal(value, copies[key])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("tensorflow", None, None), "engine: expected openvino or torch, got 'tensorflow'"),
+        ((None, "f16", None), "precision: expected f32, bf16 or auto, got 'f16'"),
+        ((None, None, 0), "threads: expected a number of at least 1, got 0"),
+        ((None, None, -2), "threads: expected a number of at least 1, got -2"),
+    ],
+)
+def test_a_wrong_choice_is_refused(
+    folder: ModelFolder, arguments: tuple[str | None, str | None, int | None], complaint: str
+) -> None:
+    with pytest.raises(ModelError, match=complaint):
+        open_engine(folder, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "complaint"),
+    [
+        ("I2I_ENGINE", "tensorflow", "got 'tensorflow'"),
+        ("I2I_PRECISION", "int4", "got 'int4'"),
+        ("I2I_THREADS", "many", "threads: expected a number of at least 1, got 'many'"),
+    ],
+)
+def test_a_wrong_setting_is_refused(
+    folder: ModelFolder, monkeypatch: pytest.MonkeyPatch, name: str, value: str, complaint: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(ModelError, match=complaint):
+        open_engine(folder)
+
+
+def chosen(engine: Engine) -> tuple[str, str]:
+    return engine.name, engine.precision
+
+
+def test_arguments_come_before_settings_and_these_before_the_machine(
+    folder: ModelFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("I2I_THREADS", "1")
+    monkeypatch.setenv("I2I_ENGINE", "torch")
+    monkeypatch.setenv("I2I_PRECISION", "bf16")
+
+    assert chosen(open_engine(folder)) == ("torch", "bf16")
+    assert torch.get_num_threads() == 1
+    assert chosen(open_engine(folder, "openvino", "f32", 1)) == ("openvino", "f32")
+    monkeypatch.setenv("I2I_PRECISION", "auto")
+    assert chosen(open_engine(folder)) == ("torch", "f32")
+    for name in ("I2I_ENGINE", "I2I_PRECISION", "I2I_THREADS"):
+        monkeypatch.setenv(name, "")
+    assert open_engine(folder).precision == "f32"
+
+
+def test_a_machine_without_a_gpu_runs_openvino(folder: ModelFolder) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    assert open_engine(folder).name == "openvino"
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_an_engine_that_is_not_installed_is_named_with_its_remedy(
+    folder: ModelFolder, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setitem(sys.modules, name, None)
+
+    with pytest.raises(ModelError, match=rf"{name} is not installed; pip install 'i2i\[{name}\]'"):
+        open_engine(folder, name)
+
+
+def test_there_is_a_processor() -> None:
+    assert available_cpus() >= 1
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["f32", "bf16"])
+def test_a_gpu_gives_what_the_processor_gives(folder: ModelFolder, precision: str) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("this machine has no GPU")
+    predictor = load(folder.path, precision=precision)
+
+    assert isinstance(predictor, Predictor)
+    assert isinstance(predictor.engine, TorchEngine)
+    assert predictor.engine.device.type == "cuda"
+    predictor.check_golden()

@@ -1,0 +1,577 @@
+"""Bytes to pixels and back: every format, mode and limit, and whatever else may arrive."""
+
+import io
+import os
+import struct
+import subprocess
+import sys
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, ImageOps
+
+from i2i.image import (
+    FORMATS,
+    MEDIA_TYPES,
+    SUFFIXES,
+    Format,
+    Header,
+    ImageError,
+    Picture,
+    decode,
+    encode,
+    encode_labels,
+    read,
+    read_header,
+    write_bytes,
+)
+
+BadPictures = list[tuple[str, bytes, str | None]]
+
+
+def noise(height: int, width: int, channels: int, seed: int = 0) -> NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, channels), np.uint8)
+
+
+def smooth(height: int = 24, width: int = 32) -> NDArray[np.uint8]:
+    y, x = np.mgrid[0:height, 0:width]
+    return np.stack((x * 7, y * 9, (x + y) * 4), axis=-1).astype(np.uint8)
+
+
+def encoded(image: Image.Image, format: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def code_of(data: bytes, **options: Any) -> str:
+    with pytest.raises(ImageError) as caught:
+        decode(data, **options)
+    return caught.value.code
+
+
+@st.composite
+def pictures_of_any_kind(draw: st.DrawFn) -> Picture:
+    height, width = draw(st.integers(1, 9)), draw(st.integers(1, 9))
+    pixels = draw(arrays(np.uint8, (height, width, draw(st.sampled_from((1, 3))))))
+    alpha = draw(st.none() | arrays(np.uint8, (height, width)))
+    return Picture(pixels, alpha)
+
+
+# The laws.
+
+
+@pytest.mark.parametrize("format", ["png", "tiff"])
+@given(picture=pictures_of_any_kind())
+def test_decode_undoes_encode(format: Format, picture: Picture) -> None:
+    again = decode(encode(picture, format))
+    np.testing.assert_array_equal(again.pixels, picture.pixels)
+    assert (again.alpha is None) == (picture.alpha is None)
+    if picture.alpha is not None:
+        np.testing.assert_array_equal(again.alpha, picture.alpha)
+
+
+@pytest.mark.parametrize("format", ["png", "tiff"])
+@pytest.mark.parametrize("size", [(1, 5000), (5000, 1), (1100, 1000)])
+def test_decode_undoes_encode_over_strips(format: Format, size: tuple[int, int]) -> None:
+    pixels = noise(*size, 3)
+    np.testing.assert_array_equal(decode(encode(Picture(pixels), format)).pixels, pixels)
+
+
+@pytest.mark.parametrize("format", ["png", "tiff"])
+@given(labels=arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9))))
+def test_labels_are_the_values_in_the_file(format: Format, labels: NDArray[np.uint8]) -> None:
+    colours = [(index, 255 - index, 7) for index in range(256)]
+    image = Image.open(io.BytesIO(encode_labels(labels, colours, format)))
+    assert image.mode == "P"
+    np.testing.assert_array_equal(np.asarray(image), labels)
+    np.testing.assert_array_equal(np.asarray(image.convert("RGB")), np.array(colours)[labels])
+
+
+VALID = {
+    "png": encoded(Image.fromarray(smooth()), "PNG"),
+    "gray png": encoded(Image.fromarray(smooth()).convert("L"), "PNG"),
+    "palette png": encoded(Image.fromarray(smooth()).convert("P"), "PNG", transparency=3),
+    "jpeg": encoded(Image.fromarray(smooth()), "JPEG"),
+    "progressive jpeg": encoded(Image.fromarray(smooth()), "JPEG", progressive=True),
+    "cmyk jpeg": encoded(Image.fromarray(smooth()).convert("CMYK"), "JPEG"),
+    "webp": encoded(Image.fromarray(smooth()), "WEBP"),
+    "lossless webp": encoded(Image.fromarray(smooth()).convert("RGBA"), "WEBP", lossless=True),
+    "tiff": encoded(Image.fromarray(smooth()), "TIFF"),
+    "lzw tiff": encoded(Image.fromarray(smooth()), "TIFF", compression="tiff_lzw"),
+    "jpeg tiff": encoded(Image.fromarray(smooth()), "TIFF", compression="jpeg"),
+    "fax tiff": encoded(Image.fromarray(smooth()).convert("1"), "TIFF", compression="group4"),
+    "bmp": encoded(Image.fromarray(smooth()), "BMP"),
+}
+
+
+def is_picture_or_image_error(data: bytes) -> bool:
+    try:
+        return isinstance(decode(data, max_pixels=1_000_000), Picture)
+    except ImageError as error:
+        return bool(error.code and error.detail)
+
+
+@pytest.mark.parametrize("data", VALID.values(), ids=VALID.keys())
+@given(choice=st.data())
+def test_any_beginning_is_a_picture_or_an_image_error(data: bytes, choice: st.DataObject) -> None:
+    assert is_picture_or_image_error(data[: choice.draw(st.integers(0, len(data)))])
+
+
+@pytest.mark.parametrize("data", VALID.values(), ids=VALID.keys())
+@given(choice=st.data())
+def test_any_changed_byte_is_a_picture_or_an_image_error(
+    data: bytes, choice: st.DataObject
+) -> None:
+    changed = bytearray(data)
+    changed[choice.draw(st.integers(0, len(data) - 1))] = choice.draw(st.integers(0, 255))
+    assert is_picture_or_image_error(bytes(changed))
+
+
+@given(start=st.sampled_from([b"", *(data[:16] for data in VALID.values())]), rest=st.binary())
+def test_random_bytes_are_a_picture_or_an_image_error(start: bytes, rest: bytes) -> None:
+    assert is_picture_or_image_error(start + rest)
+
+
+# Bad pictures.
+
+
+def test_every_bad_picture_has_its_code(bad_pictures: BadPictures) -> None:
+    codes: dict[str, str | None] = {}
+    for name, data, _ in bad_pictures:
+        try:
+            decode(data)
+            codes[name] = None
+        except ImageError as error:
+            codes[name] = error.code
+    assert codes == {name: code for name, _, code in bad_pictures}
+
+
+def test_every_bad_picture_is_decoded_in_little_memory() -> None:
+    script = """
+import resource, sys
+from bad_pictures import bad_pictures
+from i2i.image import ImageError, decode
+table = bad_pictures()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+for name, data, code in table:
+    try:
+        decode(data)
+    except ImageError as error:
+        assert error.code == code, (name, error.code)
+after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+assert after - before < 32 * 1024, (before, after)
+"""
+    place = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "-c", script], check=True, env=place)
+
+
+@pytest.mark.parametrize("name", VALID)
+def test_a_file_cut_in_half_is_truncated(name: str) -> None:
+    assert code_of(VALID[name][: len(VALID[name]) // 2]) == "truncated"
+
+
+def test_an_error_says_what_works_and_nothing_of_the_decoder() -> None:
+    with pytest.raises(ImageError) as caught:
+        decode(b"%!PS-Adobe-3.0 EPSF-3.0")
+    assert "PNG, JPEG, WebP, TIFF or BMP" in str(caught.value)
+    with pytest.raises(ImageError) as caught:
+        decode(VALID["jpeg"][:-100])
+    assert str(caught.value) == "the jpeg file ends early"
+
+
+def test_the_limit_is_the_number_of_pixels() -> None:
+    data = encode(Picture(noise(6, 7, 3)))
+    assert decode(data, max_pixels=42).width == 7
+    assert code_of(data, max_pixels=41) == "too_many_pixels"
+    assert read_header(data) == Header("png", 7, 6)
+
+
+def test_pillow_has_no_limit_of_its_own(pictures: ModuleType) -> None:
+    picture = decode(pictures.huge_png(13_500), max_pixels=200_000_000)
+    assert picture.pixels.shape == (13_500, 13_500, 1)
+
+
+def test_the_format_is_told_by_content(tmp_path: Path) -> None:
+    path = tmp_path / "picture.png"
+    path.write_bytes(VALID["bmp"])
+    np.testing.assert_array_equal(read(path).pixels, smooth())
+    assert {read_header(data).format for data in VALID.values()} == {*FORMATS, "bmp"}
+
+
+# Modes.
+
+
+@pytest.mark.parametrize("format", ["PNG", "TIFF"])
+@pytest.mark.parametrize(
+    ("mode", "channels", "has_alpha"),
+    [
+        ("1", 1, False),
+        ("L", 1, False),
+        ("LA", 1, True),
+        ("P", 3, False),
+        ("RGB", 3, False),
+        ("RGBA", 3, True),
+    ],
+)
+def test_modes_keep_gray_and_alpha(format: str, mode: str, channels: int, has_alpha: bool) -> None:
+    image = Image.fromarray(noise(5, 4, 4 if has_alpha else 3)).convert(mode)
+    picture = decode(encoded(image, format))
+    assert picture.channels == channels
+    assert (picture.alpha is not None) == has_alpha
+    expected = np.asarray(image.convert("L" if channels == 1 else "RGB"))
+    np.testing.assert_array_equal(picture.pixels.squeeze(), expected)
+    if picture.alpha is not None:
+        np.testing.assert_array_equal(picture.alpha, np.asarray(image)[..., -1])
+
+
+def test_opaque_alpha_stays() -> None:
+    alpha = decode(encode(Picture(noise(3, 3, 1), np.full((3, 3), 255, np.uint8)))).alpha
+    assert alpha is not None
+    assert (alpha == 255).all()
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB"])
+def test_bmp_modes(mode: str) -> None:
+    image = Image.fromarray(noise(5, 6, 3)).convert(mode)
+    expected = np.asarray(image.convert("RGB" if mode in ("P", "RGB") else "L"))
+    np.testing.assert_array_equal(decode(encoded(image, "BMP")).pixels.squeeze(), expected)
+
+
+def test_a_palette_with_transparency_has_alpha() -> None:
+    image = Image.fromarray(np.array([[0, 1, 2]], np.uint8))
+    image.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90])
+    picture = decode(encoded(image, "PNG", transparency=bytes([0, 128, 255])))
+    assert picture.pixels.tolist() == [[[10, 20, 30], [40, 50, 60], [70, 80, 90]]]
+    assert picture.alpha is not None
+    assert picture.alpha.tolist() == [[0, 128, 255]]
+
+
+@pytest.mark.parametrize(
+    ("bits", "colour", "row", "key", "alpha"),
+    [
+        (1, 0, b"\x40", struct.pack(">H", 1), [255, 0]),
+        (2, 0, b"\x90", struct.pack(">H", 2), [0, 255]),
+        (4, 0, b"\x3c", struct.pack(">H", 12), [255, 0]),
+        (8, 0, b"\x07\x08", struct.pack(">H", 7), [0, 255]),
+        (16, 0, b"\x01\x02\x01\x03", struct.pack(">H", 0x0103), [255, 0]),
+        (8, 2, b"\1\2\3\1\2\4", struct.pack(">HHH", 1, 2, 3), [0, 255]),
+        (16, 2, b"\1\0\2\0\3\0\1\0\2\0\3\1", struct.pack(">HHH", 256, 512, 769), [255, 0]),
+    ],
+)
+def test_the_transparent_colour_of_a_png_is_compared_at_full_depth(
+    pictures: ModuleType, bits: int, colour: int, row: bytes, key: bytes, alpha: list[int]
+) -> None:
+    chunk = pictures.png_chunk(b"tRNS", key)
+    picture = decode(pictures.png_of(2, 1, bits, colour, zlib.compress(b"\0" + row), chunk))
+    assert picture.alpha is not None
+    assert picture.alpha.tolist() == [alpha]
+
+
+def test_cmyk_becomes_the_colours_it_was() -> None:
+    for format in ("JPEG", "TIFF"):
+        for colour in ("red", "lime", "blue", "white", "black", "teal"):
+            image = Image.new("RGB", (16, 16), colour)
+            picture = decode(encoded(image.convert("CMYK"), format))
+            assert np.abs(picture.pixels.astype(int) - np.asarray(image)).max() <= 3
+
+
+def test_ycbcr_and_fax_tiff() -> None:
+    expected = smooth().astype(int)
+    assert np.abs(decode(VALID["jpeg tiff"]).pixels - expected).mean() < 8
+    fax = np.asarray(Image.fromarray(smooth()).convert("1")).astype(np.uint8) * 255
+    np.testing.assert_array_equal(decode(VALID["fax tiff"]).pixels[..., 0], fax)
+
+
+# 16 bits.
+
+DEEP = np.array([[0, 127, 128, 129, 255, 256, 257, 32767, 32768, 65280, 65406, 65407, 65535]])
+
+
+def as_8_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
+    return np.floor(values / 257 + 0.5).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("colour", "channels"), [(0, 1), (2, 3), (4, 2), (6, 4)])
+def test_16_bit_png_is_scaled_and_rounded(pictures: ModuleType, colour: int, channels: int) -> None:
+    values = np.random.default_rng(colour).permuted(np.repeat(DEEP, channels, axis=0), axis=1).T
+    rows = zlib.compress(b"\0" + values.astype(">u2").tobytes())
+    picture = decode(pictures.png_of(len(values), 1, 16, colour, rows))
+    expected = as_8_bits(values)
+    colours = 3 if channels > 2 else 1
+    np.testing.assert_array_equal(picture.pixels[0], expected[:, :colours])
+    if channels % 2 == 0:
+        assert picture.alpha is not None
+        np.testing.assert_array_equal(picture.alpha[0], expected[:, -1])
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_adobe_deflate"])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_16_bit_gray_tiff_is_scaled_and_rounded(order: str, compression: str | None) -> None:
+    image = Image.fromarray(DEEP.astype(order + "u2"))
+    picture = decode(encoded(image, "TIFF", compression=compression))
+    np.testing.assert_array_equal(picture.pixels[..., 0], as_8_bits(DEEP))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_16_bit_rgb_tiff_is_scaled_and_rounded(pictures: ModuleType, packed: bool) -> None:
+    values = np.stack((DEEP[0], DEEP[0, ::-1], DEEP[0] // 2), axis=-1)
+    strip = values.astype("<u2").tobytes()
+    strip = zlib.compress(strip) if packed else strip
+    entries = [(256, 4, 1, len(values)), (257, 4, 1, 1), (262, 3, 1, 2), (277, 3, 1, 3)]
+    entries += [(259, 3, 1, 8 if packed else 1), (279, 4, 1, len(strip))]
+    behind = 8 + 2 + 12 * (len(entries) + 2) + 4
+    entries += [(258, 3, 3, behind), (273, 4, 1, behind + 6)]
+    data = pictures.tiff_of(entries, struct.pack("<HHH", 16, 16, 16) + strip)
+    np.testing.assert_array_equal(decode(data).pixels[0], as_8_bits(values))
+
+
+# Metadata.
+
+
+def exif_of(orientation: int, kind: int = 3, order: str = "<") -> bytes:
+    header = b"II*\0" if order == "<" else b"MM\0*"
+    value = struct.pack(order + {3: "Hxx", 4: "I"}[kind], orientation)
+    entry = struct.pack(order + "HHI", 0x0112, kind, 1) + value
+    return b"Exif\0\0" + header + struct.pack(order + "IH", 8, 1) + entry + bytes(4)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("format", ["PNG", "WEBP", "TIFF", "JPEG"])
+def test_orientation_is_applied(orientation: int, format: str) -> None:
+    image = Image.fromarray(smooth(3, 5))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"lossless": True} if format == "WEBP" else {}
+    data = encoded(image, format, exif=exif, **options)
+    upright = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    picture = decode(data)
+    np.testing.assert_array_equal(picture.pixels, np.asarray(upright))
+    assert read_header(data) == Header(format.lower(), picture.width, picture.height)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_orientation_in_both_byte_orders(order: str) -> None:
+    data = encoded(Image.fromarray(smooth(3, 5)), "PNG", exif=exif_of(6, order=order))
+    assert decode(data).pixels.shape == (5, 3, 3)
+
+
+@pytest.mark.parametrize(
+    "exif",
+    [exif_of(0), exif_of(9), exif_of(65535), exif_of(6, kind=4), exif_of(6)[:20], b"Exif\0\0"],
+)
+def test_an_invalid_orientation_is_ignored(exif: bytes) -> None:
+    for format in ("PNG", "JPEG", "WEBP"):
+        data = encoded(Image.fromarray(smooth(3, 5)), format, exif=exif)
+        assert decode(data).pixels.shape == (3, 5, 3)
+
+
+def profile_of(gamma: float, space: bytes = b"RGB ") -> bytes:
+    """A matrix or gray ICC profile (version 2) of the sRGB primaries and a pure gamma."""
+    curve = b"curv" + bytes(4) + struct.pack(">IHxx", 1, round(gamma * 256))
+    white = (0.9642, 1.0, 0.8249)
+    primaries = [(0.4360, 0.2225, 0.0139), (0.3851, 0.7169, 0.0971), (0.1431, 0.0606, 0.7139)]
+    tags = {b"wtpt": xyz(white), b"desc": b"desc" + bytes(4) + struct.pack(">I", 2) + b"x\0"}
+    tags[b"desc"] += bytes(78)
+    if space == b"RGB ":
+        tags |= {name + b"TRC": curve for name in (b"r", b"g", b"b")}
+        names = (b"rXYZ", b"gXYZ", b"bXYZ")
+        tags |= {name: xyz(value) for name, value in zip(names, primaries, strict=True)}
+    else:
+        tags[b"kTRC"] = curve
+    place, table, body = 128 + 4 + 12 * len(tags), b"", b""
+    for name, value in tags.items():
+        table += name + struct.pack(">II", place + len(body), len(value))
+        body += value + bytes(-len(value) % 4)
+    head = struct.pack(
+        ">I4sI4s4s4s12x4s",
+        place + len(body),
+        bytes(4),
+        0x02400000,
+        b"mntr",
+        space,
+        b"XYZ ",
+        b"acsp",
+    )
+    head += bytes(28) + struct.pack(">3i", *(round(v * 65536) for v in white))
+    return head.ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + body
+
+
+def xyz(value: tuple[float, float, float]) -> bytes:
+    return b"XYZ " + bytes(4) + struct.pack(">3i", *(round(v * 65536) for v in value))
+
+
+def srgb_of_linear(levels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """The published sRGB transfer curve, of 8-bit linear light."""
+    light = levels / 255
+    return 255 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_linear_profile_is_converted_to_srgb(format: str, mode: str) -> None:
+    levels = np.arange(0, 256, 5, dtype=np.uint8)
+    image = Image.fromarray(np.tile(levels, (16, 1))).convert(mode)
+    options: dict[str, Any] = {"WEBP": {"lossless": True}, "JPEG": {"quality": 100}}.get(format, {})
+    space = b"GRAY" if mode == "L" and format != "WEBP" else b"RGB "
+    picture = decode(encoded(image, format, icc_profile=profile_of(1.0, space), **options))
+    assert picture.channels == (1 if space == b"GRAY" else 3)
+    difference = picture.pixels[8, 2:] - srgb_of_linear(levels)[2:, None]
+    assert np.abs(difference).max() <= (8 if format == "JPEG" else 1.5)
+
+
+@pytest.mark.parametrize("format", ["PNG", "TIFF"])
+def test_a_profile_leaves_alpha_alone(format: str) -> None:
+    pixels = noise(8, 8, 4)
+    data = encoded(Image.fromarray(pixels), format, icc_profile=profile_of(1.0))
+    picture = decode(data)
+    np.testing.assert_array_equal(picture.alpha, pixels[..., 3])
+    assert np.abs(picture.pixels - srgb_of_linear(pixels[..., :3])).max() <= 1.5
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(),
+        ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes(),
+        profile_of(1.0, b"GRAY"),  # of another colour space than the picture
+        profile_of(1.0)[:200],
+        b"no profile",
+    ],
+    ids=["srgb", "lab", "gray", "cut", "garbage"],
+)
+@pytest.mark.parametrize("format", ["PNG", "TIFF"])
+def test_srgb_and_broken_profiles_leave_pixels_alone(format: str, profile: bytes) -> None:
+    pixels = noise(8, 8, 3)
+    picture = decode(encoded(Image.fromarray(pixels), format, icc_profile=profile))
+    np.testing.assert_array_equal(picture.pixels, pixels)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_output_has_no_metadata(format: Format) -> None:
+    exif, profile = exif_of(6), profile_of(1.0)
+    source = encoded(Image.fromarray(smooth()), "JPEG", exif=exif, icc_profile=profile)
+    output = Image.open(io.BytesIO(encode(decode(source), format)))
+    assert not {"exif", "icc_profile", "comment", "xmp"} & set(output.info)
+    storage = {256, 257, 258, 259, 262, 273, 277, 278, 279, 284, 317, 338, 339}
+    assert set(getattr(output, "tag_v2", {})) <= storage
+
+
+# Encoding.
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_format_holds_gray_and_colour(format: Format, channels: int) -> None:
+    pixels = smooth()[..., :channels]
+    data = encode(Picture(pixels), format)
+    picture = decode(data)
+    assert read_header(data) == Header(format, 32, 24)
+    assert picture.channels == (3 if format == "webp" else channels)
+    assert np.abs(picture.pixels.astype(int) - pixels).mean() < 4
+
+
+def test_jpeg_lays_transparent_pixels_on_white() -> None:
+    for channels in (1, 3):
+        alpha = np.zeros((16, 16), np.uint8)
+        picture = decode(encode(Picture(np.zeros((16, 16, channels), np.uint8), alpha), "jpeg"))
+        assert picture.alpha is None
+        assert (picture.pixels == 255).all()
+
+
+def test_webp_keeps_alpha() -> None:
+    alpha = smooth()[..., 0]
+    np.testing.assert_array_equal(decode(encode(Picture(smooth(), alpha), "webp")).alpha, alpha)
+
+
+@pytest.mark.parametrize(("format", "longest"), [("jpeg", 65_500), ("webp", 16_383)])
+def test_a_side_longer_than_the_format_holds_is_refused(format: Format, longest: int) -> None:
+    assert decode(encode(Picture(np.zeros((longest, 1, 1), np.uint8)), format)).height == longest
+    with pytest.raises(ImageError) as caught:
+        encode(Picture(np.zeros((1, longest + 1, 1), np.uint8)), format)
+    assert caught.value.code == "format_cannot_hold"
+
+
+@pytest.mark.parametrize("format", ["jpeg", "webp"])
+def test_labels_are_not_written_lossily(format: Format) -> None:
+    with pytest.raises(ImageError) as caught:
+        encode_labels(np.zeros((2, 2), np.uint8), [(0, 0, 0)], format)
+    assert caught.value.code == "format_cannot_hold"
+
+
+def test_every_format_has_a_media_type_and_a_suffix() -> None:
+    assert set(MEDIA_TYPES) == set(SUFFIXES) == set(FORMATS)
+
+
+def test_what_is_no_picture_is_refused() -> None:
+    for pixels in (noise(2, 2, 4), noise(2, 2, 3)[0], np.zeros((2, 2, 3)), noise(0, 2, 3)):
+        with pytest.raises(ValueError, match="pixels: expected uint8"):
+            Picture(pixels)
+    with pytest.raises(ValueError, match="alpha: expected uint8"):
+        Picture(noise(2, 2, 3), noise(3, 2, 1)[..., 0])
+
+
+def test_threads_decode_and_encode_at_once() -> None:
+    picture = Picture(noise(64, 64, 3))
+    with ThreadPoolExecutor(8) as threads:
+        copies = threads.map(lambda _: decode(encode(picture, "tiff")).pixels, range(64))
+    assert all((copy == picture.pixels).all() for copy in copies)
+
+
+# Files.
+
+
+def test_read_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "broken.png"
+    path.write_bytes(VALID["png"][:60])
+    with pytest.raises(ImageError, match=r"broken\.png") as caught:
+        read(path)
+    assert caught.value.code == "truncated"
+    with pytest.raises(FileNotFoundError, match=r"missing\.png"):
+        read(tmp_path / "missing.png")
+
+
+def test_write_replaces_whole_files(tmp_path: Path) -> None:
+    path = tmp_path / "picture.png"
+    for data in (b"first", b"second"):
+        write_bytes(path, data)
+        assert path.read_bytes() == data
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_write_into_what_is_no_folder_names_the_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(NotADirectoryError, match=r"file/picture\.png"):
+        write_bytes(tmp_path / "file" / "picture.png", b"data")
+    with pytest.raises(FileNotFoundError, match=r"folder/picture\.png"):
+        write_bytes(tmp_path / "folder" / "picture.png", b"data")
+
+
+def test_a_full_disk_keeps_the_earlier_file(tmp_path: Path) -> None:
+    path = tmp_path / "picture.png"
+    path.write_bytes(b"earlier")
+    script = """
+import resource, signal, sys
+from pathlib import Path
+from i2i.image import write_bytes
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    write_bytes(Path(sys.argv[1]), bytes(5000))
+except OSError as error:
+    sys.exit(0 if error.filename == sys.argv[1] else 1)
+sys.exit(2)
+"""
+    subprocess.run([sys.executable, "-c", script, str(path)], check=True)
+    assert path.read_bytes() == b"earlier"
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,210 @@
+"""A service in process: true predictors on engines that need no training."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from fastapi import FastAPI
+from numpy.typing import NDArray
+
+from i2i.image import Picture, encode
+from i2i.model_folder import ModelFolder
+from i2i.predictor import Predictor
+from i2i.spec import ClassInfo, ModelSpec
+from service.models import Models
+from service.routes import create_app
+from service.settings import Settings
+
+PATIENCE_S = 60.0
+WINDOW = 64
+
+CLASSES = (ClassInfo("dark", (0, 0, 0)), ClassInfo("bright", (250, 200, 0)))
+
+
+class PlainEngine:
+    """Gives every pixel `scale` times along each axis, or tells bright from dark.
+
+    While `gate` is closed a window takes a tenth of a second; `failure` is raised by every window.
+    """
+
+    name = "openvino"
+    precision = "f32"
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self.spec = spec
+        self.failure: Exception | None = None
+        self.gate = threading.Event()
+        self.gate.set()
+        self.began = threading.Event()
+        self.windows = 0
+        self.at_once = self.most_at_once = 0
+
+    def run(self, image: NDArray[np.float32]) -> dict[str, NDArray[np.generic]]:
+        self.windows += 1
+        self.at_once += 1
+        self.most_at_once = max(self.at_once, self.most_at_once)
+        self.began.set()
+        self.gate.wait(0.1)
+        self.at_once -= 1
+        if self.failure:
+            raise self.failure
+        if self.spec.kind == "image":
+            return {"image": image.repeat(self.spec.scale, 2).repeat(self.spec.scale, 3)}
+        bright = image[:, 0] > 0.5
+        return {
+            "labels": bright.astype(np.uint8),
+            "confidence": np.full(bright.shape, 0.75, np.float32),
+        }
+
+
+class Folder(ModelFolder):
+    """A model folder that is not on disk; its golden sample is a white square."""
+
+    def golden(self) -> tuple[Picture, dict[str, NDArray[np.generic]]]:
+        side = 4 * self.spec.scale
+        white = Picture(np.full((4, 4, 3), 255, np.uint8))
+        if self.spec.kind == "image":
+            return white, {"image": np.full((side, side, 3), 255, np.uint8)}
+        labels, confidence = (
+            np.ones((side, side), np.uint8),
+            np.full((side, side), 0.75, np.float32),
+        )
+        return white, {"labels": labels, "confidence": confidence}
+
+
+class Client:
+    """Calls an app in process, in an event loop of its own thread."""
+
+    def __init__(self, app: FastAPI, loop: asyncio.AbstractEventLoop) -> None:
+        self.app = app
+        self._loop = loop
+        self._client = httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://i2i", timeout=None
+        )
+
+    def begin(self, method: str, path: str, **options: Any) -> Future[httpx.Response]:
+        """Sends a request without waiting for the reply."""
+        request = self._client.request(method, path, **options)
+        return asyncio.run_coroutine_threadsafe(request, self._loop)
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        return self.begin(method, path, **options).result(PATIENCE_S)
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("GET", path, **options)
+
+    def post(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("POST", path, **options)
+
+
+@pytest.fixture
+def client_of() -> Callable[[FastAPI], Any]:
+    """`with client_of(app) as client:` a client of this app."""
+
+    @contextmanager
+    def client_of(app: FastAPI) -> Iterator[Client]:
+        loop = asyncio.new_event_loop()
+        thread = threading.Thread(target=loop.run_forever)
+        thread.start()
+        try:
+            yield Client(app, loop)
+        finally:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.close()
+
+    return client_of
+
+
+@pytest.fixture
+def make_predictor() -> Callable[..., Predictor]:
+    """`make_predictor("twice", scale=2)`: a predictor of this name and these fields of its spec."""
+
+    def make(name: str, **fields: Any) -> Predictor:
+        given = {"kind": "image", "task": "test", "net": {}, "window": WINDOW, "digest": "ab" * 32}
+        given["tolerance"] = {"openvino": {"f32": 1e-3}}
+        spec = ModelSpec(name=name, **{**given, **fields})
+        return Predictor(Folder(Path(name), spec), PlainEngine(spec))
+
+    return make
+
+
+@pytest.fixture
+def twice(make_predictor: Callable[..., Predictor]) -> Predictor:
+    return make_predictor("twice", scale=2)
+
+
+@pytest.fixture
+def bright(make_predictor: Callable[..., Predictor]) -> Predictor:
+    return make_predictor("bright", kind="labels", classes=CLASSES)
+
+
+@pytest.fixture
+def models_of() -> Callable[..., Models]:
+    """`models_of(a, b)`: the predictors a and b, each in a folder of its name, not yet loaded."""
+
+    def models_of(*predictors: Predictor) -> Models:
+        folders = {predictor.spec.name: Path(predictor.spec.name) for predictor in predictors}
+        by_name = {predictor.spec.name: predictor for predictor in predictors}
+        return Models(folders, lambda folder: by_name[folder.name])
+
+    return models_of
+
+
+@pytest.fixture
+def models(models_of: Callable[..., Models], twice: Predictor, bright: Predictor) -> Models:
+    models = models_of(twice, bright)
+    models.load()
+    return models
+
+
+@pytest.fixture
+def serve(models: Models, client_of: Callable[[FastAPI], Any]) -> Callable[..., Any]:
+    """`with serve(max_body=10) as client:` a service of these settings."""
+    return lambda **settings: client_of(create_app(models, Settings(**settings)))
+
+
+@pytest.fixture
+def client(serve: Callable[..., Any]) -> Iterator[Client]:
+    with serve() as client:
+        yield client
+
+
+@pytest.fixture
+def pixels() -> NDArray[np.uint8]:
+    return np.random.default_rng(1).integers(0, 256, (5, 7, 3), np.uint8)
+
+
+@pytest.fixture
+def png(pixels: NDArray[np.uint8]) -> bytes:
+    return encode(Picture(pixels))
+
+
+@pytest.fixture
+def large_png() -> bytes:
+    """A picture of 100 windows."""
+    return encode(Picture(np.zeros((10 * WINDOW, 10 * WINDOW, 1), np.uint8)))
+
+
+@pytest.fixture
+def wait_until() -> Callable[[Callable[[], bool]], None]:
+    """Waits for a condition that another thread or process makes true."""
+
+    def wait(condition: Callable[[], bool]) -> None:
+        pause = threading.Event()
+        end = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < end, "the condition did not come true in time"
+            pause.wait(0.01)
+
+    return wait

@@ -1,0 +1,94 @@
+import logging
+import threading
+from pathlib import Path
+
+import pytest
+
+from service.errors import Problem
+from service.models import Models
+from service.routes import create_app
+from service.settings import Settings
+
+
+def test_models_are_ready_once_all_are_loaded_and_proved(twice, models_of):
+    models = models_of(twice)
+    assert not models.ready
+    models.load()
+    assert models.ready
+    assert models.find("twice") is twice
+    assert models.find(twice.spec.address) is twice
+
+
+def test_nothing_to_serve_is_not_ready(models_of, caplog):
+    models = models_of()
+    with caplog.at_level(logging.ERROR):
+        models.load()
+    assert not models.ready
+    assert "I2I_MODELS" in caplog.text
+
+
+def test_the_process_answers_while_models_load(twice, wait_until, client_of):
+    gate = threading.Event()
+
+    def load_slowly(folder: Path):
+        gate.wait()
+        return twice
+
+    models = Models({"twice": Path("twice")}, load_slowly)
+    models.start()
+    with client_of(create_app(models, Settings())) as client:
+        assert client.get("/livez").status_code == 200
+        reply = client.get("/readyz")
+        assert (reply.status_code, reply.json()["loading"]) == (503, ["twice"])
+        assert reply.headers["Retry-After"]
+        early = client.post("/v1/models/twice/predict", content=b"anything")
+        assert (early.status_code, early.json()["code"]) == (503, "queue_full")
+        gate.set()
+        wait_until(lambda: client.get("/readyz").status_code == 200)
+        assert client.get("/v1/models/twice").status_code == 200
+
+
+def test_a_model_that_fails_its_golden_sample_is_not_served(
+    twice, bright, models_of, client_of, png, caplog
+):
+    twice.engine.failure = ValueError("weights of /secret/place")
+    models = models_of(twice, bright)
+    with caplog.at_level(logging.ERROR):
+        models.load()
+    assert "weights of /secret/place" in caplog.text
+    with client_of(create_app(models, Settings())) as client:
+        reply = client.get("/readyz")
+        assert reply.status_code == 503
+        assert reply.json() == {"ready": False, "loading": [], "failed": ["twice"]}
+        assert [spec["name"] for spec in client.get("/v1/models").json()["models"]] == ["bright"]
+        failed = client.post("/v1/models/twice/predict", content=png)
+        assert (failed.status_code, failed.json()["code"]) == (503, "model_failed")
+        assert client.post("/v1/models/bright/predict", content=png).status_code == 200
+
+
+def test_every_version_has_an_address_and_the_last_folder_has_the_name(make_predictor):
+    old, new = (make_predictor("twice", scale=2, digest=digit * 64) for digit in "ab")
+    folders = {"twice-2": Path("new"), "twice-1": Path("old")}
+    models = Models(folders, lambda folder: {"new": new, "old": old}[folder.name])
+    models.load()
+    assert models.find("twice") is new
+    assert models.find("twice@aaaaaaaaaaaa") is old
+    assert models.find("twice@bbbbbbbbbbbb") is new
+
+
+def test_a_folder_of_folders_is_served_and_what_is_no_model_is_told(tmp_path, caplog):
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "model.json").write_text("{}")
+    (tmp_path / "notes").mkdir()
+    models = Models.of(Settings(models=tmp_path))
+    with caplog.at_level(logging.ERROR):
+        models.load()
+    assert models.failed == ["broken"]
+
+
+def test_an_unknown_name_is_told_what_there_is(models):
+    with pytest.raises(Problem) as caught:
+        models.find("thrice")
+    assert caught.value.code == "unknown_model"
+    assert caught.value.expected == "one of bright, twice"
+    assert caught.value.got == "thrice"

@@ -1,0 +1,72 @@
+import logging
+from pathlib import Path
+
+import pytest
+
+from service.settings import Settings
+
+
+def test_an_empty_environment_gives_the_documented_defaults():
+    settings = Settings.from_environment({})
+    assert settings == Settings()
+    assert settings.max_body == 256 * 1024 * 1024
+    assert (settings.max_pixels, settings.max_output_pixels) == (60_000_000, 240_000_000)
+    assert (settings.deadline_s, settings.queue_s) == (300, 30)
+    assert settings.inflight_bytes == 1024**3
+
+
+def test_every_setting_is_read(tmp_path: Path):
+    environment = {
+        "I2I_MODELS": str(tmp_path),
+        "I2I_ENGINE": "torch",
+        "I2I_PRECISION": "bf16",
+        "I2I_THREADS": "3",
+        "I2I_MAX_BODY": "4",
+        "I2I_MAX_PIXELS": "5",
+        "I2I_MAX_OUTPUT_PIXELS": "6",
+        "I2I_DEADLINE_S": "7.5",
+        "I2I_QUEUE_S": "8",
+        "I2I_INFLIGHT_BYTES": "9",
+        "HOME": "/root",
+    }
+    assert Settings.from_environment(environment) == Settings(
+        tmp_path, "torch", "bf16", 3, 4, 5, 6, 7.5, 8.0, 9
+    )
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "expected"),
+    [
+        ("I2I_MODELS", "/no/such/folder", "an existing folder"),
+        ("I2I_ENGINE", "tensorflow", "one of openvino, torch"),
+        ("I2I_PRECISION", "fp8", "one of f32, bf16, int8, auto"),
+        ("I2I_THREADS", "0", "a whole number of threads above 0"),
+        ("I2I_MAX_BODY", "256 MiB", "a whole number of bytes above 0"),
+        ("I2I_MAX_PIXELS", "-1", "a whole number of pixels above 0"),
+        ("I2I_INFLIGHT_BYTES", "1e9", "a whole number of bytes above 0"),
+        ("I2I_DEADLINE_S", "nan", "a number of seconds above 0"),
+        ("I2I_QUEUE_S", "soon", "a number of seconds above 0"),
+    ],
+)
+def test_an_error_names_variable_bound_and_value(variable: str, value: str, expected: str):
+    with pytest.raises(ValueError, match=rf"{variable}: expected {expected}.*, got '{value}'"):
+        Settings.from_environment({variable: value})
+
+
+def test_an_empty_value_counts_as_not_set():
+    assert Settings.from_environment({"I2I_MAX_BODY": ""}) == Settings()
+
+
+def test_an_unknown_setting_is_ignored_with_a_warning(caplog: pytest.LogCaptureFixture):
+    with caplog.at_level(logging.WARNING):
+        assert Settings.from_environment({"I2I_MAX_BODDY": "3"}) == Settings()
+    assert "I2I_MAX_BODDY" in caplog.text
+
+
+def test_what_kubernetes_sets_for_a_service_called_i2i_is_not_ours(
+    caplog: pytest.LogCaptureFixture,
+):
+    environment = {"I2I_SERVICE_HOST": "10.0.0.1", "I2I_PORT": "tcp://10.0.0.1:3000"}
+    with caplog.at_level(logging.WARNING):
+        assert Settings.from_environment(environment) == Settings()
+    assert not caplog.text

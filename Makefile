@@ -1,0 +1,37 @@
+# make demo | test | check | serve PORT=3000 | bento     each from a fresh checkout; they install what they need
+
+PYTHON ?= python3
+PORT ?= 3000
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+export BENTOML_DO_NOT_TRACK := true
+export NO_ALBUMENTATIONS_UPDATE := 1
+
+.PHONY: install demo test check serve bento
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt scripts/mend_torchvision.py
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev]'
+	$(BIN)/python scripts/mend_torchvision.py
+	touch $@
+
+demo: $(INSTALLED)
+	$(BIN)/python -m training.demo
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest -q -n 2 -m 'not slow and not gpu and not data'
+
+check: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict i2i
+	$(BIN)/mypy training service tests
+
+serve: $(INSTALLED)
+	$(BIN)/bentoml serve service.service:I2I --port $(PORT)
+
+bento: $(INSTALLED)
+	$(BIN)/bentoml build

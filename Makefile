@@ -28,7 +28,7 @@ check: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict i2i
-	$(BIN)/mypy training service tests
+	$(BIN)/mypy training service tests scripts
 
 serve: $(INSTALLED)
 	$(BIN)/bentoml serve service.service:I2I --port $(PORT)

@@ -1,13 +1,14 @@
-"""Augmentation by albumentations, in two places: geometry before the task's pair, appearance after it.
+"""Augmentation by albumentations, in two places: geometry before the task's pair, appearance after.
 
-Geometry (crop, flips, turns, scale) changes the original picture and its mask; the input is then made from
-it. Noise and colour change the input only: the target stays what it should have been.
+Geometry (crop, flips, turns, scale) changes the original picture and its mask; the input is then
+made from it. Noise and colour change the input only: the target stays what it should have been.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 
@@ -16,8 +17,9 @@ from training.tasks.task import Pixels, Sample
 # albumentations asks the network for a newer version when it is imported.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 import albumentations as A
+from albumentations.augmentations.crops.transforms import CropSizeError
 
-Transform = A.BasicTransform | A.BaseCompose
+Transform: TypeAlias = A.BasicTransform | A.BaseCompose
 
 
 class Augmentation:
@@ -32,12 +34,20 @@ class Augmentation:
         self._appearance = A.Compose(list(appearance)) if appearance else None
 
     def geometry(self, sample: Sample, random: np.random.Generator) -> Sample:
-        """The sample cropped, flipped, turned and scaled, its mask alike (never interpolated)."""
+        """The sample cropped, flipped, turned and scaled, its mask alike (never interpolated).
+
+        Raises:
+            ValueError: the picture is smaller than the crop.
+        """
         self._geometry.set_random_seed(int(random.integers(2**31)))
-        if sample.mask is None:
-            changed = self._geometry(image=sample.image)
-        else:
-            changed = self._geometry(image=sample.image, mask=sample.mask)
+        masks = {} if sample.mask is None else {"mask": sample.mask}
+        try:
+            changed = self._geometry(image=sample.image, **masks)
+        except CropSizeError as error:
+            raise ValueError(
+                f"{sample.name}: expected a picture larger than the crop, got: {error}; "
+                "make the crop smaller, or give it pad_if_needed"
+            ) from error
         return Sample(sample.name, changed["image"], changed.get("mask"))
 
     def appearance(self, image: Pixels, random: np.random.Generator) -> Pixels:

@@ -1,4 +1,4 @@
-"""What a run has cost: core-minutes of process time, which do not depend on how busy the machine is."""
+"""What a run has cost: core-minutes of process time, however busy the machine was."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import psutil
 
 
 def core_minutes() -> float:
-    """Processor minutes of this process and its loader processes, of all threads, since they began."""
+    """Processor minutes of this process and its loaders, of all threads, since they began."""
     process = psutil.Process()
     seconds = 0.0
     for each in (process, *process.children(recursive=True)):

@@ -10,6 +10,8 @@ from i2i.spec import ModelSpec
 def card(spec: ModelSpec) -> str:
     """The card in Markdown: what the model does, its data, licence, budget, protocol and scores."""
     data, budget = spec.provenance["data"], spec.provenance["budget"]
+    pictures = f"{data.get('pictures', '?')} pictures, digest {data.get('digest', '')[:12]}"
+    windows = f"up to {spec.window} pixels a side, margin {spec.margin} ({spec.margin_kind})"
     lines = [
         f"# {spec.name}",
         "",
@@ -22,8 +24,8 @@ def card(spec: ModelSpec) -> str:
         "| | |",
         "|---|---|",
         f"| net | {spec.net['class']}, size multiple {spec.size_multiple} |",
-        f"| windows | up to {spec.window} pixels a side, margin {spec.margin} ({spec.margin_kind}) |",
-        f"| trained on | {data.get('pictures', '?')} pictures, digest {data.get('digest', '')[:12]} |",
+        f"| windows | {windows} |",
+        f"| trained on | {pictures} |",
         f"| data and licence | {spec.provenance['licence']} |",
         f"| budget | {budget['steps']} steps, {budget['core_minutes']:.0f} core-minutes |",
         f"| protocol | {'; '.join(f'{k}: {v}' for k, v in spec.protocol.items())} |",

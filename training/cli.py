@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
+import itertools
 import sys
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
 from jsonargparse import Namespace, namespace_to_dict
-from pytorch_lightning.callbacks import RichProgressBar
+from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import LightningCLI
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from training import evaluate, export
-from training.callbacks import AtomicCheckpoints
 from training.data.module import ImageData
 from training.module import ImageToImage
 from training.recipe import build
@@ -33,8 +35,17 @@ class TrainingCLI(LightningCLI):
         _merge(config.model.net, task.net_arguments())
         self._name_run(config, task.name)
 
+    def _parse_ckpt_path(self) -> None:
+        """Says early that a file is no checkpoint of ours; Lightning reads hyper-parameters here.
+
+        Ours hold a recipe instead; `ImageToImage.on_load_checkpoint` compares it with the config.
+        """
+        path = self.config[self.config.subcommand].ckpt_path
+        if path is not None and path not in ("best", "last", "hpc"):
+            export.load_checkpoint(Path(path))
+
     def _name_run(self, config: Namespace, task: str) -> None:
-        """A new folder for each run, so that none overwrites another's log, config or checkpoints."""
+        """A new folder for each run: none overwrites another's log, config or checkpoints."""
         if config.trainer.logger is None:
             run = next_run(RUNS, task)
             config.trainer.logger = [
@@ -46,17 +57,25 @@ class TrainingCLI(LightningCLI):
             ]
 
     def after_fit(self) -> None:
-        best = self.trainer.checkpoint_callback.best_model_path
-        score = self.trainer.checkpoint_callback.best_model_score
-        if best and self.trainer.is_global_zero:
-            print(f"best {self.model.task.monitor}: {score:.4f}")
+        kept = self.trainer.checkpoint_callback
+        if (
+            isinstance(kept, ModelCheckpoint)
+            and kept.best_model_path
+            and self.trainer.is_global_zero
+        ):
+            best = kept.best_model_path
+            print(f"best {self.model.task.monitor}: {kept.best_model_score:.4f}")
             print(f"next: python -m training export --checkpoint {best} --output MODEL_FOLDER")
 
 
 def next_run(folder: Path, name: str) -> Path:
-    """`folder`/`name`-001, or the first number that is free."""
-    taken = [int(p.name.rsplit("-", 1)[1]) for p in folder.glob(f"{name}-[0-9][0-9][0-9]")]
-    return folder / f"{name}-{max(taken, default=0) + 1:03d}"
+    """Makes `folder`/`name`-001, or the next that is free: runs begun at once get their own."""
+    for number in itertools.count(1):
+        run = folder / f"{name}-{number:03d}"
+        with suppress(FileExistsError):
+            run.mkdir(parents=True)
+            break
+    return run
 
 
 def _plain(config: Namespace) -> dict[str, Any]:
@@ -76,8 +95,8 @@ def _merge(config: Namespace, owned: dict[str, Any]) -> None:
 COMMANDS = {
     "fit": "train a net: --config training/configs/….yaml --data.root FOLDER",
     "validate": "measure a checkpoint as a training's validation does",
-    "test": "the same on the test pictures",
-    "predict": "run a checkpoint through Lightning's loop",
+    "test": "the same, through Lightning's test loop",
+    "predict": "a checkpoint's answers to these pictures, for a writer in trainer.callbacks",
     "evaluate": "a model's scores on a folder of pictures, as they will be in service",
     "export": "a checkpoint as a model folder, measured again through each engine",
 }
@@ -88,9 +107,12 @@ def main(arguments: list[str]) -> None:
     command = arguments[0] if arguments else "--help"
     if command not in COMMANDS:
         width = max(map(len, COMMANDS))
-        lines = [f"  {name:{width}}  {text}" for name, text in COMMANDS.items()]
-        print("usage: python -m training COMMAND … (COMMAND --help says more)\n\n" + "\n".join(lines))
-        sys.exit(0 if command in ("-h", "--help") else 2)
+        print("usage: python -m training COMMAND … (COMMAND --help says more)\n")
+        print("\n".join(f"  {name:{width}}  {text}" for name, text in COMMANDS.items()))
+        if command in ("-h", "--help"):
+            return
+        print(f"\nunknown command: {command}", file=sys.stderr)
+        sys.exit(2)
     try:
         if command == "evaluate":
             evaluate.main(arguments[1:])
@@ -98,8 +120,33 @@ def main(arguments: list[str]) -> None:
             export.main(arguments[1:])
         else:
             lightning(arguments)
-    except (ValueError, OSError) as error:
-        sys.exit(f"{command}: {error}")
+    except argparse.ArgumentError as error:
+        print(f"{command}: {one_line(error)}; see {command} --help", file=sys.stderr)
+        sys.exit(2)
+    except (ValueError, OSError, MisconfigurationException) as error:
+        sys.exit(f"{command}: {one_line(error)}")
+
+
+# What jsonargparse says of the alternatives that were not meant, and of what was typed.
+_ASIDES = (
+    "Does not validate against any",
+    "Subtypes:",
+    "Errors:",
+    "Given value",
+    "- Expected a <class 'NoneType'>",
+    "- Expected a path but",
+    "- Import path",
+)
+
+
+def one_line(error: Exception) -> str:
+    """The message in one line, without asides and without the stack of a loader's process."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    if "Original Traceback (most recent call last):" in lines:
+        return lines[-1].partition(": ")[2]
+    # A dict keeps the order, and each line once.
+    said = dict.fromkeys(line for line in lines if line and not line.startswith(_ASIDES))
+    return " ".join(line.removeprefix("- ") for line in said)
 
 
 def lightning(arguments: list[str]) -> None:
@@ -107,15 +154,28 @@ def lightning(arguments: list[str]) -> None:
     # The loaders' number of workers is a setting of ours, with a reason beside it.
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     warnings.filterwarnings("ignore", ".*Consider setting `persistent_workers.*")
+    # The summary counts parameters of 4 bytes, which is what mixed precision keeps.
+    warnings.filterwarnings("ignore", ".*is not supported by the model summary.*")
+    # They are those of the command line.
+    warnings.filterwarnings("ignore", ".*LightningCLI's args parameter.*")
+    # TensorBoard's file is in the new folder already.
+    warnings.filterwarnings("ignore", ".*Experiment logs directory .* is not empty.*")
+    # Lightning's own use of torch, and of the averaged weights, which are what is to be measured.
+    warnings.filterwarnings("ignore", ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*")
+    warnings.filterwarnings("ignore", ".*loading a checkpoint outside the 'fit' stage.*")
+    # A pair in an argument becomes a list in config.yaml: it is read back as the pair it was.
+    warnings.filterwarnings("ignore", "(?s).*Dump of a value that does not round-trip.*")
     TrainingCLI(
         ImageToImage,
         ImageData,
         subclass_mode_data=True,
+        seed_everything_default=0,
         args=arguments,
         trainer_defaults={
             "max_epochs": 10,
-            "callbacks": [RichProgressBar(leave=True)],
-            "plugins": [AtomicCheckpoints()],
+            "plugins": [{"class_path": "training.callbacks.AtomicCheckpoints"}],
         },
+        parser_kwargs={"prog": "python -m training", "exit_on_error": False}
+        | {name: {"exit_on_error": False} for name in LightningCLI.subcommands()},
         save_config_kwargs={"overwrite": True},
     )

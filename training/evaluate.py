@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,25 +25,33 @@ from i2i.image import Picture, write_bytes
 from i2i.model_folder import CARD, SPEC, ModelError, ModelFolder
 from i2i.predictor import Predictor, load
 from training.card import card
+from training.data.cache import Load
 from training.data.crops import to_tensor
-from training.data.files import Entry, find_pictures, read_entry
+from training.data.files import Entry, find_pictures, pair_with_masks, read_entry
 from training.recipe import build
-from training.tasks import Sample, Task
+from training.tasks import Sample, Segmentation, Task
+from training.tasks.scores import ClassScores
 
 Scores = dict[str, float]
 
 
 def task_of(folder: ModelFolder) -> Task:
-    """The task that the model was trained for.
+    """The task that the model was trained for, with the arguments that its scores depend on.
 
     Raises:
-        ModelError: the model folder names no task of `training.tasks`; nothing else is imported for it.
+        ModelError: the model folder names another class than a task of `training.tasks`. A model
+            folder may come from anyone: nothing else is imported, nor a class in an argument.
     """
     description = folder.spec.provenance.get("config", {}).get("task", {})
-    path = description.get("class_path", "")
-    if not path.startswith("training.tasks."):
-        raise ModelError(f"{folder.path}: expected a task of training.tasks, got {path!r}")
-    task: Task = build(description)
+    path, arguments = description.get("class_path", ""), dict(description.get("init_args", {}))
+    # The loss is an object of its own, and no score depends on it.
+    arguments.pop("loss", None)
+    nested = any(isinstance(value, dict) for value in arguments.values())
+    if not str(path).startswith("training.tasks.") or nested:
+        raise ModelError(f"{folder.path}: expected a task of training.tasks, got {description}")
+    task = build({"class_path": path, "init_args": arguments})
+    if not isinstance(task, Task):
+        raise ModelError(f"{folder.path}: expected a task of training.tasks, got {path}")
     return task
 
 
@@ -49,9 +59,9 @@ def evaluate(predictor: Predictor, task: Task, samples: Iterable[Sample]) -> dic
     """Scores of each picture, of the set, of the trivial answer, and the gain over it.
 
     Returns:
-        Plain data: `scores`, `baseline`, `gain` by name, `pictures`, `protocol`, and who measured it.
+        Plain data: `scores`, `baseline`, `gain` by name, `pictures`, `protocol`, what measured it.
     """
-    total, baseline = task.metrics(), None if task.kind == "labels" else task.metrics()
+    total, baseline = task.metrics(), task.metrics()
     pictures = []
     for index, sample in enumerate(samples):
         image, target = task.pair(sample, np.random.default_rng([0, index]))
@@ -61,17 +71,22 @@ def evaluate(predictor: Predictor, task: Task, samples: Iterable[Sample]) -> dic
         answer = prediction.labels if prediction.picture is None else prediction.picture.pixels
         assert answer is not None
         scored, expected = _as_scored(task, answer), task.target_tensor(to_tensor(target)[None])
-        total.update(scored, expected)
         one = task.metrics()
-        one.update(scored, expected)
-        scores = _floats(one.compute()) | task.picture_scores(answer, target)
+        try:
+            one.update(scored, expected)
+        except ValueError as error:
+            raise ValueError(f"{sample.name}: cannot be scored: {error}") from error
+        total.update(scored, expected)
+        scores = _floats(one.compute()) | _finite(task.picture_scores(answer, target))
         pictures.append({"name": sample.name, "seconds": round(seconds, 4), "scores": scores})
-        if baseline is not None:
+        if task.kind != "labels":
             baseline.update(_as_scored(task, task.baseline(image)), expected)
     if not pictures:
         raise ValueError("pictures: expected at least one to measure on, got none")
     scores = _floats(total.compute()) | _means(pictures, task.mean_scores)
-    trivial_scores = _floats(total.majority() if baseline is None else baseline.compute())
+    trivial_scores = _floats(
+        total.majority() if isinstance(total, ClassScores) else baseline.compute()
+    )
     return {
         "model": predictor.spec.address,
         "engine": predictor.engine.name,
@@ -79,7 +94,7 @@ def evaluate(predictor: Predictor, task: Task, samples: Iterable[Sample]) -> dic
         "protocol": task.protocol(),
         "scores": scores,
         "baseline": trivial_scores,
-        "gain": {name: scores[name] - value for name, value in trivial_scores.items()},
+        "gain": {n: scores[n] - trivial for n, trivial in trivial_scores.items() if n in scores},
         "pictures": pictures,
     }
 
@@ -90,32 +105,32 @@ def _as_scored(task: Task, pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> torch
 
 
 def _floats(scores: dict[str, torch.Tensor]) -> Scores:
-    return {name: float(value) for name, value in scores.items()}
+    return _finite({name: float(value) for name, value in scores.items()})
+
+
+def _finite(scores: Scores) -> Scores:
+    """Those that are numbers: a class that is nowhere has no score, and JSON no word for that."""
+    return {name: value for name, value in scores.items() if math.isfinite(value)}
 
 
 def _means(pictures: Sequence[dict[str, Any]], names: Sequence[str]) -> Scores:
-    """Means over pictures, of the scores that are not those of the whole set; absent ones are left out."""
+    """Means over pictures of scores that the set has not as such; absent ones are left out."""
     means = {}
     for name in names:
         values = [picture["scores"][name] for picture in pictures if name in picture["scores"]]
         if values:
-            means[f"picture_mean/{name}"] = float(np.nanmean(values))
+            means[f"picture_mean/{name}"] = float(np.mean(values))
     return means
 
 
-def find_samples(images: Path, masks: Path | None, task: Task) -> list[Entry]:
-    """The pictures of a folder, with the masks of the same stem where the task needs them."""
-    if task.kind != "labels":
-        return [Entry(path) for path in find_pictures(images)]
+def find_samples(images: Path, masks: Path | None, task: Task) -> list[Load]:
+    """What reads the pictures of a folder, and the masks of the same stem for a segmentation."""
+    if not isinstance(task, Segmentation):
+        return [partial(read_entry, Entry(path)) for path in find_pictures(images)]
     if masks is None:
         raise ValueError("--masks: expected a folder of masks for a segmentation, got none")
-    by_stem = {path.stem: path for path in find_pictures(masks)}
-    entries = []
-    for path in find_pictures(images):
-        if path.stem not in by_stem:
-            raise ValueError(f"{path}: expected a mask {masks / path.stem}.png, got none")
-        entries.append(Entry(path, by_stem[path.stem]))
-    return entries
+    entries = pair_with_masks(images, masks)
+    return [partial(read_entry, entry, len(task.class_names), task.ignore) for entry in entries]
 
 
 def show_table(results: dict[str, Any], console: Console) -> None:
@@ -145,16 +160,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--masks", type=Path, help="folder of masks, for a segmentation")
     parser.add_argument("--output", type=Path, help="JSON file for the results")
     parser.add_argument(
-        "--record", metavar="SET", help="write the scores into the model's spec and card as this set's"
+        "--record",
+        metavar="SET",
+        help="write the scores into the model's spec and card as this set's",
     )
     parser.add_argument("--engine", choices=["openvino", "torch"], help="default: by machine")
     parser.add_argument("--precision", choices=["f32", "bf16"], help="default: f32")
     options = parser.parse_args(arguments)
     predictor = load(options.model, engine=options.engine, precision=options.precision)
     task = task_of(predictor.folder)
-    entries = find_samples(options.images, options.masks, task)
-    num_classes = len(task.classes()) or 256
-    samples = (read_entry(entry, num_classes) for entry in track(entries, "Evaluating"))
+    loads = find_samples(options.images, options.masks, task)
+    samples = (load() for load in track(loads, "Evaluating"))
     results = evaluate(predictor, task, samples)
     show_table(results, Console())
     if options.output is not None:

@@ -1,4 +1,4 @@
-"""`python -m training export`: a checkpoint becomes a model folder, measured again as it will be served."""
+"""`python -m training export`: a checkpoint as a model folder, measured as it will be served."""
 
 from __future__ import annotations
 
@@ -37,14 +37,13 @@ from i2i.nets.margin import margin
 from i2i.predictor import Prediction, Predictor, golden_difference
 from i2i.spec import ModelSpec
 from training.card import card
-from training.data.files import read_entry
 from training.evaluate import evaluate, find_samples
 from training.graph import write_graph
 from training.recipe import build
 from training.tasks import Sample, Task
 
-# The largest difference of the monitored score between the checkpoint and an exported graph. A tenth of
-# what one would call a difference: 0.01 dB, 0.001 IoU.
+# The largest difference of the monitored score between the checkpoint and an exported graph. A
+# tenth of what one would call a difference: 0.01 dB, 0.001 IoU.
 SCORE_TOLERANCE = {
     "f32": {"image": 0.01, "labels": 0.001, "map": 0.001},
     "bf16": {"image": 0.05, "labels": 0.005, "map": 0.005},
@@ -60,8 +59,8 @@ def export(
     """Writes the model folder `output`, whole or not at all, replacing an earlier model there.
 
     Args:
-        samples: validation pictures. The monitored score is measured on them through the net as it was
-            trained, and through the graph on each engine and precision.
+        samples: validation pictures. The monitored score is measured on them through the net as it
+            was trained, and through the graph on each engine and precision.
 
     Raises:
         ValueError: not a checkpoint of this project, or `output` is there and is no model folder.
@@ -81,32 +80,55 @@ def export(
         reference = Predictor(ModelFolder(folder, spec), TorchEngine(net, spec))
         golden = reference.predict(_golden_input(samples[0], task))
         _write_golden(folder, golden)
-        spec = _measured(replace(spec, digest=digest_of(folder)), folder, reference, task, samples)
+        spec = _measured(spec, folder, reference, task, samples)
+        spec = replace(spec, digest=digest_of(folder, spec.to_dict()))
         (folder / SPEC).write_text(spec.to_json(), encoding="utf-8")
         (folder / CARD).write_text(card(spec), encoding="utf-8")
         ModelFolder.open(folder)
-        if output.exists():
-            output.rename(Path(temporary) / "earlier")
-        folder.rename(output)
+        _replace(output, folder)
     return spec
+
+
+def _replace(output: Path, folder: Path) -> None:
+    """Renames `folder` to `output`, an earlier `output` out of the way, or back if that fails."""
+    earlier = folder.with_name(f"{output.name}-earlier")
+    if output.exists():
+        output.rename(earlier)
+    try:
+        folder.rename(output)
+    except OSError:
+        if earlier.exists():
+            earlier.rename(output)
+        raise
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint as Lightning wrote it, with a recipe in it.
+
+    Raises:
+        ValueError: the file is no checkpoint, or not of this project.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path}: expected a checkpoint, got no file")
+    try:
+        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        # torch.load raises what its unpickler meets: there is no common class.
+        raise ValueError(f"{path}: expected a checkpoint, got another or a damaged file") from error
+    if not isinstance(checkpoint, dict) or "recipe" not in checkpoint:
+        raise ValueError(f"{path}: expected a checkpoint of `python -m training fit`")
+    return checkpoint
 
 
 def read_checkpoint(path: Path) -> tuple[Task, Autoencoder, dict[str, Any]]:
     """Task, net with its averaged weights, and recipe of a checkpoint.
 
     Raises:
-        ValueError: the file is no checkpoint, or not of this project, or its weights are of another net.
+        ValueError: the file is no checkpoint, or not of this project, or its weights are of another
+            net.
     """
-    if not path.is_file():
-        raise ValueError(f"{path}: expected a checkpoint, got no file")
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        # torch.load raises what its unpickler meets: there is no common class.
-        raise ValueError(f"{path}: expected a checkpoint, got another or a damaged file") from error
-    recipe = checkpoint.get("recipe") if isinstance(checkpoint, dict) else None
-    if recipe is None:
-        raise ValueError(f"{path}: expected a checkpoint of `python -m training fit`")
+    checkpoint = load_checkpoint(path)
+    recipe = checkpoint["recipe"]
     task, net = build(recipe["task"]), build(recipe["net"])
     weights = {
         name.removeprefix("net."): value
@@ -116,7 +138,7 @@ def read_checkpoint(path: Path) -> tuple[Task, Autoencoder, dict[str, Any]]:
     try:
         net.load_state_dict(weights)
     except RuntimeError as error:
-        raise ValueError(f"{path}: the weights are of another net: {error}") from error
+        raise ValueError(f"{path}: expected the weights of its net, got others: {error}") from error
     return task, net.eval(), recipe
 
 
@@ -174,10 +196,13 @@ def _write_golden(folder: Path, golden: Prediction) -> None:
 def _measured(
     spec: ModelSpec, folder: Path, reference: Predictor, task: Task, samples: Sequence[Sample]
 ) -> ModelSpec:
-    """The spec with the scores of the checkpoint and of every engine, and the tolerances of the engines."""
+    """The spec with the scores of the checkpoint and every engine, and the engines' tolerances."""
     opened = ModelFolder(folder, spec)
     _, golden = opened.golden()
     checkpoint = evaluate(reference, task, samples)
+    if task.monitor not in checkpoint["scores"]:
+        raise ValueError(f"pictures: expected some that give a {task.monitor}, got none")
+    expected = checkpoint["scores"][task.monitor]
     exported: dict[str, float] = {}
     tolerance: dict[str, dict[str, float]] = {}
     for name, precision in (
@@ -194,10 +219,9 @@ def _measured(
         difference = golden_difference(predictor.predict(opened.golden()[0]), golden)
         allowed = max(GOLDEN_TOLERANCE[task.kind], 2 * difference)
         tolerance.setdefault(name, {})[precision] = round(allowed, 6)
-        score = evaluate(predictor, task, samples)["scores"][task.monitor]
+        score = evaluate(predictor, task, samples)["scores"].get(task.monitor, math.nan)
         exported[f"{name} {precision}"] = score
-        expected = checkpoint["scores"][task.monitor]
-        if abs(score - expected) > SCORE_TOLERANCE[precision][task.kind]:
+        if not abs(score - expected) <= SCORE_TOLERANCE[precision][task.kind]:
             raise ModelError(
                 f"export: expected {task.monitor} {expected:.4f} of the checkpoint on {name} "
                 f"{precision}, got {score:.4f}; the graph is not what was validated"
@@ -222,14 +246,18 @@ def _check_output(output: Path) -> None:
 def _commit() -> str:
     """The commit the model was exported at, where this is a git checkout."""
     command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        # No git on this machine.
+        return ""
     return run.stdout.strip()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m training export",
-        description="Writes a checkpoint as a model folder, and measures it again as it will be served.",
+        description="Writes a checkpoint as a model folder, and measures it as it will be served.",
     )
     parser.add_argument("--checkpoint", required=True, type=Path)
     parser.add_argument(
@@ -239,16 +267,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--images", type=Path, help="pictures to measure on; default: those that validated the run"
     )
     parser.add_argument("--masks", type=Path, help="their masks, for a segmentation")
-    parser.add_argument("--licence", default="not stated", help="of the training data, for the card")
+    parser.add_argument(
+        "--licence", default="not stated", help="of the training data, for the card"
+    )
     options = parser.parse_args(arguments)
     task, _, recipe = read_checkpoint(options.checkpoint)
     if options.images is not None:
-        entries = find_samples(options.images, options.masks, task)
-        samples = [read_entry(entry, len(task.classes()) or 256) for entry in entries]
+        loads = find_samples(options.images, options.masks, task)
     elif recipe["source"] is None:
         raise ValueError("--images: expected a folder; the run had no data of its own")
     else:
-        samples = [load() for load in build(recipe["source"]).validation_loads(task)]
+        loads = build(recipe["source"]).validation_loads(task)
+    samples = [load() for load in loads]
     spec = export(options.checkpoint, options.output, samples, options.licence)
     console = Console()
     console.print(f"{options.output}: {spec.address}, margin {spec.margin}, window {spec.window}")

@@ -1,7 +1,7 @@
 """graph.onnx: the net and its last step as ONNX, whose weights are those of weights.safetensors.
 
-The graph refers to the weights by their place in that file (ONNX external data), so a model folder holds
-one set of weights, and no engine can run another.
+The graph refers to the weights by their place in that file (ONNX external data), so a model folder
+holds one set of weights, and no engine can run another.
 """
 
 from __future__ import annotations
@@ -18,12 +18,11 @@ from torch import Tensor, nn
 from i2i.model_folder import GRAPH, WEIGHTS
 from i2i.nets import Autoencoder
 from i2i.nets.outputs import Outputs
-from i2i.spec import Graph, Kind
+from i2i.spec import OUTPUTS, Graph, Kind
 
 OPSET = 20
 # Not "image", which is the name of an output: ONNX gives each name to one value.
 INPUT = "input"
-_OUTPUTS = {"image": ("image",), "labels": ("labels", "confidence"), "map": ("map",)}
 
 
 class _Deployed(nn.Module):
@@ -56,7 +55,7 @@ def write_graph(net: Autoencoder, kind: Kind, temperature: float, folder: Path) 
             (sample.contiguous(),),
             dynamo=True,
             input_names=[INPUT],
-            output_names=list(_OUTPUTS[kind]),
+            output_names=list(OUTPUTS[kind]),
             dynamic_shapes={"image": sizes},
             opset_version=OPSET,
             verbose=False,
@@ -73,7 +72,7 @@ def write_graph(net: Autoencoder, kind: Kind, temperature: float, folder: Path) 
     _point_to_weights(model, folder / WEIGHTS)
     onnx.save(model, folder / GRAPH)
     onnx.checker.check_model(folder / GRAPH)
-    return Graph(INPUT, _OUTPUTS[kind], OPSET)
+    return Graph(INPUT, OUTPUTS[kind], OPSET)
 
 
 def _point_to_weights(model: onnx.ModelProto, weights: Path) -> None:

@@ -1,4 +1,4 @@
-"""The one LightningModule: pair → net → loss → log. What differs between tasks lives in the task."""
+"""The one LightningModule: pair → net → loss → log. What differs between tasks is in the task."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from i2i.nets import Autoencoder
 from i2i.nets.outputs import Outputs
 from training.budget import core_minutes
 from training.callbacks import PictureLog
-from training.recipe import describe
+from training.recipe import describe, first_difference
 from training.tasks import Task
 
 
 class ImageToImage(pl.LightningModule):
-    """Trains a net for a task by AdamW, with warm-up and a cosine down to `final_share` of the rate.
+    """Trains a net for a task by AdamW: warm-up, then a cosine down to `final_share` of the rate.
 
     The weights that are validated, kept and exported are an exponential moving average.
 
@@ -49,7 +49,9 @@ class ImageToImage(pl.LightningModule):
     ) -> None:
         super().__init__()
         task.check_net(net)
-        self.task, self.net = task, net.to(memory_format=torch.channels_last)
+        self.task = task
+        # torch's stubs lack `memory_format` beside no device.
+        self.net: Autoencoder = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.learning_rate, self.warmup_steps = learning_rate, warmup_steps
         self.final_share, self.weight_decay = final_share, weight_decay
         self.average_decay, self.patience = average_decay, patience
@@ -68,12 +70,12 @@ class ImageToImage(pl.LightningModule):
         # The loss in float32: bfloat16's steps near 1 are 4e-3.
         loss: Tensor = self.task.loss(output.float(), self.task.target_tensor(target))
         self.log("loss", loss, prog_bar=True)
-        self.log("learning_rate", self.optimizers().param_groups[0]["lr"])
+        self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:
-        image, target = batch
-        prediction = self.outputs(self(image.float() / 255).float())[0]
+        _, target = batch
+        prediction = self.predict_step(batch, batch_index)
         self.scores.update(self.task.rounded(prediction), self.task.target_tensor(target))
 
     def on_validation_epoch_end(self) -> None:
@@ -88,11 +90,18 @@ class ImageToImage(pl.LightningModule):
     def on_test_epoch_end(self) -> None:
         self.on_validation_epoch_end()
 
+    def predict_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
+        image, _ = batch
+        prediction: Tensor = self.outputs(self(image.float() / 255).float())[0]
+        return prediction
+
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.AdamW(
             self.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay
         )
-        steps = int(self.trainer.estimated_stepping_batches)
+        steps = self.trainer.estimated_stepping_batches
+        if not math.isfinite(steps):
+            raise ValueError("max_epochs: expected a number of epochs, over which the rate falls")
         warmup = max(1, min(self.warmup_steps, steps // 10))
 
         def rate(step: int) -> float:
@@ -110,14 +119,17 @@ class ImageToImage(pl.LightningModule):
     def configure_callbacks(self) -> list[Callback]:
         monitor, mode = self.task.monitor, self.task.mode
         return [
-            EMAWeightAveraging(decay=self.average_decay),
-            ModelCheckpoint(monitor=monitor, mode=mode, filename="best", save_last=True),
-            EarlyStopping(monitor, mode=mode, patience=self.patience, strict=False),
+            # Before the averaging, which takes its weights back at the end of the validation.
             PictureLog(),
+            EMAWeightAveraging(decay=self.average_decay),
+            ModelCheckpoint(monitor=monitor, mode=mode, filename="best"),
+            # Its own: `save_last` writes only when there is a new best one.
+            ModelCheckpoint(filename="last", enable_version_counter=False),
+            EarlyStopping(monitor, mode=mode, patience=self.patience, strict=False),
         ]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """The recipe beside the weights: what `training.export` builds the net and the task from."""
+        """The recipe beside the weights: what `training.export` builds net and task from."""
         data = getattr(self.trainer, "datamodule", None)
         checkpoint["recipe"] = {
             "task": describe(self.task),
@@ -131,11 +143,12 @@ class ImageToImage(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         recipe = checkpoint.get("recipe")
         if recipe is None:
-            raise ValueError("checkpoint: expected one that this project trained, got no recipe in it")
+            raise ValueError("checkpoint: expected one of `python -m training fit`, got no recipe")
         for name, mine in (("task", describe(self.task)), ("net", describe(self.net))):
-            if recipe[name] != mine:
+            difference = first_difference(mine, recipe[name], name)
+            if difference is not None:
                 raise ValueError(
-                    f"checkpoint: expected the {name} of the config, {mine}, got {recipe[name]}; "
+                    f"checkpoint of another {name} than the config's: {difference}; "
                     "use the config.yaml beside the checkpoint"
                 )
         self.earlier_core_minutes = recipe["core_minutes"]

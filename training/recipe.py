@@ -1,7 +1,8 @@
 """Objects of a run as plain data, for checkpoints: class path and arguments, and back.
 
-Convention (scikit-learn's): an object keeps each argument of its constructor as an attribute of the same
-name. A checkpoint may name any class, for its owner trained it; a model folder may not (`i2i.nets`).
+Convention (scikit-learn's): an object keeps each argument of its constructor as an attribute of the
+same name. A checkpoint may name any class, for its owner trained it; a model folder may not
+(`i2i.nets`).
 """
 
 from __future__ import annotations
@@ -16,15 +17,38 @@ from torch import Tensor, nn
 def describe(thing: Any) -> dict[str, Any]:
     """`{"class_path": …, "init_args": {…}}`, as a config writes it."""
     kind = type(thing)
-    arguments = {name: _plain(getattr(thing, name)) for name in inspect.signature(kind).parameters}
-    return {"class_path": f"{kind.__module__}.{kind.__qualname__}", "init_args": arguments}
+    path = f"{kind.__module__}.{kind.__qualname__}"
+    arguments = {}
+    for name in inspect.signature(kind).parameters:
+        if hasattr(thing, name):
+            arguments[name] = _plain(getattr(thing, name))
+        # torch's losses drop what they no longer use (`size_average`, `reduce`).
+        elif not path.startswith("torch.nn."):
+            raise ValueError(f"{path}: expected its argument {name!r} as an attribute, got none")
+    return {"class_path": path, "init_args": arguments}
 
 
 def build(description: dict[str, Any]) -> Any:
-    """The object that `describe` described."""
-    module, _, name = description["class_path"].rpartition(".")
+    """The object that `describe` described.
+
+    Raises:
+        ValueError: there is no such class, or it does not take these arguments.
+    """
+    path = description["class_path"]
+    module, _, name = path.rpartition(".")
     arguments = {key: _built(value) for key, value in description["init_args"].items()}
-    return getattr(importlib.import_module(module), name)(**arguments)
+    try:
+        return getattr(importlib.import_module(module), name)(**arguments)
+    except (ImportError, AttributeError, TypeError) as error:
+        raise ValueError(f"{path}: expected a class that takes these arguments: {error}") from error
+
+
+def first_difference(expected: Any, got: Any, where: str) -> str | None:
+    """Where two descriptions differ first, in words; None where they are equal."""
+    if isinstance(expected, dict) and isinstance(got, dict) and expected.keys() == got.keys():
+        parts = (first_difference(expected[k], got[k], f"{where}.{k}") for k in expected)
+        return next((part for part in parts if part is not None), None)
+    return None if expected == got else f"{where}: expected {expected}, got {got}"
 
 
 def _plain(value: Any) -> Any:

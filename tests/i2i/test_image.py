@@ -422,7 +422,8 @@ def srgb_of_linear(levels: NDArray[np.uint8]) -> NDArray[np.float64]:
 def test_a_linear_profile_is_converted_to_srgb(format: str, mode: str) -> None:
     levels = np.arange(0, 256, 5, dtype=np.uint8)
     image = Image.fromarray(np.tile(levels, (16, 1))).convert(mode)
-    options: dict[str, Any] = {"WEBP": {"lossless": True}, "JPEG": {"quality": 100}}.get(format, {})
+    exact: dict[str, dict[str, Any]] = {"WEBP": {"lossless": True}, "JPEG": {"quality": 100}}
+    options = exact.get(format, {})
     space = b"GRAY" if mode == "L" and format != "WEBP" else b"RGB "
     picture = decode(encoded(image, format, icc_profile=profile_of(1.0, space), **options))
     assert picture.channels == (1 if space == b"GRAY" else 3)
@@ -514,7 +515,8 @@ def test_every_format_has_a_media_type_and_a_suffix() -> None:
 
 
 def test_what_is_no_picture_is_refused() -> None:
-    for pixels in (noise(2, 2, 4), noise(2, 2, 3)[0], np.zeros((2, 2, 3)), noise(0, 2, 3)):
+    floats: Any = np.zeros((2, 2, 3))
+    for pixels in (noise(2, 2, 4), noise(2, 2, 3)[0], floats, noise(0, 2, 3)):
         with pytest.raises(ValueError, match="pixels: expected uint8"):
             Picture(pixels)
     with pytest.raises(ValueError, match="alpha: expected uint8"):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import numpy as np
@@ -37,8 +37,8 @@ class PlainEngine:
     While `gate` is closed a window takes a tenth of a second; `failure` is raised by every window.
     """
 
-    name = "openvino"
-    precision = "f32"
+    name: Literal["openvino", "torch"] = "openvino"
+    precision: Literal["f32", "bf16"] = "f32"
 
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec

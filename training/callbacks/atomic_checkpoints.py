@@ -1,4 +1,4 @@
-"""Checkpoints written under a temporary name and renamed: a full disk never costs the earlier one."""
+"""Checkpoints written under a temporary name and renamed: a full disk costs no earlier one."""
 
 from __future__ import annotations
 

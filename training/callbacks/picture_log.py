@@ -24,10 +24,13 @@ class PictureLog(pl.Callback):
         self.count, self.longest = count, longest
 
     def on_validation_epoch_end(
-        self, trainer: pl.Trainer, pl_module: ImageToImage  # type: ignore[override]
+        self,
+        trainer: pl.Trainer,
+        pl_module: ImageToImage,  # type: ignore[override]
     ) -> None:
         if trainer.sanity_checking or trainer.log_dir is None or not trainer.is_global_zero:
             return
+        assert trainer.val_dataloaders is not None
         dataset = trainer.val_dataloaders.dataset
         rows = []
         for index in range(min(self.count, len(dataset))):
@@ -43,9 +46,7 @@ class PictureLog(pl.Callback):
                 for name, shown in rows:
                     logger.experiment.add_image(name, shown, trainer.global_step, dataformats="HWC")
 
-    def _show(
-        self, module: ImageToImage, image: torch.Tensor, target: torch.Tensor
-    ) -> Pixels:
+    def _show(self, module: ImageToImage, image: torch.Tensor, target: torch.Tensor) -> Pixels:
         scale = module.task.scale
         side = self.longest // module.net.size_multiple * module.net.size_multiple
         image, target = image[:, :side, :side], target[..., : side * scale, : side * scale]

@@ -1,4 +1,4 @@
-"""Decoded samples in memory, read once, up to a number of bytes; beyond it, read again at each use."""
+"""Decoded samples in memory, up to a number of bytes; beyond it, read again at each use."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Load = Callable[[], Sample]
 class Samples(Sequence[Sample]):
     """The samples that `loads` give.
 
-    They are decoded at construction, before any worker process starts, so that all workers share them.
+    They are decoded at construction, before any worker process starts: all workers share them.
 
     Args:
         cache_bytes: decoded bytes to keep at most.
@@ -26,10 +26,10 @@ class Samples(Sequence[Sample]):
         self._kept: list[Sample] = []
         held = 0
         for load in track(loads, "Reading pictures", transient=True):
-            if held >= cache_bytes:
-                break
             sample = load()
             held += sample.image.nbytes + (0 if sample.mask is None else sample.mask.nbytes)
+            if held > cache_bytes:
+                break
             self._kept.append(sample)
         if len(self._kept) < len(loads):
             logging.getLogger(__name__).warning(

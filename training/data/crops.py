@@ -18,11 +18,12 @@ Pair = tuple[Tensor, Tensor]
 class EpochSampler(Sampler[tuple[int, int]]):
     """(epoch, index) for each of `count` samples: the random state of a sample follows from both.
 
-    Lightning calls `set_epoch`, also when a run is resumed, which therefore repeats the same crops.
+    Lightning calls `set_epoch`, but when a run is resumed only after the loader's processes have
+    begun to make batches: the sampler is told then by its constructor.
     """
 
-    def __init__(self, count: int) -> None:
-        self.count, self.epoch = count, 0
+    def __init__(self, count: int, epoch: int = 0) -> None:
+        self.count, self.epoch = count, epoch
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
@@ -35,7 +36,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
 
 
 class TrainingCrops(Dataset[Pair]):
-    """Geometry on the original picture, then the task's pair, then noise and colour on the input only."""
+    """Geometry on the original, then the task's pair, then noise and colour on the input only."""
 
     def __init__(
         self, samples: Sequence[Sample], task: Task, augmentation: Augmentation, seed: int
@@ -55,8 +56,8 @@ class TrainingCrops(Dataset[Pair]):
 class ValidationPictures(Dataset[Pair]):
     """Pairs of the pictures themselves, cut at the bottom right to what the net takes.
 
-    Quick, and good enough to choose a checkpoint; the scores that are published are measured on whole
-    pictures by `evaluate`.
+    Quick, and good enough to choose a checkpoint; the scores that are published are measured on
+    whole pictures by `evaluate`.
 
     Args:
         multiple: the net's size_multiple.
@@ -79,9 +80,7 @@ class ValidationPictures(Dataset[Pair]):
         left, width = self._span(image.shape[1], sample.name)
         scale = self.task.scale
         image = image[top : top + height, left : left + width]
-        target = target[
-            scale * top : scale * (top + height), scale * left : scale * (left + width)
-        ]
+        target = target[scale * top : scale * (top + height), scale * left : scale * (left + width)]
         return to_tensor(image), to_tensor(target)
 
     def _span(self, length: int, name: str) -> tuple[int, int]:
@@ -95,14 +94,37 @@ class ValidationPictures(Dataset[Pair]):
 
 
 def cut_border(image: Pixels, target: Pixels, border: int) -> tuple[Pixels, Pixels]:
-    """The pair without `border` input pixels at each side."""
+    """The pair without `border` input pixels at each side.
+
+    Raises:
+        ValueError: nothing is left.
+    """
     if border == 0:
         return image, target
+    if min(image.shape[:2]) <= 2 * border:
+        raise ValueError(
+            f"geometry: expected crops that give inputs above {2 * border} pixels a side, got "
+            f"{image.shape[0]}×{image.shape[1]}; make the crop larger"
+        )
     scaled = border * (target.shape[0] // image.shape[0])
     return (
         image[border:-border, border:-border],
         target[scaled:-scaled, scaled:-scaled],
     )
+
+
+def check_inputs(images: Sequence[Tensor], multiple: int) -> None:
+    """Raises ValueError where these inputs (C, H, W) make no batch, or the net does not take it."""
+    sizes = sorted({(image.shape[1], image.shape[2]) for image in images})
+    if len(sizes) > 1:
+        found = ", ".join(f"{height}×{width}" for height, width in sizes[:3])
+        raise ValueError(f"geometry: expected inputs of one size, got {found}; begin with a crop")
+    height, width = sizes[0]
+    if height % multiple or width % multiple:
+        raise ValueError(
+            f"geometry: expected inputs whose sides are multiples of {multiple}, got "
+            f"{height}×{width}; change the crop's size"
+        )
 
 
 def to_tensor(pixels: Pixels) -> Tensor:

@@ -1,4 +1,4 @@
-"""Pictures that need no download: scikit-image's bundled photographs, and shapes generated over them."""
+"""Pictures that need no download: scikit-image's photographs, and shapes generated over them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHAPES_SIDE = 192
 
 
 class EmbeddedPhotos(ImageData):
-    """Seven photographs to train on and two to validate: enough to see the whole way, not to judge a net."""
+    """Seven photographs to train on and two to validate: to see the way, not to judge a net."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -77,7 +77,7 @@ def photographs(names: tuple[str, ...]) -> list[Path]:
 
 
 def generate_shapes(photo: Path, index: int) -> Sample:
-    """A part of a photograph with up to five shapes over it, and their mask; always the same for an index."""
+    """A part of a photograph under up to five shapes, and their mask; an index gives the same."""
     random = np.random.default_rng([1, index])
     pixels = _read(photo)
     side = SHAPES_SIDE

@@ -44,16 +44,37 @@ def find_masked(root: Path) -> list[Entry]:
     Raises:
         ValueError: a folder is missing, or a picture has no mask.
     """
-    masks = {path.stem: path for path in find_pictures(root / "masks")}
+    return pair_with_masks(root / "images", root / "masks")
+
+
+def pair_with_masks(images: Path, masks: Path) -> list[Entry]:
+    """Pictures of one folder with the masks of another that have the same stem.
+
+    Raises:
+        ValueError: a folder is missing, a picture has no mask, or two files have the same stem.
+    """
+    mask_of = _by_stem(find_pictures(masks))
     entries = []
-    for image in find_pictures(root / "images"):
-        if image.stem not in masks:
+    for stem, image in _by_stem(find_pictures(images)).items():
+        if stem not in mask_of:
             raise ValueError(
-                f"{image}: expected a mask {root / 'masks' / image.stem}.png, got none; "
+                f"{image}: expected a mask {masks / stem}.png, got none; "
                 "add it, or take the picture away"
             )
-        entries.append(Entry(image, masks[image.stem]))
+        entries.append(Entry(image, mask_of[stem]))
     return entries
+
+
+def _by_stem(paths: list[Path]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in paths:
+        if path.stem in found:
+            raise ValueError(
+                f"{path}: expected one file of this name, got {found[path.stem]} too; rename one: "
+                "pictures and masks are paired by name"
+            )
+        found[path.stem] = path
+    return found
 
 
 def read_entry(entry: Entry, num_classes: int = 256, ignore: int = 255) -> Sample:
@@ -81,14 +102,19 @@ def read_mask(path: Path, num_classes: int, ignore: int) -> Pixels:
     """
     try:
         with Image.open(path) as file:
-            if file.mode not in ("P", "L", "1"):
-                raise ValueError(
-                    f"{path}: expected a mask of class ids (indexed or gray, 8 bit), got {file.mode} "
-                    "colours; save it as indexed PNG with one palette entry for each class"
-                )
-            mask = np.asarray(file, dtype=np.uint8)
-    except OSError as error:
-        raise ValueError(f"{path}: expected a readable mask, got a damaged file") from error
+            mode = file.mode
+            mask = np.array(file, dtype=np.uint8) if mode in ("P", "L", "1") else None
+    except (OSError, SyntaxError) as error:
+        # Pillow calls a broken chunk of a PNG a syntax error.
+        raise ValueError(
+            f"{path}: expected a readable mask, got a damaged file; save it again"
+        ) from error
+    if mask is None:
+        kind = "16-bit gray" if mode.startswith("I") else f"{mode} colours"
+        raise ValueError(
+            f"{path}: expected a mask of class ids (indexed or gray, 8 bit), got {kind}; "
+            "save it as indexed PNG with one palette entry for each class"
+        )
     wrong = sorted(set(np.unique(mask).tolist()) - set(range(num_classes)) - {ignore})
     if wrong:
         raise ValueError(

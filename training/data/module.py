@@ -7,15 +7,22 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
+from i2i.nets import Autoencoder
 from training.augment import Augmentation, Transform
 from training.data.cache import Load, Samples
-from training.data.crops import EpochSampler, Pair, TrainingCrops, ValidationPictures
+from training.data.crops import (
+    EpochSampler,
+    Pair,
+    TrainingCrops,
+    ValidationPictures,
+    check_inputs,
+)
 from training.data.files import Entry, find_masked, find_pictures, read_entry
 from training.tasks.segmentation import Segmentation
 from training.tasks.task import Task
@@ -47,6 +54,10 @@ class ImageData(pl.LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        if not 1 <= batch_size <= epoch_samples:
+            raise ValueError(
+                f"batch_size: expected 1 to epoch_samples = {epoch_samples}, got {batch_size}"
+            )
         self.augmentation = Augmentation(geometry, appearance or [])
         self.batch_size, self.epoch_samples = batch_size, epoch_samples
         self.validation_longest = validation_longest
@@ -54,13 +65,14 @@ class ImageData(pl.LightningDataModule):
         self.training: Samples | None = None
         self.validation: Samples | None = None
         self.provenance: dict[str, Any] = {}
+        self._next_epoch = 0
 
     def where(self) -> dict[str, Any]:
         """The arguments of the constructor that say where the pictures are."""
         return {}
 
     def source(self) -> dict[str, Any]:
-        """These data as a config writes it, for a checkpoint: enough to find the validation pictures."""
+        """These data as a config writes it: enough for a checkpoint to find its validation."""
         kind = type(self)
         return {
             "class_path": f"{kind.__module__}.{kind.__qualname__}",
@@ -73,7 +85,7 @@ class ImageData(pl.LightningDataModule):
 
     @abstractmethod
     def training_loads(self, task: Task) -> Sequence[Load]:
-        """What reads each training sample; raises ValueError where the data does not fit the task."""
+        """What reads each training sample; ValueError where the data does not fit the task."""
 
     @abstractmethod
     def validation_loads(self, task: Task) -> Sequence[Load]:
@@ -83,8 +95,7 @@ class ImageData(pl.LightningDataModule):
     def task(self) -> Task:
         """The task of the module that is being trained: its `pair` makes the batches."""
         assert self.trainer is not None
-        task: Task = self.trainer.lightning_module.task
-        return task
+        return cast(Task, self.trainer.lightning_module.task)
 
     def setup(self, stage: str) -> None:
         if self.validation is None:
@@ -94,11 +105,21 @@ class ImageData(pl.LightningDataModule):
             check_masks(self.training, self.task)
             self.provenance = self._provenance(self.training)
 
+    def state_dict(self) -> dict[str, Any]:
+        """The epoch whose crops a resumed run begins with."""
+        assert self.trainer is not None
+        return {"epoch": self.trainer.current_epoch + self.trainer.is_last_batch}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._next_epoch = state_dict["epoch"]
+
     def train_dataloader(self) -> DataLoader[Pair]:
         assert self.training is not None
+        crops = TrainingCrops(self.training, self.task, self.augmentation, self.seed)
+        check_inputs([crops[0, index][0] for index in range(self.batch_size)], self._multiple)
         return DataLoader(
-            TrainingCrops(self.training, self.task, self.augmentation, self.seed),
-            sampler=EpochSampler(self.epoch_samples),  # type: ignore[arg-type]
+            crops,
+            sampler=EpochSampler(self.epoch_samples, self._next_epoch),
             batch_size=self.batch_size,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
@@ -107,23 +128,29 @@ class ImageData(pl.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Pair]:
         assert self.validation is not None
-        assert self.trainer is not None
-        multiple = self.trainer.lightning_module.net.size_multiple
         return DataLoader(
             ValidationPictures(
-                self.validation, self.task, self.seed, multiple, self.validation_longest
+                self.validation, self.task, self.seed, self._multiple, self.validation_longest
             ),
             batch_size=1,
         )
 
     test_dataloader = val_dataloader
+    predict_dataloader = val_dataloader
+
+    @property
+    def _multiple(self) -> int:
+        assert self.trainer is not None
+        return cast(Autoencoder, self.trainer.lightning_module.net).size_multiple
 
     def _provenance(self, samples: Samples) -> dict[str, Any]:
-        """What the model card says of the data; the digest is of the pictures' names and pixels."""
+        """What the model card says of the data; the digest is of names, pixels and masks."""
         digest = hashlib.sha256()
         for index in range(len(samples)):
-            digest.update(samples[index].name.encode())
-            digest.update(samples[index].image.data)
+            sample = samples[index]
+            digest.update(sample.name.encode())
+            digest.update(sample.image.tobytes())
+            digest.update(b"" if sample.mask is None else sample.mask.tobytes())
         return {
             "kind": type(self).__name__,
             "pictures": len(samples),
@@ -183,7 +210,11 @@ class Masks(ImageData):
         path = self.root / "classes.txt"
         if not path.is_file():
             raise ValueError(f"{path}: expected the names of the classes, a line each, got no file")
-        return {"class_names": path.read_text().splitlines()}
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path}: expected UTF-8, got {error}; save it as UTF-8") from error
+        return {"class_names": [line.strip() for line in text.rstrip().splitlines()]}
 
     def training_loads(self, task: Task) -> list[Load]:
         return self._loads("train", task)
@@ -195,13 +226,11 @@ class Masks(ImageData):
         if not isinstance(task, Segmentation):
             raise ValueError(f"task: expected Segmentation for masks, got {type(task).__name__}")
         entries = find_masked(self.root / part)
-        return [
-            partial(read_entry, entry, len(task.class_names), task.ignore) for entry in entries
-        ]
+        return [partial(read_entry, entry, len(task.class_names), task.ignore) for entry in entries]
 
 
 def check_masks(samples: Samples, task: Task) -> None:
-    """Raises ValueError where the masks hold no class but the first: mostly 0/255 instead of 0/1."""
+    """Raises ValueError where the masks hold no class but the first: mostly 0/255, not 0/1."""
     if not isinstance(task, Segmentation):
         return
     seen: set[int] = set()
@@ -211,6 +240,7 @@ def check_masks(samples: Samples, task: Task) -> None:
         if seen - {0, task.ignore}:
             return
     raise ValueError(
-        f"masks: expected ids of at least two classes, got {sorted(seen)} only, of which "
-        f"{task.ignore} means ignored; masks of 0 and 255 must be saved as 0 and 1"
+        f"masks of {samples[0].name} and {len(samples) - 1} more: expected ids of at least two "
+        f"classes, got {sorted(seen)} only, of which {task.ignore} means ignored; masks of 0 and "
+        "255 must be saved as 0 and 1"
     )

@@ -1,4 +1,4 @@
-"""Depixelate: a picture in blocks of one colour each, and the original as the target, at the same size."""
+"""Depixelate: a picture in blocks of one colour each, and the original of the same size."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from training.tasks.task import Pixels, Sample, Task, side_by_side
 class Depixelate(Task):
     """Predicts a picture from its `block` x `block` means.
 
-    The grid of blocks begins at the picture's top left; the net's size_multiple is a multiple of `block`,
-    so that every window meets the grid in the same phase.
+    The grid of blocks begins at the picture's top left; the net's size_multiple is a multiple of
+    `block`, so that every window meets the grid in the same phase.
 
     Args:
         block: side of a block, in pixels.

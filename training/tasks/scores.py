@@ -1,4 +1,4 @@
-"""The metrics of the tasks, accumulated over a data set; they do not depend on batch order or size."""
+"""The metrics of the tasks over a data set, whatever the order or size of its batches."""
 
 from __future__ import annotations
 
@@ -8,11 +8,18 @@ from torchmetrics import Metric
 
 from i2i.metrics import accuracy, confusion_matrix, dice, iou, psnr, psnr_y, ssim_y
 
+# dB that a picture counts for at most: one that is met exactly, at infinity, would hide all others.
+BEST_PSNR = 100.0
+
 
 class PictureScores(Metric):
     """Mean PSNR and SSIM over pictures, on Y with `border` pixels cut away, and PSNR of RGB."""
 
     full_state_update = False
+    psnr_y: Tensor
+    ssim_y: Tensor
+    psnr: Tensor
+    count: Tensor
 
     def __init__(self, border: int) -> None:
         super().__init__()
@@ -23,9 +30,10 @@ class PictureScores(Metric):
     def update(self, prediction: Tensor, target: Tensor) -> None:
         """Both (N, C, H, W), multiples of 1/255 in [0, 1]."""
         cut = slice(self.border, -self.border or None)
-        self.psnr_y += psnr_y(prediction, target, self.border).double().sum()
-        self.ssim_y += ssim_y(prediction, target, self.border).double().sum()
-        self.psnr += psnr(prediction[..., cut, cut], target[..., cut, cut]).double().sum()
+        inside = prediction[..., cut, cut], target[..., cut, cut]
+        self.psnr_y += psnr_y(prediction, target, self.border).clamp(max=BEST_PSNR).sum()
+        self.ssim_y += ssim_y(prediction, target, self.border).sum()
+        self.psnr += psnr(*inside).clamp(max=BEST_PSNR).sum()
         self.count += len(prediction)
 
     def compute(self) -> dict[str, Tensor]:
@@ -36,6 +44,7 @@ class ClassScores(Metric):
     """IoU, Dice and accuracy from one confusion matrix over all pixels that are not ignored."""
 
     full_state_update = False
+    confusion: Tensor
 
     def __init__(self, classes: list[str], ignore: int = 255) -> None:
         super().__init__()

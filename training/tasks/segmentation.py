@@ -37,7 +37,14 @@ class Segmentation(Task):
         loss: nn.Module | None = None,
     ) -> None:
         if class_names is None or len(class_names) < 2:
-            raise ValueError(f"class_names: expected at least 2, got {class_names}")
+            raise ValueError(
+                f"class_names: expected at least 2, got {class_names}; data with masks give those "
+                "of their classes.txt"
+            )
+        if "" in class_names or len(set(class_names)) < len(class_names):
+            raise ValueError(
+                f"class_names: expected different names, none empty, got {class_names}"
+            )
         self.class_names, self.ignore = list(class_names), ignore
         self.loss = loss or Sum([CrossEntropy(ignore), Dice(ignore)], [1.0, 1.0])
 
@@ -69,8 +76,7 @@ class Segmentation(Task):
     def classes(self) -> tuple[ClassInfo, ...]:
         colours = palette(len(self.class_names))
         return tuple(
-            ClassInfo(name, colour)
-            for name, colour in zip(self.class_names, colours, strict=True)
+            ClassInfo(name, colour) for name, colour in zip(self.class_names, colours, strict=True)
         )
 
     def show(self, image: Pixels, output: Pixels, target: Pixels) -> Pixels:

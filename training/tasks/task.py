@@ -1,4 +1,4 @@
-"""The contract of a task: everything that differs between super-resolution, segmentation and the next one.
+"""The contract of a task: everything that differs between super-resolution, segmentation, the next.
 
 folder → sample → task.pair → augment → net → task.loss → checkpoint → export → model folder
 """
@@ -22,7 +22,7 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """A picture of the data: image (H, W, 3) uint8, and where the task has one, its mask (H, W) uint8."""
+    """A picture of the data, (H, W, 3) uint8, and where it has one, its mask (H, W) uint8."""
 
     name: str
     image: Pixels
@@ -32,8 +32,8 @@ class Sample:
 class Task(ABC):
     """What a net is trained to do.
 
-    A subclass keeps each argument of its constructor as an attribute of the same name, so that a checkpoint
-    can describe it.
+    A subclass keeps each argument of its constructor as an attribute of the same name, so that a
+    checkpoint can describe it.
     """
 
     name: ClassVar[str]
@@ -43,7 +43,7 @@ class Task(ABC):
     scale: int = 1
     # Scores whose mean over pictures is stated beside the score of the whole set.
     mean_scores: tuple[str, ...] = ()
-    # Input pixels cut from each side of a training pair, where `pair` cannot know the picture goes on.
+    # Input pixels cut from each side of a training pair: there, `pair` guesses how it goes on.
     border: int = 0
     loss: nn.Module
 
@@ -53,11 +53,11 @@ class Task(ABC):
 
     @abstractmethod
     def net_arguments(self) -> dict[str, Any]:
-        """Arguments of the net that the task owns, nested as the net is: `{"head": {"scale": 2}}`."""
+        """Arguments of the net that are the task's, nested as the net: `{"head": {"scale": 2}}`."""
 
     @abstractmethod
     def metrics(self) -> Metric:
-        """A metric on (prediction, target) whose `compute` gives `{name: value}`, `monitor` among them."""
+        """A metric on (prediction, target) that gives values by name, `monitor` among them."""
 
     def baseline(self, image: Pixels) -> Pixels:
         """What one would answer without a net, for an input (H, W, C): by default the input itself.
@@ -82,7 +82,7 @@ class Task(ABC):
         """The classes of a segmentation."""
         return ()
 
-    def check_net(self, net: nn.Module) -> None:
+    def check_net(self, net: nn.Module) -> None:  # noqa: B027 (most tasks take any net)
         """Raises ValueError where the net does not fit the task."""
 
     def rounded(self, prediction: Tensor) -> Tensor:
@@ -90,7 +90,7 @@ class Task(ABC):
         return round_to_8_bit(prediction) if self.kind == "image" else prediction
 
     def target_tensor(self, target: Tensor) -> Tensor:
-        """The target as the loss takes it: values in [0, 1] of a picture; ids of a mask stay as they are."""
+        """The target as the loss takes it: values in [0, 1] of a picture, or the ids of a mask."""
         return target.float() / 255 if self.kind == "image" else target.long()
 
 

@@ -1,0 +1,155 @@
+"""Tiny folders of pictures, and a run of each config that the tests share."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from training import cli
+
+CONFIGS = Path(cli.__file__).parent / "configs"
+
+# A run of seconds: two steps an epoch, in this process, without a progress bar.
+FAST = (
+    "--data.batch_size=2",
+    "--data.epoch_samples=4",
+    "--data.num_workers=0",
+    "--trainer.max_epochs=1",
+    "--trainer.log_every_n_steps=1",
+    "--trainer.enable_progress_bar=false",
+    "--trainer.enable_model_summary=false",
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What training and exporting a config left."""
+
+    checkpoint: Path
+    model: Path
+    images: Path
+    masks: Path | None
+
+    @property
+    def folder(self) -> Path:
+        return self.checkpoint.parents[1]
+
+
+@pytest.fixture(autouse=True)
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every test works in a folder of its own: `runs/` appears there."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> Iterator[None]:
+    """Sums in one order: bit-equal runs are compared."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("I2I_THREADS", "1")
+        yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def picture() -> Callable[..., np.ndarray]:
+    """Maker of a picture (H, W, 3) with waves and grain, another for each seed."""
+
+    def make(height: int = 64, width: int = 80, seed: int = 0) -> np.ndarray:
+        random = np.random.default_rng(seed)
+        y, x = np.mgrid[:height, :width]
+        waves = [np.sin(x / (5 + seed + i) + y / (9 - i)) for i in range(3)]
+        grain = random.normal(0, 6, (height, width, 3))
+        return (128 + 90 * np.stack(waves, -1) + grain).clip(0, 255).astype(np.uint8)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def photos(picture: Callable[..., np.ndarray]) -> Callable[..., Path]:
+    """Maker of a folder with `count` pictures."""
+
+    def make(folder: Path, count: int = 2, size: tuple[int, int] = (64, 80)) -> Path:
+        folder.mkdir(parents=True)
+        for index in range(count):
+            Image.fromarray(picture(*size, seed=index)).save(folder / f"photo-{index}.png")
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def masked(photos: Callable[..., Path]) -> Callable[[Path], Path]:
+    """Maker of a folder with train and val pictures, their masks, and classes.txt."""
+
+    def make(root: Path) -> Path:
+        for part in ("train", "val"):
+            photos(root / part / "images", count=2)
+            (root / part / "masks").mkdir()
+            for index in range(2):
+                mask = np.zeros((64, 80), np.uint8)
+                mask[10:40, 20 + 8 * index : 60] = 1
+                Image.fromarray(mask).save(root / part / "masks" / f"photo-{index}.png")
+        (root / "classes.txt").write_text("ground\nthing\n")
+        return root
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def fast() -> tuple[str, ...]:
+    return FAST
+
+
+@pytest.fixture(scope="session")
+def configs() -> Path:
+    return CONFIGS
+
+
+@pytest.fixture(scope="session")
+def run_of(
+    tmp_path_factory: pytest.TempPathFactory,
+    photos: Callable[..., Path],
+    masked: Callable[[Path], Path],
+) -> Callable[[str], Run]:
+    """Trains and exports a config of training/configs, by its name, once for all tests."""
+
+    @cache
+    def run(name: str) -> Run:
+        place = tmp_path_factory.mktemp(name.replace("_", "-"))
+        config = CONFIGS / f"{name}.yaml"
+        kind = yaml.safe_load(config.read_text())["data"]["class_path"]
+        images, masks, data = place / "photos", None, []
+        if kind == "training.data.Masks":
+            root = masked(place / "masked")
+            images, masks = root / "val" / "images", root / "val" / "masks"
+            data = ["--data.root", str(root)]
+        elif kind == "training.data.EmbeddedShapes":
+            shapes = masked(place / "masked")
+            images, masks = shapes / "val" / "images", shapes / "val" / "masks"
+            data = ["--data.count=8"]
+        else:
+            photos(images)
+            data = ["--data.root", str(images)] if kind == "training.data.Photos" else []
+        with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+            patch.chdir(place)
+            patch.setattr("sys.argv", ["training"])
+            cli.main(["fit", "--config", str(config), *data, *FAST])
+            checkpoint = next(place.glob("runs/*/checkpoints/best.ckpt"))
+            model = place / "models" / name.replace("_", "-")
+            given = ["--images", str(images), *(["--masks", str(masks)] if masks else [])]
+            cli.main(["export", "--checkpoint", str(checkpoint), "--output", str(model), *given])
+        return Run(checkpoint, model, images, masks)
+
+    return run

@@ -1,0 +1,246 @@
+"""`python -m training`: a user's mistake ends in one line and a status, never in a stack trace."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from training import cli
+
+ROOT = Path(cli.__file__).parents[1]
+CROP = '--data.geometry=[{{"class_path":"albumentations.RandomCrop","init_args":{}}}]'
+
+
+def crop(**arguments: Any) -> str:
+    return CROP.format(json.dumps(arguments))
+
+
+@pytest.fixture
+def start(
+    configs: Path,
+    fast: tuple[str, ...],
+    photos: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[..., None]:
+    """Runs fit with a config on three photos, and more arguments."""
+    monkeypatch.setattr("sys.argv", ["training"])
+    photos(Path("photos"))
+
+    def run(*more: str, command: str = "fit", config: str = "super_resolution_x2") -> None:
+        data = ["--data.root", "photos"]
+        cli.main([command, "--config", str(configs / f"{config}.yaml"), *data, *fast, *more])
+
+    return run
+
+
+def said(error: pytest.ExceptionInfo[SystemExit], capsys: pytest.CaptureFixture[str]) -> str:
+    """The line that the command ended with, which came with a status that is not 0."""
+    code = error.value.code
+    assert code not in (0, None)
+    lines = code if isinstance(code, str) else capsys.readouterr().err.strip().splitlines()[-1]
+    assert "\n" not in lines
+    assert "Traceback" not in lines
+    return lines
+
+
+MISTAKES = {
+    "unknown key": (["--model.lerning_rate=1"], r"lerning_rate"),
+    "unknown key of the data": (["--data.batchsize=1"], r"'batchsize' is not accepted"),
+    "unknown key of a part": (["--model.net.encoder.init_args.foo=1"], r"'foo' is not accepted"),
+    "unknown class": (
+        ["--model.task=training.tasks.No"],
+        r"training\.tasks' has no attribute 'No'",
+    ),
+    "wrong scale": (["--model.task.init_args.scale=7"], r"scale: expected 2, 3 or 4, got 7"),
+    "missing config": (["--config", "nowhere.yaml"], r"does not exist: .*nowhere\.yaml"),
+    "missing folder": (["--data.root", "nowhere"], r"a folder of pictures, got nowhere"),
+    "no classes": (["--model.task=training.tasks.Segmentation"], r"class_names: .*classes\.txt"),
+    "unknown transform": (
+        ['--data.geometry=[{"class_path":"albumentations.Nope"}]'],
+        r"albumentations' has no attribute 'Nope'",
+    ),
+    "unknown key of a transform": (
+        [crop(height=32, width=32, hight=1)],
+        r"'hight' is not accepted",
+    ),
+    "crop larger than the pictures": ([crop(height=640, width=64)], r"photo-1: .*\(640, 64\)"),
+    "crop that does not fit the net": ([crop(height=34, width=34)], r"multiples of 2, got 9×9"),
+    "crop within the border": ([crop(height=16, width=16)], r"make the crop larger"),
+    "batch larger than an epoch": (["--data.epoch_samples=1"], r"batch_size: expected 1 to"),
+    "no end": (["--trainer.max_epochs=-1"], r"max_epochs: expected a number"),
+    "no checkpoint there": (
+        ["--ckpt_path=no.ckpt"],
+        r"no\.ckpt: expected a checkpoint, got no file",
+    ),
+    "not a checkpoint": (
+        ["--ckpt_path=bad.ckpt"],
+        r"bad\.ckpt: expected a checkpoint, got another",
+    ),
+    "half a checkpoint": (["--ckpt_path=half.ckpt"], r"half\.ckpt: expected a checkpoint, got"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_ends_in_one_line_that_names_it(
+    mistake: str,
+    start: Callable[..., None],
+    run_of: Callable[[str], Any],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments, words = MISTAKES[mistake]
+    Path("bad.ckpt").write_bytes(b"no checkpoint")
+    if "half" in mistake:
+        whole = run_of("super_resolution_x2").checkpoint.read_bytes()
+        Path("half.ckpt").write_bytes(whole[: len(whole) // 2])
+
+    with pytest.raises(SystemExit) as error:
+        start(*arguments)
+
+    assert re.search(words, said(error, capsys))
+
+
+def test_an_unknown_key_in_a_file_is_named(
+    start: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("more.yaml").write_text("model:\n  lerning_rate: 1\n")
+
+    with pytest.raises(SystemExit) as error:
+        start("--config", "more.yaml")
+
+    assert "lerning_rate" in said(error, capsys)
+
+
+def test_a_folder_must_be_given(
+    configs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["training"])
+
+    with pytest.raises(SystemExit) as error:
+        cli.main(["fit", "--config", str(configs / "super_resolution_x2.yaml")])
+
+    assert "arguments are required: root" in said(error, capsys)
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ("depixelate", r"another task than the config's: task\.class_path: expected .*SuperRes"),
+        (
+            "super_resolution_x2",
+            r"another net than .*encoder\.init_args\.depths: expected \[0, 1\]",
+        ),
+    ],
+)
+def test_resuming_with_another_config_names_the_difference(
+    other: str,
+    words: str,
+    start: Callable[..., None],
+    run_of: Callable[[str], Any],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    checkpoint = run_of(other).checkpoint
+
+    with pytest.raises(SystemExit) as error:
+        start("--ckpt_path", str(checkpoint), "--model.net.encoder.init_args.depths=[0, 1]")
+
+    assert re.search(words, said(error, capsys))
+
+
+def test_an_unknown_command_ends_with_the_list(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as error:
+        cli.main(["trian"])
+
+    assert error.value.code == 2
+    printed = capsys.readouterr()
+    assert "unknown command: trian" in printed.err
+    assert all(command in printed.out for command in cli.COMMANDS)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
+def test_help_lists_the_commands(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(arguments)
+
+    printed = capsys.readouterr().out
+    assert all(command in printed for command in cli.COMMANDS)
+
+
+@pytest.mark.parametrize("command", ["fit", "evaluate", "export"])
+def test_a_command_has_help(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["training"])
+    with pytest.raises(SystemExit) as error:
+        cli.main([command, "--help"])
+
+    assert error.value.code == 0
+    assert f"python -m training {command}" in capsys.readouterr().out.replace("[options] ", "")
+
+
+@pytest.mark.parametrize("command", ["validate", "test", "predict"])
+def test_a_checkpoint_can_be_run_over_the_pictures(
+    command: str,
+    start: Callable[..., None],
+    run_of: Callable[[str], Any],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    start("--ckpt_path", str(run_of("super_resolution_x2").checkpoint), command=command)
+
+    assert ("psnr_y" in capsys.readouterr().out) == (command != "predict")
+
+
+def test_two_runs_get_two_folders(start: Callable[..., None]) -> None:
+    for _ in range(2):
+        start("--trainer.fast_dev_run=true")
+
+    assert sorted(p.name for p in Path("runs").iterdir()) == [
+        "super-resolution-001",
+        "super-resolution-002",
+    ]
+
+
+def test_runs_begun_at_once_do_not_share_a_folder() -> None:
+    Path("runs/task-002").mkdir(parents=True)
+
+    assert [cli.next_run(Path("runs"), "task").name for _ in range(3)] == [
+        "task-001",
+        "task-003",
+        "task-004",
+    ]
+
+
+def test_a_mistake_in_a_loaders_process_is_told_without_its_stack() -> None:
+    stack = (
+        "Caught ValueError in DataLoader worker process 0.\n"
+        "Original Traceback (most recent call last):\n"
+        '  File "crops.py", line 1, in f\n'
+        "ValueError: photo: expected a larger picture\n"
+    )
+
+    assert cli.one_line(ValueError(stack)) == "photo: expected a larger picture"
+
+
+def test_a_real_process_ends_with_a_line_and_a_status() -> None:
+    command = [sys.executable, "-m", "training", "export", "--checkpoint", "x", "--output", "y"]
+
+    run = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
+    )
+
+    assert run.returncode == 1
+    assert run.stderr.strip().splitlines() == ["export: x: expected a checkpoint, got no file"]
+
+
+def test_the_loss_and_the_bar_can_be_chosen(start: Callable[..., None]) -> None:
+    start("--model.task.init_args.loss=torch.nn.L1Loss", "--data.seed=3")
+
+    config = next(Path("runs").glob("*/config.yaml")).read_text()
+    assert "torch.nn.L1Loss" in config
+    assert np.genfromtxt(next(Path("runs").glob("*/metrics.csv")), delimiter=",").size

@@ -1,0 +1,120 @@
+"""Every YAML in training/configs: a new config is tested by existing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import i2i
+from i2i.engines.torch import TorchEngine
+from i2i.model_folder import ModelFolder
+from i2i.predictor import Predictor
+from training import cli
+from training.evaluate import evaluate, task_of
+from training.export import read_checkpoint
+from training.tasks import Sample
+
+NAMES = sorted(path.stem for path in (Path(cli.__file__).parent / "configs").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_config_trains_exports_and_is_evaluated(
+    name: str, run_of: Callable[[str], Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = run_of(name)
+    masks = ["--masks", str(run.masks)] if run.masks else []
+    where = ["--model", str(run.model), "--images", str(run.images), *masks]
+
+    cli.main(["evaluate", *where, "--output", "results.json"])
+
+    results = json.loads(Path("results.json").read_text())
+    assert set(results) == {
+        "model",
+        "engine",
+        "precision",
+        "protocol",
+        "scores",
+        "baseline",
+        "gain",
+        "pictures",
+    }
+    spec = ModelFolder.open(run.model).spec
+    monitor = spec.scores["validation"]["monitor"]
+    gain = results["scores"][monitor] - results["baseline"][monitor]
+    assert results["gain"][monitor] == pytest.approx(gain)
+    assert results["model"] == spec.address
+    assert results["protocol"] == spec.protocol
+    assert len(results["pictures"]) == len(list(run.images.iterdir()))
+    assert all(picture["seconds"] > 0 for picture in results["pictures"])
+    said = capsys.readouterr().out
+    assert spec.address in said
+    assert all(key in said for key in spec.protocol)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_config_says_first_what_it_is_for(name: str, configs: Path) -> None:
+    first = (configs / f"{name}.yaml").read_text().splitlines()[0]
+
+    assert first.startswith("# ")
+
+
+@pytest.mark.parametrize("name", ["super_resolution_x2", "segmentation"])
+def test_checkpoint_graph_and_predictor_score_alike(
+    name: str, run_of: Callable[[str], Any]
+) -> None:
+    run = run_of(name)
+    served = i2i.load(run.model, engine="openvino")
+    task, net, _ = read_checkpoint(run.checkpoint)
+    trained = Predictor(served.folder, TorchEngine(net, served.spec))
+    samples = list(_samples(run))
+
+    by_checkpoint = evaluate(trained, task, samples)["scores"]
+    by_graph = evaluate(served, task_of(served.folder), samples)["scores"]
+
+    recorded = served.spec.scores["validation"]
+    assert by_checkpoint == pytest.approx(recorded["scores"])
+    assert by_graph[task.monitor] == pytest.approx(recorded["exported"]["openvino f32"])
+    assert by_graph == pytest.approx(by_checkpoint, abs=0.01 if task.kind == "image" else 0.001)
+
+
+def _samples(run: Any) -> list[Sample]:
+    samples = []
+    for path in sorted(run.images.iterdir()):
+        mask = None if run.masks is None else np.array(Image.open(run.masks / path.name))
+        samples.append(Sample(path.stem, np.array(Image.open(path)), mask))
+    return samples
+
+
+def test_the_log_holds_the_score_the_pictures_and_the_config(run_of: Callable[[str], Any]) -> None:
+    folder = run_of("super_resolution_x2").folder
+
+    header, *rows = (folder / "metrics.csv").read_text().splitlines()
+    assert {"loss", "learning_rate", "val/psnr_y", "step"} <= set(header.split(","))
+    assert rows
+    assert list(folder.glob("events.out.tfevents.*"))
+    assert (folder / "config.yaml").is_file()
+    pictures = sorted(folder.glob("pictures/*.png"))
+    assert [path.name for path in pictures] == ["validation-0-step-000002.png"]
+    with Image.open(pictures[0]) as shown:
+        # Bicubic, output and target in a row, with two gaps of 4.
+        assert shown.size == (3 * 80 + 2 * 4, 64)
+
+
+def test_a_run_can_be_repeated_from_the_config_it_kept(
+    run_of: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_of("super_resolution_x2")
+    monkeypatch.setattr("sys.argv", ["training"])
+
+    cli.main(["fit", "--config", str(run.folder / "config.yaml"), "--trainer.logger=null"])
+
+    again = next(Path("runs").glob("*/checkpoints/best.ckpt"))
+    first, second = read_checkpoint(run.checkpoint)[1], read_checkpoint(again)[1]
+    for one, other in zip(first.parameters(), second.parameters(), strict=True):
+        assert one.equal(other)

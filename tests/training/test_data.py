@@ -1,0 +1,288 @@
+"""Folders of pictures: what is found, how it is split, and what is said when it is wrong."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from training.data import EmbeddedPhotos, EmbeddedShapes, Masks, Photos
+from training.data.cache import Samples
+from training.data.embedded import SHAPES, TRAINING, VALIDATION, generate_shapes, photographs
+from training.data.files import Entry, find_masked, find_pictures, read_entry, read_mask
+from training.data.module import check_masks
+from training.tasks import Sample, Segmentation, SuperResolution
+
+TASK = Segmentation(["ground", "thing"])
+
+
+def save(path: Path, pixels: np.ndarray) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def test_pictures_are_found_in_any_tree_in_one_order(photos: Callable[..., Path]) -> None:
+    photos(Path("root/b"))
+    photos(Path("root/a/deep"))
+    Path("root/notes.txt").write_text("no picture")
+
+    found = find_pictures(Path("root"))
+
+    assert [str(path) for path in found] == [
+        "root/a/deep/photo-0.png",
+        "root/a/deep/photo-1.png",
+        "root/b/photo-0.png",
+        "root/b/photo-1.png",
+    ]
+
+
+def test_a_missing_folder_is_named() -> None:
+    with pytest.raises(ValueError, match="expected a folder of pictures, got nowhere"):
+        find_pictures(Path("nowhere"))
+
+
+def test_a_folder_without_pictures_is_named_with_what_counts_as_one(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=rf"expected pictures \(.*\.png.*\) in {tmp_path}"):
+        find_pictures(tmp_path)
+
+
+def test_pictures_and_masks_meet_by_name(masked: Callable[[Path], Path]) -> None:
+    entries = find_masked(masked(Path("set")) / "train")
+
+    assert [(e.image.name, e.mask.name) for e in entries if e.mask] == [
+        ("photo-0.png", "photo-0.png"),
+        ("photo-1.png", "photo-1.png"),
+    ]
+
+
+def test_a_picture_without_a_mask_is_named(masked: Callable[[Path], Path]) -> None:
+    part = masked(Path("set")) / "train"
+    (part / "masks" / "photo-1.png").unlink()
+
+    with pytest.raises(ValueError, match=r"images/photo-1\.png: expected a mask .*add it"):
+        find_masked(part)
+
+
+@pytest.mark.parametrize("folder", ["images", "masks"])
+def test_two_files_of_one_name_are_not_guessed_about(
+    folder: str, masked: Callable[[Path], Path]
+) -> None:
+    part = masked(Path("set")) / "train"
+    save(part / folder / "more" / "photo-1.png", np.zeros((64, 80), np.uint8))
+
+    with pytest.raises(ValueError, match=r"photo-1\.png: expected one file of this name, got .*"):
+        find_masked(part)
+
+
+COLOURS = np.full((8, 8, 3), 200, np.uint8)
+WRONG_MASKS: dict[str, tuple[np.ndarray, str]] = {
+    "colours": (COLOURS, "RGB colours; save it as indexed PNG"),
+    "16-bit": (np.ones((8, 8), np.uint16), "16-bit gray; save it as indexed PNG"),
+    "an id out of range": (
+        np.full((8, 8), 2, np.uint8),
+        r"ids 0 to 1 or 255 .*got \[2\]; renumber",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_MASKS)
+def test_a_mask_that_holds_no_ids_is_named_with_its_remedy(case: str) -> None:
+    pixels, words = WRONG_MASKS[case]
+    path = save(Path("mask.png"), pixels)
+
+    with pytest.raises(ValueError, match=rf"mask\.png: expected .*{words}"):
+        read_mask(path, num_classes=2, ignore=255)
+
+
+@pytest.mark.parametrize("content", [b"no picture", b"\x89PNG\r\n\x1a\n" + bytes(50)])
+def test_a_damaged_mask_is_named(content: bytes) -> None:
+    Path("mask.png").write_bytes(content)
+
+    with pytest.raises(ValueError, match=r"mask\.png: expected a readable mask, got a damaged"):
+        read_mask(Path("mask.png"), num_classes=2, ignore=255)
+
+
+def test_a_mask_cut_short_is_named() -> None:
+    save(Path("whole.png"), np.random.default_rng(0).integers(2, size=(64, 64), dtype=np.uint8))
+    Path("mask.png").write_bytes(Path("whole.png").read_bytes()[:300])
+
+    with pytest.raises(ValueError, match=r"mask\.png: expected a readable mask"):
+        read_mask(Path("mask.png"), num_classes=2, ignore=255)
+
+
+def test_indexed_gray_and_black_and_white_masks_hold_ids() -> None:
+    ids = np.array([[0, 1], [1, 255]], np.uint8)
+    indexed = Image.fromarray(ids % 255)
+    indexed.putpalette([5, 5, 5, 250, 0, 0])
+    indexed.save("indexed.png")
+    save(Path("gray.png"), ids)
+    Image.fromarray(ids == 1).save("two.png")
+
+    assert (read_mask(Path("indexed.png"), 2, 255) == ids % 255).all()
+    assert (read_mask(Path("gray.png"), 2, 255) == ids).all()
+    assert (read_mask(Path("two.png"), 2, 255) == (ids == 1)).all()
+
+
+def test_a_mask_of_another_size_than_its_picture_is_named(masked: Callable[[Path], Path]) -> None:
+    part = masked(Path("set")) / "train"
+    save(part / "masks" / "photo-0.png", np.zeros((32, 40), np.uint8))
+
+    with pytest.raises(
+        ValueError, match=r"masks/photo-0\.png: expected .*80×64, got 40×32; export"
+    ):
+        read_entry(find_masked(part)[0], 2)
+
+
+def test_masks_of_0_and_255_are_refused_with_the_remedy() -> None:
+    mask = np.zeros((8, 8), np.uint8)
+    mask[2:4] = 255
+    samples = Samples([lambda: Sample("one", COLOURS, mask)], cache_bytes=10_000)
+
+    with pytest.raises(ValueError, match=r"masks of one .*got \[0, 255\] only.*saved as 0 and 1"):
+        check_masks(samples, TASK)
+    check_masks(samples, SuperResolution(2))
+
+
+def test_a_gray_picture_has_three_equal_channels() -> None:
+    gray = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    save(Path("a/gray.png"), gray)
+
+    sample = read_entry(Entry(find_pictures(Path("a"))[0]))
+
+    assert (sample.image == gray[..., None]).all()
+    assert sample.image.flags.c_contiguous
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, r"classes\.txt: expected the names of the classes, a line each, got no file"),
+        (b"caf\xe9\nsea\n", r"classes\.txt: expected UTF-8"),
+    ],
+)
+def test_a_classes_file_that_is_missing_or_unreadable_is_named(
+    content: bytes | None, words: str, tmp_path: Path
+) -> None:
+    if content is not None:
+        (tmp_path / "classes.txt").write_bytes(content)
+
+    with pytest.raises(ValueError, match=words):
+        Masks(str(tmp_path), geometry=[]).task_arguments()
+
+
+def test_the_classes_are_the_lines_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_bytes("\ufeffsky \r\nsea\r\n\r\n".encode())
+
+    assert Masks(str(tmp_path), geometry=[]).task_arguments() == {"class_names": ["sky", "sea"]}
+
+
+def names(loads: list) -> list[str]:
+    return [str(load.args[0].image) for load in loads]
+
+
+@pytest.mark.parametrize("count", [2, 9, 23])
+def test_the_split_of_photos_is_whole_stable_and_does_not_overlap(
+    count: int, photos: Callable[..., Path]
+) -> None:
+    data, task = Photos(str(photos(Path("root"), count, (8, 8))), geometry=[]), SuperResolution(2)
+
+    training, validation = names(data.training_loads(task)), names(data.validation_loads(task))
+
+    assert not set(training) & set(validation)
+    assert len(training) + len(validation) == count
+    assert len(validation) == -(-count // 10)
+    assert training == names(Photos("root", geometry=[]).training_loads(task))
+
+
+def test_train_and_val_folders_are_the_split(photos: Callable[..., Path]) -> None:
+    photos(Path("root/train"))
+    photos(Path("root/val"))
+    photos(Path("more"))
+    data, task = Photos("root", also=["more"], geometry=[]), SuperResolution(2)
+
+    assert {Path(n).parent.name for n in names(data.training_loads(task))} == {"train", "more"}
+    assert {Path(n).parent.name for n in names(data.validation_loads(task))} == {"val"}
+
+
+def test_one_photo_cannot_be_split(photos: Callable[..., Path]) -> None:
+    photos(Path("root"), count=1)
+
+    with pytest.raises(ValueError, match="root: expected at least 2 pictures"):
+        Photos("root", geometry=[]).training_loads(SuperResolution(2))
+
+
+def test_masks_are_for_segmentation(masked: Callable[[Path], Path]) -> None:
+    data = Masks(str(masked(Path("set"))), geometry=[])
+
+    with pytest.raises(ValueError, match="task: expected Segmentation for masks, got SuperRes"):
+        data.training_loads(SuperResolution(2))
+    assert len(data.training_loads(TASK)) == len(data.validation_loads(TASK)) == 2
+
+
+@pytest.mark.parametrize("batch_size", [0, 5])
+def test_a_batch_is_at_least_one_and_at_most_an_epoch(batch_size: int) -> None:
+    with pytest.raises(ValueError, match=f"batch_size: expected 1 to .* = 4, got {batch_size}"):
+        Photos("root", geometry=[], batch_size=batch_size, epoch_samples=4)
+
+
+def test_decoded_pictures_are_kept_up_to_the_limit(caplog: pytest.LogCaptureFixture) -> None:
+    read: list[int] = []
+
+    def load(index: int) -> Sample:
+        read.append(index)
+        return Sample(str(index), np.full((10, 10, 3), index, np.uint8))
+
+    loads = [lambda index=index: load(index) for index in range(4)]
+    with caplog.at_level(logging.WARNING):
+        samples = Samples(loads, cache_bytes=700)
+    read.clear()
+
+    assert [samples[index].name for index in range(4)] == ["0", "1", "2", "3"]
+    assert read == [2, 3]
+    assert "2 of 4 pictures fit into cache_bytes=700" in caplog.text
+
+
+def test_embedded_photos_need_no_download_and_do_not_overlap() -> None:
+    assert not set(TRAINING) & set(VALIDATION)
+    data, task = EmbeddedPhotos(geometry=[]), SuperResolution(2)
+
+    training, validation = names(data.training_loads(task)), names(data.validation_loads(task))
+
+    assert len(training) == len(TRAINING)
+    assert all(Path(path).is_file() for path in training + validation)
+
+
+def test_a_generated_picture_is_the_same_for_the_same_index() -> None:
+    photo = photographs(("coffee",))[0]
+
+    first, again, other = (generate_shapes(photo, index) for index in (3, 3, 4))
+
+    assert (first.image == again.image).all()
+    assert first.mask is not None
+    assert again.mask is not None
+    assert (first.mask == again.mask).all()
+    assert first.name == again.name != other.name
+    assert (first.image != other.image).any()
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_a_mask_of_generated_shapes_covers_what_was_drawn(index: int) -> None:
+    data = EmbeddedShapes(count=8, geometry=[])
+    load: Any = data.training_loads(TASK)[index]
+    sample = load()
+    plain = read_entry(Entry(load.args[0])).image
+    random = np.random.default_rng([1, index])
+    top, left = (int(random.integers(side - 192 + 1)) for side in plain.shape[:2])
+    part = plain[top : top + 192, left : left + 192]
+    changed = np.any(sample.image != part, axis=2)
+
+    assert sample.mask is not None
+    assert set(np.unique(sample.mask)) <= set(range(len(SHAPES)))
+    assert not changed[sample.mask == 0].any()
+    assert changed[sample.mask > 0].mean() > 0.98

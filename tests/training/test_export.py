@@ -1,0 +1,234 @@
+"""A model folder appears whole or not at all; scores can be recorded in it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import i2i
+from i2i.engines.torch import TorchEngine
+from i2i.model_folder import ModelError, ModelFolder
+from i2i.predictor import Predictor
+from training import cli
+from training.evaluate import evaluate, task_of
+from training.export import export, read_checkpoint, window_for
+from training.tasks import Sample, SuperResolution
+
+
+@pytest.fixture
+def run(run_of: Callable[[str], Any]) -> Any:
+    return run_of("super_resolution_x2")
+
+
+@pytest.fixture
+def model(run: Any, tmp_path: Path) -> Path:
+    """A copy of a model folder that a test may change."""
+    copied: Path = shutil.copytree(run.model, tmp_path / "models" / "a-model")
+    return copied
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def message(arguments: list[str]) -> str:
+    with pytest.raises(SystemExit) as error:
+        cli.main(arguments)
+    assert isinstance(error.value.code, str)
+    assert "\n" not in error.value.code
+    return error.value.code
+
+
+def test_a_folder_that_is_no_model_is_refused_and_kept(run: Any) -> None:
+    Path("photos").mkdir()
+    Path("photos/holiday.txt").write_text("precious")
+
+    said = message(["export", "--checkpoint", str(run.checkpoint), "--output", "photos"])
+
+    assert said == "export: photos: expected a new folder or an earlier model, got something else"
+    assert contents(Path("photos")) == {"holiday.txt": b"precious"}
+
+
+def test_a_failing_export_leaves_the_earlier_model(run: Any, model: Path) -> None:
+    before = contents(model)
+    good = Sample("good", np.array(Image.open(next(run.images.iterdir()))))
+    dot = Sample("dot", np.zeros((8, 8, 3), np.uint8))
+
+    with pytest.raises(ValueError, match=r"dot: cannot be scored: .*at least 11 x 11"):
+        export(run.checkpoint, model, [good, dot])
+
+    assert contents(model) == before
+    assert [p.name for p in model.parent.iterdir()] == ["a-model"]
+
+
+def test_a_graph_that_scores_otherwise_is_not_exported(
+    run: Any, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = contents(model)
+    good = Sample("good", np.array(Image.open(next(run.images.iterdir()))))
+    run_engine = TorchEngine.run
+    opened: list[TorchEngine] = []
+
+    def worse(self: TorchEngine, image: Any) -> dict[str, Any]:
+        # The first engine that runs is the checkpoint itself.
+        opened.append(self)
+        outputs: dict[str, Any] = dict(run_engine(self, image))
+        return outputs if self is opened[0] else {k: v / 2 for k, v in outputs.items()}
+
+    monkeypatch.setattr(TorchEngine, "run", worse)
+    with pytest.raises(
+        ModelError, match=r"expected psnr_y .* on torch f32, got .*not what was val"
+    ):
+        export(run.checkpoint, model, [good])
+
+    assert contents(model) == before
+
+
+def test_an_export_replaces_an_earlier_model(run: Any, model: Path) -> None:
+    (model / "stale.txt").write_text("of the earlier model")
+    good = Sample("good", np.array(Image.open(next(run.images.iterdir()))))
+
+    spec = export(run.checkpoint, model, [good], licence="CC0")
+
+    assert ModelFolder.open(model).spec == spec
+    assert set(contents(model)) == {
+        "model.json",
+        "weights.safetensors",
+        "graph.onnx",
+        "golden-input.png",
+        "golden-output.npz",
+        "README.md",
+    }
+    assert spec.provenance["licence"] == "CC0"
+    assert "CC0" in (model / "README.md").read_text()
+    assert [p.name for p in model.parent.iterdir()] == ["a-model"]
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "output", "words"),
+    [
+        ("nowhere.ckpt", "m", r"nowhere\.ckpt: expected a checkpoint, got no file"),
+        ("text.ckpt", "m", r"text\.ckpt: expected a checkpoint, got another or a damaged file"),
+        ("foreign.ckpt", "m", r"foreign\.ckpt: expected a checkpoint of `python -m training fit`"),
+        ("other.ckpt", "m", r"other\.ckpt: expected the weights of its net, got others"),
+        ("gone.ckpt", "m", r"training\.tasks\.Gone: expected a class"),
+        ("good.ckpt", "My_Model", r"name: expected lower-case letters"),
+        ("good.ckpt", "text.ckpt/m", r"text\.ckpt"),
+    ],
+)
+def test_what_cannot_be_exported_is_told_in_one_line(
+    checkpoint: str, output: str, words: str, run: Any
+) -> None:
+    Path("text.ckpt").write_text("no checkpoint")
+    good = torch.load(run.checkpoint, weights_only=True)
+    torch.save({"state_dict": {}}, "foreign.ckpt")
+    torch.save(good | {"state_dict": {"net.layer": torch.zeros(3)}}, "other.ckpt")
+    gone = good["recipe"] | {"task": {"class_path": "training.tasks.Gone", "init_args": {}}}
+    torch.save(good | {"recipe": gone}, "gone.ckpt")
+    torch.save(good, "good.ckpt")
+
+    said = message(["export", "--checkpoint", checkpoint, "--output", output])
+
+    assert re.search(words, said)
+    assert not Path(output).exists()
+
+
+def test_recorded_scores_stand_in_spec_and_card_of_the_same_model(run: Any, model: Path) -> None:
+    before = ModelFolder.open(model).spec
+
+    cli.main(["evaluate", "--model", str(model), "--images", str(run.images), "--record", "Set5"])
+
+    after = ModelFolder.open(model).spec
+    assert after.address == before.address.replace(before.name, after.name)
+    assert set(after.scores) == {"validation", "Set5"}
+    assert after.scores["validation"] == before.scores["validation"]
+    assert after.scores["Set5"]["pictures"] == 2
+    card = (model / "README.md").read_text()
+    assert "Set5, 2 pictures" in card
+    assert f"{after.scores['Set5']['scores']['psnr_y']:.4f}" in card
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--model", "nowhere"], r"expected a model folder or one of .*, got nowhere"),
+        (["--images", "nowhere"], r"expected a folder of pictures, got nowhere"),
+        (["--output", "nowhere/results.json"], r"nowhere/results\.json"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_told_in_one_line(
+    more: list[str], words: str, run: Any
+) -> None:
+    base = ["evaluate", "--model", str(run.model), "--images", str(run.images)]
+
+    assert re.search(words, message([*base, *more]))
+
+
+def test_a_segmentation_is_evaluated_with_masks(run_of: Callable[[str], Any]) -> None:
+    run = run_of("segmentation")
+
+    said = message(["evaluate", "--model", str(run.model), "--images", str(run.images)])
+
+    assert said == "evaluate: --masks: expected a folder of masks for a segmentation, got none"
+
+
+def test_a_class_that_is_nowhere_has_no_score_and_the_results_are_json(
+    run_of: Callable[[str], Any],
+) -> None:
+    predictor = i2i.load(run_of("segmentation").model)
+    task = task_of(predictor.folder)
+    unknown = Sample("s", np.zeros((32, 32, 3), np.uint8), np.full((32, 32), 255, np.uint8))
+
+    results = evaluate(predictor, task, [unknown])
+
+    assert "mean_iou" not in results["scores"]
+    json.dumps(results, allow_nan=False)
+
+
+def test_a_picture_that_is_met_exactly_has_a_finite_score(run: Any) -> None:
+    flat = Sample("flat", np.full((64, 64, 3), 128, np.uint8))
+
+    results = evaluate(i2i.load(run.model), SuperResolution(2), [flat])
+
+    assert results["baseline"]["psnr_y"] == 100
+    json.dumps(results, allow_nan=False)
+
+
+def test_a_model_folder_names_a_task_of_ours_or_none_is_imported(model: Path) -> None:
+    spec = json.loads((model / "model.json").read_text())
+    spec["provenance"]["config"]["task"]["class_path"] = "os.system"
+    (model / "model.json").write_text(json.dumps(spec))
+
+    with pytest.raises(ModelError, match=r"expected a task of training\.tasks, got .*os\.system"):
+        task_of(ModelFolder.open(model))
+
+
+def test_the_golden_sample_replays_on_every_engine(run: Any) -> None:
+    for engine, precisions in ModelFolder.open(run.model).spec.tolerance.items():
+        for precision in precisions:
+            i2i.load(run.model, engine=engine, precision=precision).check_golden()
+
+
+@pytest.mark.parametrize("margin", [0, 22, 48, 61, 200])
+def test_a_window_keeps_the_price_of_the_margin_low(margin: int) -> None:
+    window = window_for(margin, 4)
+
+    assert window % 64 == 0
+    assert (window / (window - 2 * margin)) ** 2 <= 1.8
+
+
+def test_no_evaluation_without_pictures(run: Any) -> None:
+    task, net, _ = read_checkpoint(run.checkpoint)
+    folder = ModelFolder.open(run.model)
+
+    with pytest.raises(ValueError, match="pictures: expected at least one"):
+        evaluate(Predictor(folder, TorchEngine(net, folder.spec)), task, [])

@@ -1,0 +1,105 @@
+"""The training module: rate, early stopping, and what its arguments may be."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from i2i.nets import Autoencoder, Decoder, Encoder, PictureHead
+from training.module import ImageToImage
+from training.tasks import Depixelate, SuperResolution
+
+
+def net(scale: int = 2) -> Autoencoder:
+    return Autoencoder(
+        Encoder([4, 4], [0, 0]), Decoder([4, 4], [0]), PictureHead(4, stride=scale, scale=scale)
+    )
+
+
+def rates(steps: int, **options: Any) -> Iterator[float]:
+    """The learning rate of each step of a run."""
+    module = ImageToImage(SuperResolution(2), net(), **options)
+    trainer: Any = SimpleNamespace(estimated_stepping_batches=steps)
+    module._trainer = trainer
+    schedule = module.configure_optimizers()["lr_scheduler"]["scheduler"]
+    for step in range(steps):
+        yield schedule.base_lrs[0] * schedule.lr_lambdas[0](step)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    steps=st.integers(20, 3000),
+    warmup=st.integers(0, 400),
+    share=st.floats(0.001, 0.5),
+)
+def test_the_rate_rises_in_the_warm_up_and_falls_as_a_cosine(
+    steps: int, warmup: int, share: float
+) -> None:
+    rate = list(rates(steps, learning_rate=0.01, warmup_steps=warmup, final_share=share))
+    top = max(1, min(warmup, steps // 10))
+
+    assert max(rate) == pytest.approx(0.01)
+    assert rate[: top - 1] == pytest.approx([0.01 * (i + 1) / top for i in range(top - 1)])
+    falling = rate[top:]
+    assert all(a >= b for a, b in itertools.pairwise(falling))
+    assert falling[0] == pytest.approx(0.01)
+    half = falling[len(falling) // 2]
+    assert half == pytest.approx(0.01 * (1 + share) / 2, rel=0.1)
+    assert rate[-1] == pytest.approx(0.01 * share, rel=0.02 / share)
+    assert rate[-1] >= 0.01 * share * (1 - 1e-9)
+
+
+def test_a_run_without_end_is_refused_because_the_rate_falls_towards_it() -> None:
+    with pytest.raises(ValueError, match=r"max_epochs: expected a number"):
+        next(rates(math.inf))  # type: ignore[arg-type]
+
+
+class Frozen(SuperResolution):
+    """A task that never gets better: its loss has no slope."""
+
+    validations: ClassVar[list[int]] = []
+
+    def __init__(self) -> None:
+        super().__init__(2)
+        self.loss = _Flat()
+
+
+class _Flat(torch.nn.Module):
+    def forward(self, output: Tensor, target: Tensor) -> Tensor:
+        return 0 * output.mean()
+
+
+def test_training_stops_when_the_score_does_not_get_better() -> None:
+    image = torch.randint(256, (3, 16, 16), dtype=torch.uint8)
+    target = torch.randint(256, (3, 32, 32), dtype=torch.uint8)
+    pairs: Any = [(image, target)] * 2
+    batches: DataLoader[Any] = DataLoader(pairs)
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        max_epochs=50,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    module = ImageToImage(Frozen(), net(), patience=3)
+
+    trainer.fit(module, batches, batches)
+
+    # The first validation, and three that are no better.
+    assert trainer.current_epoch == 4
+
+
+def test_a_net_that_does_not_fit_the_task_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"multiple of the block 4, got 2; add a strided stage"):
+        ImageToImage(Depixelate(4), net(scale=1))

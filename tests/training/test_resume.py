@@ -1,0 +1,211 @@
+"""A run that was interrupted and resumed ends in the weights of one that was not."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import albumentations as A
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+import training
+from i2i.nets import Autoencoder, Decoder, Encoder, PictureHead
+from training.callbacks import AtomicCheckpoints
+from training.data import Photos
+from training.data.crops import TrainingCrops
+from training.export import read_checkpoint
+from training.module import ImageToImage
+from training.tasks import Sample, SuperResolution
+
+QUIET: dict[str, Any] = {
+    "accelerator": "cpu",
+    "logger": False,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+}
+
+
+class StopAfter(pl.Callback):
+    """Ends a run after an epoch, as an interrupt does: the schedule knows nothing of it."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        trainer.should_stop = trainer.current_epoch >= self.epoch
+
+
+class Keeper(pl.Callback):
+    """Notes the weights that were validated last."""
+
+    def __init__(self) -> None:
+        self.weights: list[Tensor] = []
+
+    def on_validation_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any, **__: Any
+    ) -> None:
+        if not trainer.sanity_checking:
+            self.weights = [weight.detach().clone() for weight in pl_module.parameters()]
+
+
+def tiny_net() -> Autoencoder:
+    torch.manual_seed(0)
+    return Autoencoder(
+        Encoder([4, 8], [0, 1], norm="batch"),
+        Decoder([8, 4], [0], norm="batch"),
+        PictureHead(4, stride=2, scale=2),
+    )
+
+
+def module(**options: Any) -> ImageToImage:
+    return ImageToImage(SuperResolution(2, border=2), tiny_net(), **options)
+
+
+def data(root: Path, num_workers: int = 0) -> Photos:
+    crop = A.Compose([A.RandomCrop(24, 24), A.D4()])
+    return Photos(
+        str(root),
+        geometry=[crop],
+        appearance=[A.GaussNoise(p=0.5)],
+        batch_size=2,
+        epoch_samples=6,
+        num_workers=num_workers,
+    )
+
+
+def fit(
+    root: Path,
+    place: str,
+    *callbacks: pl.Callback,
+    resume: Path | None = None,
+    num_workers: int = 0,
+    **options: Any,
+) -> tuple[ImageToImage, Path]:
+    """Two epochs of three steps; the module and its last checkpoint."""
+    trainer = pl.Trainer(
+        max_epochs=2,
+        default_root_dir=place,
+        callbacks=list(callbacks),
+        plugins=[AtomicCheckpoints()],
+        **QUIET,
+    )
+    trained = module(**options)
+    trainer.fit(trained, data(root, num_workers), ckpt_path=resume, weights_only=True)
+    return trained, Path(place) / "checkpoints" / "last.ckpt"
+
+
+@pytest.mark.filterwarnings("ignore:The dirpath has changed")
+def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(
+    photos: Callable[..., Path],
+) -> None:
+    check_resume(photos(Path("photos")), num_workers=0)
+
+
+def test_a_run_with_a_loaders_process_resumes_alike(photos: Callable[..., Path]) -> None:
+    # In a process of its own: the loader's is a fork, which the threads of the engines that other
+    # tests have opened do not survive.
+    command = [sys.executable, __file__, str(photos(Path("photos")))]
+    environment = os.environ | {"PYTHONPATH": str(Path(training.__file__).parents[1])}
+
+    run = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
+
+    assert run.returncode == 0, run.stderr
+
+
+def check_resume(root: Path, num_workers: int) -> None:
+    """Asserts that one epoch and one more, resumed, end in the very weights of two."""
+    _, straight = fit(root, "straight", num_workers=num_workers)
+    _, half = fit(root, "half", StopAfter(0), num_workers=num_workers)
+
+    _, resumed = fit(root, "resumed", resume=half, num_workers=num_workers)
+
+    expected, middle, got = (torch.load(p, weights_only=True) for p in (straight, half, resumed))
+    assert (middle["global_step"], got["global_step"]) == (3, 6)
+    for part in ("state_dict", "current_model_state"):
+        assert any(not expected[part][name].equal(middle[part][name]) for name in expected[part])
+        assert all(expected[part][name].equal(got[part][name]) for name in expected[part])
+    assert got["lr_schedulers"] == expected["lr_schedulers"]
+    assert got["recipe"]["core_minutes"] > middle["recipe"]["core_minutes"]
+
+
+def test_the_averaged_weights_are_validated_kept_and_exported(
+    photos: Callable[..., Path],
+) -> None:
+    keeper = Keeper()
+    trained, last = fit(
+        photos(Path("photos")), "run", keeper, average_decay=0.5, learning_rate=0.05
+    )
+
+    kept = torch.load(last, weights_only=True)
+    averaged = [kept["state_dict"][f"net.{name}"] for name, _ in trained.net.named_parameters()]
+    raw = [kept["current_model_state"][f"net.{name}"] for name, _ in trained.net.named_parameters()]
+    _, exported, _ = read_checkpoint(last)
+
+    assert not all(a.equal(r) for a, r in zip(averaged, raw, strict=True))
+    assert all(a.equal(v) for a, v in zip(averaged, keeper.weights, strict=True))
+    assert all(a.equal(e) for a, e in zip(averaged, exported.parameters(), strict=True))
+
+
+def test_the_pictures_in_the_log_are_those_of_the_averaged_weights(
+    photos: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights: list[list[Tensor]] = []
+    forward = ImageToImage.forward
+
+    def spy(self: ImageToImage, image: Tensor) -> Tensor:
+        if not self.training and not torch.is_inference_mode_enabled():
+            weights.append([weight.detach().clone() for weight in self.net.parameters()])
+        return forward(self, image)
+
+    monkeypatch.setattr(ImageToImage, "forward", spy)
+    monkeypatch.setitem(QUIET, "logger", True)
+    monkeypatch.setitem(QUIET, "log_every_n_steps", 1)
+    trained, _ = fit(photos(Path("photos")), "run", average_decay=0.5, learning_rate=0.05)
+    last = next(Path("run").rglob("last.ckpt"))
+
+    kept = torch.load(last, weights_only=True)["state_dict"]
+    averaged = [kept[f"net.{name}"] for name, _ in trained.net.named_parameters()]
+    assert all(a.equal(w) for a, w in zip(averaged, weights[-1], strict=True))
+
+
+def test_the_last_checkpoint_is_the_last_even_if_an_earlier_one_is_better(
+    photos: Callable[..., Path],
+) -> None:
+    _, last = fit(photos(Path("photos")), "run", average_decay=0.0, learning_rate=1.0)
+
+    best = last.with_name("best.ckpt")
+    steps = [torch.load(path, weights_only=True)["global_step"] for path in (best, last)]
+    assert steps == [3, 6]
+
+
+@pytest.mark.parametrize("key", [(0, 0), (0, 1), (1, 0), (7, 3)])
+def test_seed_epoch_and_index_decide_a_sample(
+    key: tuple[int, int], picture: Callable[..., np.ndarray]
+) -> None:
+    def crops(seed: int) -> TrainingCrops:
+        samples = [Sample(str(i), picture(seed=i)) for i in range(3)]
+        return TrainingCrops(samples, SuperResolution(2), data(Path()).augmentation, seed)
+
+    first, again, elsewhere = crops(5), crops(5), crops(6)
+    image, target = first[key]
+    # What was drawn before does not matter.
+    again[3, 9]
+    assert all(a.equal(b) for a, b in zip((image, target), again[key], strict=True))
+    epoch, index = key
+    for other in (elsewhere[key], first[epoch + 1, index], first[epoch, index + 1]):
+        assert not target.equal(other[1])
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    check_resume(Path(sys.argv[1]), num_workers=1)

@@ -1,0 +1,70 @@
+"""Scores do not depend on the order or the size of batches (law 4)."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torchmetrics import Metric
+
+from training.tasks.scores import BEST_PSNR, ClassScores, PictureScores
+
+NAMES = ["a", "b", "c"]
+seeds = st.integers(0, 2**31)
+cuts = st.lists(st.integers(1, 5), max_size=3)
+
+
+def in_batches(metric: Metric, pairs: tuple[Tensor, Tensor], order: Tensor, cut: list[int]) -> dict:
+    prediction, target = (part[order] for part in pairs)
+    for chunk in torch.tensor_split(torch.arange(len(order)), sorted(cut)):
+        if len(chunk):
+            metric.update(prediction[chunk], target[chunk])
+    return {name: float(value) for name, value in metric.compute().items()}
+
+
+@settings(deadline=None, max_examples=25)
+@given(seeds, cuts)
+def test_scores_do_not_depend_on_batches(seed: int, cut: list[int]) -> None:
+    random = torch.Generator().manual_seed(seed)
+    order, plain = torch.randperm(6, generator=random), torch.arange(6)
+    target = torch.rand(6, 3, 20, 24, generator=random)
+    pictures = (target + 0.1 * torch.randn(target.shape, generator=random)).clamp(0, 1), target
+    labels = torch.randint(3, (2, 6, 8, 8), generator=random)
+    labels[1, :, :2] = 255
+
+    for make, pairs in (
+        (lambda: PictureScores(border=2), pictures),
+        (lambda: ClassScores(NAMES), (labels[0], labels[1])),
+    ):
+        whole = in_batches(make(), pairs, plain, [])
+        assert in_batches(make(), pairs, order, cut) == pytest.approx(whole, rel=1e-9)
+
+
+@given(seeds)
+def test_the_majority_answer_is_scored_as_any_answer_is(seed: int) -> None:
+    random = torch.Generator().manual_seed(seed)
+    labels = torch.randint(3, (2, 2, 8, 8), generator=random)
+    labels[1, :, 0] = 255
+    metric, constant = ClassScores(NAMES), ClassScores(NAMES)
+    metric.update(labels[0], labels[1])
+    most = labels[1][labels[1] != 255].bincount(minlength=3).argmax()
+    constant.update(torch.full_like(labels[0], int(most)), labels[1])
+
+    got, expected = metric.majority(), constant.compute()
+
+    assert {k: float(v) for k, v in got.items()} == {k: float(v) for k, v in expected.items()}
+
+
+def test_a_picture_met_exactly_does_not_hide_the_others() -> None:
+    target = torch.zeros(2, 3, 16, 16)
+    prediction = target.clone()
+    prediction[1] += 0.1
+    metric, other = PictureScores(border=0), PictureScores(border=0)
+    metric.update(prediction, target)
+    other.update(prediction[1:], target[1:])
+
+    for name in ("psnr_y", "psnr"):
+        worse = float(other.compute()[name])
+        assert float(metric.compute()[name]) == pytest.approx((BEST_PSNR + worse) / 2)

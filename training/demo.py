@@ -1,0 +1,172 @@
+"""`make demo`: the whole way on pictures that need no download.
+
+Trains both tasks for about a minute each, exports, serves, asks over HTTP, and leaves before/after
+pictures in demo/. A small net trained for a minute shows the way, not the quality; the shipped
+models show that.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from i2i.image import Picture, decode, encode, write_bytes
+from i2i.predictor import Predictor, load
+from training.data.embedded import EmbeddedPhotos, EmbeddedShapes
+from training.data.module import ImageData
+from training.evaluate import evaluate, task_of
+from training.tasks import Sample, Task
+
+FOLDER = Path("demo")
+MODELS = FOLDER / "models"
+REQUESTS = 20
+
+
+@dataclass(frozen=True)
+class Part:
+    """One task of the demonstration."""
+
+    model: str
+    config: str
+    data: ImageData
+
+
+PARTS = (
+    Part(
+        "demo-super-resolution-x2",
+        "training/configs/demo_super_resolution.yaml",
+        EmbeddedPhotos(geometry=[]),
+    ),
+    Part("demo-shapes", "training/configs/demo_segmentation.yaml", EmbeddedShapes(geometry=[])),
+)
+
+
+def main() -> None:
+    console = Console()
+    started = time.monotonic()
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    for part in PARTS:
+        console.rule(f"training {part.model}")
+        _train(part)
+    table = Table("model", "score", "trivial", "gain", "HTTP, median", "= i2i predict")
+    environment = {
+        "I2I_MODELS": str(MODELS.absolute()),
+        "BENTOML_HOME": str((FOLDER / "bentoml").absolute()),
+    }
+    with serving("service.service:I2I", environment, FOLDER / "server.log") as url:
+        for part in PARTS:
+            table.add_row(part.model, *_measure(part, url))
+    console.print(table)
+    console.print(f"before/after pictures: {FOLDER}/*.png")
+    console.print(f"in {time.monotonic() - started:.0f} s")
+
+
+def _train(part: Part) -> None:
+    run = FOLDER / "runs" / part.model
+    logger = [
+        "--trainer.logger=pytorch_lightning.loggers.CSVLogger",
+        f"--trainer.logger.save_dir={run}",
+        "--trainer.logger.name=",
+        "--trainer.logger.version=",
+    ]
+    _training("fit", "--config", part.config, *logger)
+    checkpoint = run / "checkpoints" / "best.ckpt"
+    _training("export", "--checkpoint", str(checkpoint), "--output", str(MODELS / part.model))
+
+
+def _training(*arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "training", *arguments], check=True)
+
+
+@contextmanager
+def serving(target: str, environment: dict[str, str], log: Path) -> Iterator[str]:
+    """A real server of a bento or service class on a free port of this machine; its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "bentoml", "serve", target]
+    command += ["--host", "127.0.0.1", "--port", str(port)]
+    environment = os.environ | {"BENTOML_DO_NOT_TRACK": "true"} | environment
+    with (
+        open(log, "wb") as output,
+        subprocess.Popen(command, env=environment, stdout=output, stderr=output) as server,
+    ):
+        url = f"http://127.0.0.1:{port}"
+        try:
+            _wait(f"{url}/readyz", server, log)
+            yield url
+        finally:
+            server.terminate()
+
+
+def ask(url: str, body: bytes | None = None) -> bytes:
+    """The answer to a GET, or to a POST of `body`."""
+    with urllib.request.urlopen(urllib.request.Request(url, data=body)) as answer:
+        content: bytes = answer.read()
+        return content
+
+
+def _wait(url: str, server: subprocess.Popen[bytes], log: Path, timeout_s: float = 60) -> None:
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            ask(url)
+        except OSError:
+            time.sleep(0.2)
+        else:
+            return
+    raise RuntimeError(f"the server did not become ready:\n{log.read_text()}")
+
+
+def _measure(part: Part, url: str) -> tuple[str, ...]:
+    """Score, trivial score, gain, latency and whether HTTP gives the pixels of the library."""
+    predictor = load(MODELS / part.model)
+    task = task_of(predictor.folder)
+    samples = [read() for read in part.data.validation_loads(task)]
+    results = evaluate(predictor, task, samples)
+    image, _ = task.pair(samples[0], np.random.default_rng(0))
+    request = encode(Picture(image, None))
+    answers, seconds = [], []
+    for _ in range(REQUESTS):
+        began = time.perf_counter()
+        answers.append(ask(f"{url}/v1/models/{part.model}/predict", request))
+        seconds.append(time.perf_counter() - began)
+    same = answers[0] == predictor.predict(decode(request)).encode()
+    _show(predictor, task, samples, part)
+    score = results["scores"][task.monitor]
+    return (
+        f"{task.monitor} {score:.2f}",
+        f"{results['baseline'][task.monitor]:.2f}",
+        f"{results['gain'][task.monitor]:+.2f}",
+        f"{1000 * statistics.median(seconds):.0f} ms at {image.shape[1]}×{image.shape[0]}",
+        "yes" if same else "NO",
+    )
+
+
+def _show(predictor: Predictor, task: Task, samples: list[Sample], part: Part) -> None:
+    """Writes before, after and original of the first pictures side by side."""
+    for index, sample in enumerate(samples[:2]):
+        image, target = task.pair(sample, np.random.default_rng(0))
+        prediction = predictor.predict(Picture(image, None))
+        output: Any = prediction.labels if prediction.picture is None else prediction.picture.pixels
+        shown = task.show(image, output, target)
+        write_bytes(FOLDER / f"{part.model}-{index}.png", encode(Picture(shown, None)))
+
+
+if __name__ == "__main__":
+    main()

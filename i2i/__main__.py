@@ -98,7 +98,7 @@ def _predict(options: argparse.Namespace) -> int:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, transient=True) as bar:
+    with Progress(*columns, transient=True, disable=not sys.stdout.isatty()) as bar:
         pictures = bar.add_task("pictures", total=len(targets))
         windows = bar.add_task("windows", total=1)
         for source, target in targets:

@@ -1,4 +1,7 @@
-"""Draws docs/before-after.png with the shipped models, on photographs they were not trained on."""
+"""Draws docs/before-after.png with the shipped models, on photographs they were not trained on.
+
+python -m scripts.draw_before_after
+"""
 
 from pathlib import Path
 
@@ -16,7 +19,7 @@ GAP = 8
 CAPTION = 22
 # Model, photograph, (top, left) of the part that is shown, and what its three pictures are.
 ROWS = (
-    ("depixelate", "chelsea", (20, 110), ("4×4 blocks", "depixelate", "original")),
+    ("depixelate", "chelsea", (20, 110), ("blocks of 4", "depixelate", "original")),
     (
         "super-resolution-x2",
         "coffee",

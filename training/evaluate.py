@@ -187,7 +187,7 @@ def record(folder: ModelFolder, name: str, results: dict[str, Any]) -> None:
         "scores": results["scores"],
         "baseline": results["baseline"],
         "engine": f"{results['engine']} {results['precision']}",
-        "command": f"python -m training evaluate --model {folder.spec.name} --images {name}{masks}",
+        "command": f"python -m training evaluate --model {folder.spec.name} --images IMAGES{masks}",
     }
     spec = replace(folder.spec, scores=folder.spec.scores | {name: measured})
     write_bytes(folder.path / SPEC, spec.to_json().encode())

@@ -10,11 +10,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from i2i.image import Picture
-from i2i.predictor import (
-    Predictor,
-    to_8_bit,
-    to_float,
-)
+from i2i.model_folder import shipped_models
+from i2i.predictor import Predictor, load, to_8_bit, to_float
 from i2i.windows import Plan, cut, keep, plan_windows, stitch
 
 few = settings(max_examples=20, deadline=None)
@@ -120,3 +117,15 @@ def test_the_output_has_scale_times_the_size(
     assert (labelled.labels.dtype, labelled.confidence.dtype) == (np.uint8, np.float32)
     assert labelled.labels.max() < 3
     assert 1 / 3 - 1e-6 <= labelled.confidence.min() <= labelled.confidence.max() <= 1
+
+
+@pytest.mark.parametrize("name", sorted(shipped_models()))
+def test_the_plan_of_windows_does_not_show_in_the_shipped_models(noise: Noise, name: str) -> None:
+    predictor = load(name, engine="openvino", precision="f32")
+    output = predictor.spec.graph.outputs[-1]
+    pixels = noise(90, 140)
+
+    whole = raw(predictor, pixels, other_plan(predictor, 90, 140, None))[output]
+    for step in (3, 7, 16):
+        plan = other_plan(predictor, 90, 140, step)
+        np.testing.assert_allclose(raw(predictor, pixels, plan)[output], whole, atol=1e-5)

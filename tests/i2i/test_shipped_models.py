@@ -12,7 +12,6 @@ import pytest
 from i2i.image import Picture
 from i2i.model_folder import CARD, SPEC, ModelFolder, shipped_models
 from i2i.predictor import load
-from training.data.files import read_entry
 from training.evaluate import evaluate, find_samples, task_of
 
 NAMES = ("depixelate", "nuclei", "super-resolution-x2")
@@ -87,10 +86,9 @@ def test_the_score_on_the_card_is_measured_again(
 ) -> None:
     predictor = load(name, engine="openvino", precision="f32")
     task = task_of(predictor.folder)
-    entries = find_samples(test_data / images, test_data / masks if masks else None, task)
-    samples = [read_entry(entry, len(task.classes()) or 256) for entry in entries]
+    samples = find_samples(test_data / images, test_data / masks if masks else None, task)
 
-    measured = evaluate(predictor, task, samples)["scores"]
+    measured = evaluate(predictor, task, (read() for read in samples))["scores"]
 
     stated = spec_of(name)["scores"][set_name]["scores"]
     for score in ("psnr_y", "mean_iou"):

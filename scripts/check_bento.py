@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -22,7 +23,8 @@ def main() -> None:
             stdout=subprocess.PIPE,
             text=True,
         )
-        tag = built.stdout.strip().removeprefix("__tag__:")
+        # The service may log a line, too, when it is imported.
+        (tag,) = re.findall(r"^__tag__:(.+)$", built.stdout, re.MULTILINE)
         with serving(tag, environment, Path(home) / "server.log") as url:
             check(url)
 

@@ -19,7 +19,7 @@ $(INSTALLED): pyproject.toml constraints.txt scripts/mend_torchvision.py
 	touch $@
 
 demo: $(INSTALLED)
-	$(BIN)/python -m training.demo
+	$(BIN)/python -m scripts.demo
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -q -n 2 -m 'not slow and not gpu and not data'

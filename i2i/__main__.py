@@ -50,7 +50,6 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument(
         "--view",
         choices=["mask", "overlay", "confidence"],
-        default="mask",
         help="of a segmentation: class ids, over the picture, or how sure (default: mask)",
     )
     predict.add_argument(
@@ -88,6 +87,8 @@ def _predict(options: argparse.Namespace) -> int:
     from i2i.predictor import load
 
     predictor = load(options.model, engine=options.engine, precision=options.precision)
+    if options.view is not None and predictor.spec.kind != "labels":
+        raise ValueError(f"--view: {predictor.spec.name} gives no labels, leave it out")
     options.output.mkdir(parents=True, exist_ok=True)
     suffix = SUFFIXES[options.format]
     targets = output_paths(options.files, options.output, suffix)
@@ -131,7 +132,7 @@ def _predict_file(
 
     picture = read(source, max_pixels=options.max_pixels)
     prediction = predictor.predict(picture, progress=progress)
-    write_bytes(target, prediction.encode(options.format, options.view))
+    write_bytes(target, prediction.encode(options.format, options.view or "mask"))
 
 
 def output_paths(files: Sequence[Path], folder: Path, suffix: str) -> list[tuple[Path, Path]]:
@@ -168,20 +169,22 @@ def _inspect(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(spec.to_dict(), indent=2))
         return 0
-    price = (spec.window / (spec.window - 2 * spec.margin)) ** 2
-    margin = f"{spec.margin} pixels ({spec.margin_kind}): {price:.2f} × the work without it"
+    margin = f"{spec.margin} pixels ({spec.margin_kind})"
+    if spec.tiling == "windows":
+        price = (spec.window / (spec.window - 2 * spec.margin)) ** 2
+        margin += f": {price:.2f} × the work without it"
     rows = {
         "model": spec.address,
         "gives": describe_output(spec),
         "takes": f"{'RGB' if spec.input_channels == 3 else 'gray'}, any size from 1×1",
         "windows": f"up to {spec.window} pixels a side, multiples of {spec.size_multiple}",
         "margin": margin,
-        "net": spec.net["class"],
+        "net": spec.net.get("class", "none"),
         "licence": spec.provenance.get("licence", "not stated"),
     }
     for name, measured in spec.scores.items():
-        monitored = ", ".join(f"{k} {v:.4g}" for k, v in measured["scores"].items())
-        rows[name] = f"{monitored} ({measured['pictures']} pictures)"
+        scores = ", ".join(f"{k} {v:.4g}" for k, v in measured.scores.items())
+        rows[name] = f"{scores} ({measured.pictures} pictures)"
     for name, value in rows.items():
         print(f"{name:12} {value}")
     if options.layers:
@@ -199,7 +202,8 @@ def _print_layers(spec: ModelSpec) -> None:
     from i2i.nets.description import build
 
     net = build(spec.net)
-    assert isinstance(net, Autoencoder)
+    if not isinstance(net, Autoencoder):
+        raise ValueError(f"{spec.name}: expected a net of class Autoencoder, got {net}")
     layers = anatomy(net, spec.window, spec.window)
     table = Table("layer", "kind", "output", "units", "weights", "multiply-adds", "field")
     for layer in layers:

@@ -6,9 +6,10 @@ Nothing is decoded here. Metadata can neither cost memory nor raise, because Pil
 from __future__ import annotations
 
 import io
+import re
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,7 +79,7 @@ def _is_animated_gif(data: bytes) -> bool:
 
 def _take_png(data: bytes) -> Parts:
     view, kept = memoryview(data), [memoryview(data)[:8]]
-    exif = profile = b""
+    exif = packed = b""
     frames, at, kind = 1, 8, b""
     for _ in range(_MAX_PARTS):
         if at >= len(data) or kind == b"IEND":
@@ -90,7 +91,7 @@ def _take_png(data: bytes) -> Parts:
         elif kind == b"eXIf":
             exif = data[start + 8 : at - 4]
         elif kind == b"iCCP":
-            profile = _inflate(data[start + 8 : at - 4].partition(b"\0")[2][1:])
+            packed = packed or data[start + 8 : at - 4]
         elif kind == b"acTL":
             (frames,) = struct.unpack_from(">I", data, start + 8)
     else:
@@ -102,7 +103,7 @@ def _take_png(data: bytes) -> Parts:
         kind == b"IEND" and at <= len(data),
         frames,
         exif,
-        profile,
+        _inflate(packed.partition(b"\0")[2][1:]),
     )
 
 
@@ -115,37 +116,49 @@ def _inflate(packed: bytes) -> bytes:
     return profile if inflater.eof else b""
 
 
+# The start of a segment and its size, or the end of the picture. 0xFF before any other byte is no
+# segment: fill, a restart, a value among the pixels. libjpeg passes over it likewise, or gives up.
+_JPEG_SEGMENT = re.compile(rb"\xff(?:[\xc0-\xcf\xda-\xfe](..)|\xd9)", re.DOTALL)
+
+
+def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Marker, start and end of every segment, up to the end of the picture."""
+    at = 2
+    for _ in range(_MAX_PARTS):
+        found = _JPEG_SEGMENT.search(data, at)
+        if not found:
+            return
+        start, size = found.start(), found[1]
+        at = start + 2 + max(int.from_bytes(size), 2) if size else start + 2
+        yield data[start + 1], start, at
+        if not size:
+            return
+    raise ImageError("damaged", "the file consists of too many parts")
+
+
 def _take_jpeg(data: bytes) -> Parts:
     view, kept = memoryview(data), [memoryview(data)[:2]]
-    exif, profile, at = b"", dict[int, bytes](), 2
-    for _ in range(_MAX_PARTS):
-        at = data.find(b"\xff", at) if at < len(data) else len(data)
-        marker, size = struct.unpack_from(">xBH", data, max(at, 0))
-        if marker in (0xD9, 0xDA):  # end of image, start of scan
-            break
-        if marker == 0xFF:  # fill byte
-            at += 1
-        elif marker <= 0x01 or 0xD0 <= marker <= 0xD8:  # no segment
-            at += 2
-        else:
-            start, at = at, at + 2 + size
-            segment = data[start + 4 : at]
-            if marker == 0xE1 and segment.startswith(b"Exif\0\0"):
-                exif = exif or segment
-            elif marker == 0xE2 and segment.startswith(b"ICC_PROFILE\0") and len(segment) > 14:
-                profile[segment[12]] = segment[14:]
-            elif marker in (0xE0, 0xEE) or not (0xE1 <= marker <= 0xEF or marker == 0xFE):
-                kept.append(view[start:at])  # JFIF and Adobe tell the colour space
-    else:
-        raise ImageError("damaged", "the file consists of too many parts")
-    end = data.find(b"\xff\xd9", at)
-    if data.count(b"\xff\xda", at, end if end > 0 else len(data)) > _MAX_SCANS:
+    exif, profile = b"", dict[int, bytes]()
+    marker, scans = 0, list[int]()  # where they start; the last may be the end of the picture
+    for marker, start, end in _jpeg_segments(data):
+        if marker in (0xD9, 0xDA):
+            scans.append(start)
+        elif scans:
+            continue  # between scans: for the decoder
+        elif marker == 0xE1 and data.startswith(b"Exif\0\0", start + 4):
+            exif = exif or data[start + 4 : end]
+        elif marker == 0xE2 and data.startswith(b"ICC_PROFILE\0", start + 4) and end - start > 18:
+            profile[data[start + 16]] = data[start + 18 : end]
+        elif marker in (0xE0, 0xEE) or not (0xE1 <= marker <= 0xEF or marker == 0xFE):
+            kept.append(view[start:end])  # JFIF and Adobe tell the colour space
+    complete = marker == 0xD9
+    if len(scans) - complete > _MAX_SCANS:
         raise ImageError("damaged", "the file consists of too many scans")
     return Parts(
         "jpeg",
         JpegImagePlugin.JpegImageFile,  # of MPO it sees the first picture only
-        b"".join([*kept, view[at:]]),
-        end > 0,
+        b"".join([*kept, view[scans[0] :]]),
+        complete,
         exif=exif,
         profile=b"".join(profile[number] for number in sorted(profile)),
     )

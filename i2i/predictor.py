@@ -18,7 +18,7 @@ from i2i.model_folder import ModelError, ModelFolder, find_model
 from i2i.resize import bicubic
 from i2i.spec import ModelSpec
 from i2i.views import overlay
-from i2i.windows import Plan, cut, keep, plan_windows, stitch
+from i2i.windows import Plan, Window, cut, keep, plan_windows, stitch
 
 Canvas = NDArray[np.generic]
 View = Literal["mask", "overlay", "confidence"]
@@ -143,7 +143,9 @@ class Predictor:
             outputs = self.engine.run(batch)
             run_s += time.perf_counter() - started
             for name, output in outputs.items():
-                kept = keep(_to_pixels(output[0]), window, self.spec.scale)
+                pixels_out = _to_pixels(output[0])
+                self._check_size(pixels_out, window)
+                kept = keep(pixels_out, window, self.spec.scale)
                 stitch(self._canvas(canvases, name, kept, picture), kept, window, self.spec.scale)
             if progress is not None:
                 progress(done, len(plan))
@@ -169,6 +171,14 @@ class Predictor:
             raise ModelError(
                 f"{self.spec.name}: expected the golden sample within {tolerance:.3g} on "
                 f"{self.engine.name} {self.engine.precision}, got {difference:.3g}"
+            )
+
+    def _check_size(self, output: Canvas, window: Window) -> None:
+        expected = self.spec.scale * window.height, self.spec.scale * window.width
+        if output.shape[:2] != expected:
+            raise ModelError(
+                f"{self.folder.path}: expected {expected[0]} x {expected[1]} values of the graph, "
+                f"scale {self.spec.scale}, got {output.shape[0]} x {output.shape[1]}; export again"
             )
 
     def _canvas(

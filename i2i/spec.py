@@ -23,11 +23,11 @@ Kind = Literal["image", "labels", "map"]
 Tiling = Literal["windows", "whole"]
 MarginKind = Literal["exact", "measured"]
 
-# What the graph of each kind gives, by name and in this order.
 # Fields of a spec's plain data that tell where a model comes from and how good it is; the others
 # decide what it answers, and are part of its digest.
 ABOUT = ("digest", "version", "protocol", "scores", "provenance")
 
+# What the graph of each kind gives, by name and in this order.
 OUTPUTS: dict[Kind, tuple[str, ...]] = {
     "image": ("image",),
     "labels": ("labels", "confidence"),
@@ -66,6 +66,29 @@ class Graph:
 
 
 @dataclass(frozen=True)
+class Measurement:
+    """Scores on one set of pictures, beside those of the trivial answer.
+
+    Attributes:
+        pictures: how many.
+        scores: of the model, by name.
+        baseline: of the trivial answer.
+        monitor: the score that chose the checkpoint, where this is the validation.
+        exported: that score through each engine.
+        engine: what measured it, and in which precision.
+        command: how to measure it again.
+    """
+
+    pictures: int
+    scores: dict[str, float]
+    baseline: dict[str, float]
+    monitor: str = ""
+    exported: dict[str, float] = field(default_factory=dict)
+    engine: str = ""
+    command: str = ""
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """What a model takes, gives, costs and scored.
 
@@ -84,7 +107,7 @@ class ModelSpec:
         temperature: the class scores were divided by this before the softmax (in the graph).
         net: class of `i2i.nets` and its arguments.
         protocol: how the scores were measured.
-        scores: what was measured, by name.
+        scores: what was measured, by the name of the set.
         provenance: config, seed, budget, data digest, licence, versions, commit.
     """
 
@@ -106,7 +129,7 @@ class ModelSpec:
     graph: Graph = field(default_factory=Graph)
     tolerance: dict[str, dict[str, float]] = field(default_factory=dict)
     protocol: dict[str, Any] = field(default_factory=dict)
-    scores: dict[str, Any] = field(default_factory=dict)
+    scores: dict[str, Measurement] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     digest: str = ""
     schema_version: int = SCHEMA_VERSION
@@ -200,7 +223,11 @@ class ModelSpec:
 
     @classmethod
     def from_json(cls, text: str) -> ModelSpec:
-        return cls.from_dict(json.loads(text))
+        return cls.from_dict(json.loads(text, parse_constant=_refuse))
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"expected numbers that JSON knows, got {constant}")
 
 
 def _plain(value: Any) -> Any:

@@ -9,8 +9,8 @@ import tempfile
 from pathlib import Path
 
 from i2i import decode, load, shipped_models
+from scripts.serving import ask, serving
 from training.data.embedded import photographs
-from training.demo import ask, serving
 
 
 def main() -> None:

@@ -41,11 +41,11 @@ sys.meta_path.insert(0, _DeclareOperators)
 
 
 def import_error() -> str:
-    """What `import torchvision` says in a fresh process, or nothing."""
+    """What a failing `import torchvision` says in a fresh process; nothing where it works."""
     run = subprocess.run(
         [sys.executable, "-c", "import torchvision"], capture_output=True, text=True, check=False
     )
-    return run.stderr
+    return run.stderr if run.returncode else ""
 
 
 def main() -> None:

@@ -9,10 +9,9 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-Engine = Literal["openvino", "torch"]
-Precision = Literal["f32", "bf16", "int8", "auto"]
+from i2i.engines.engine import EngineName, Precision
 
 PREFIX = "I2I_"
 # Kubernetes sets these by itself for a Service that is called `i2i`.
@@ -39,8 +38,8 @@ class Settings:
     """
 
     models: Path | None = None
-    engine: Engine | None = None
-    precision: Precision | None = None
+    engine: EngineName | None = None
+    precision: Precision | Literal["auto"] | None = None
     threads: int | None = None
     max_body: int = 256 * 2**20
     max_pixels: int = 60_000_000
@@ -109,8 +108,8 @@ def _seconds(text: str) -> float:
 # Each turns a variable's text into its field's value, or raises ValueError saying what it expects.
 _READERS: dict[str, Callable[[str], Any]] = {
     "models": _folder,
-    "engine": _one_of("openvino", "torch"),
-    "precision": _one_of("f32", "bf16", "int8", "auto"),
+    "engine": _one_of(*get_args(EngineName)),
+    "precision": _one_of(*get_args(Precision), "auto"),
     "threads": _count("threads"),
     "max_body": _count("bytes"),
     "max_pixels": _count("pixels"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import psutil
 
 
@@ -10,6 +12,8 @@ def core_minutes() -> float:
     process = psutil.Process()
     seconds = 0.0
     for each in (process, *process.children(recursive=True)):
-        times = each.cpu_times()
-        seconds += times.user + times.system
+        # A loader process may end meanwhile.
+        with suppress(psutil.NoSuchProcess):
+            times = each.cpu_times()
+            seconds += times.user + times.system
     return seconds / 60

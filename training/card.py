@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from i2i.spec import ModelSpec
+from i2i.spec import Measurement, ModelSpec
 
 
 def card(spec: ModelSpec) -> str:
@@ -44,17 +42,17 @@ def _purpose(spec: ModelSpec) -> str:
     return f"Gives a picture {size} ({spec.task})."
 
 
-def _table(name: str, measured: dict[str, Any]) -> list[str]:
+def _table(name: str, measured: Measurement) -> list[str]:
     """The scores on one set, beside the trivial answer's, and how they were measured."""
-    rows = [f"{name}, {measured['pictures']} pictures:", ""]
+    rows = [f"{name}, {measured.pictures} pictures:", ""]
     rows += ["| score | model | trivial | gain |", "|---|---|---|---|"]
-    for score, value in measured["scores"].items():
-        trivial = measured["baseline"].get(score)
+    for score, value in measured.scores.items():
+        trivial = measured.baseline.get(score)
         beside = " | |" if trivial is None else f"{trivial:.4f} | {value - trivial:+.4f} |"
         rows.append(f"| {score} | {value:.4f} | {beside}")
-    if "exported" in measured:
-        engines = ", ".join(f"{engine} {v:.4f}" for engine, v in measured["exported"].items())
-        rows += ["", f"{measured['monitor']} through each engine: {engines}."]
-    if "command" in measured:
-        rows += ["", f"Measured by `{measured['command']}` on {measured['engine']}."]
+    if measured.exported:
+        engines = ", ".join(f"{engine} {v:.4f}" for engine, v in measured.exported.items())
+        rows += ["", f"{measured.monitor} through each engine: {engines}."]
+    if measured.command:
+        rows += ["", f"Measured by `{measured.command}` on {measured.engine}."]
     return rows

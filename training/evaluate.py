@@ -6,6 +6,7 @@ Whole pictures, through the predictor and the engine that the service uses, in 8
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import math
 import time
@@ -24,11 +25,11 @@ from rich.table import Table
 from i2i.image import Picture, write_bytes
 from i2i.model_folder import CARD, SPEC, ModelError, ModelFolder
 from i2i.predictor import Predictor, load
+from i2i.spec import Measurement
 from training.card import card
 from training.data.cache import Load
 from training.data.crops import to_tensor
 from training.data.files import Entry, find_pictures, pair_with_masks, read_entry
-from training.recipe import build
 from training.tasks import Sample, Segmentation, Task
 from training.tasks.scores import ClassScores
 
@@ -40,19 +41,23 @@ def task_of(folder: ModelFolder) -> Task:
 
     Raises:
         ModelError: the model folder names another class than a task of `training.tasks`. A model
-            folder may come from anyone: nothing else is imported, nor a class in an argument.
+            folder may come from anyone: its arguments are plain data, and stay so.
     """
-    description = folder.spec.provenance.get("config", {}).get("task", {})
-    path, arguments = description.get("class_path", ""), dict(description.get("init_args", {}))
-    # The loss is an object of its own, and no score depends on it.
-    arguments.pop("loss", None)
-    nested = any(isinstance(value, dict) for value in arguments.values())
-    if not str(path).startswith("training.tasks.") or nested:
-        raise ModelError(f"{folder.path}: expected a task of training.tasks, got {description}")
-    task = build({"class_path": path, "init_args": arguments})
-    if not isinstance(task, Task):
-        raise ModelError(f"{folder.path}: expected a task of training.tasks, got {path}")
-    return task
+    try:
+        description = folder.spec.provenance["config"]["task"]
+        module, _, name = description["class_path"].rpartition(".")
+        # The loss is an object of its own, and no score depends on it.
+        arguments = {k: v for k, v in description["init_args"].items() if k != "loss"}
+        if not module.startswith("training.tasks"):
+            raise ValueError(f"a class of {module}")
+        task = getattr(importlib.import_module(module), name)
+        if not issubclass(task, Task):
+            raise ValueError(f"the class {name}")
+        return task(**arguments)
+    except (AttributeError, ImportError, KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"{folder.path}: expected a task of training.tasks in its provenance, got {error}"
+        ) from error
 
 
 def evaluate(predictor: Predictor, task: Task, samples: Iterable[Sample]) -> dict[str, Any]:
@@ -81,6 +86,8 @@ def evaluate(predictor: Predictor, task: Task, samples: Iterable[Sample]) -> dic
         pictures.append({"name": sample.name, "seconds": round(seconds, 4), "scores": scores})
         if task.kind != "labels":
             baseline.update(_as_scored(task, task.baseline(image)), expected)
+    if isinstance(total, ClassScores) and pictures:
+        total.check_targets()
     if not pictures:
         raise ValueError("pictures: expected at least one to measure on, got none")
     scores = _floats(total.compute()) | _means(pictures, task.mean_scores)
@@ -182,13 +189,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def record(folder: ModelFolder, name: str, results: dict[str, Any]) -> None:
     """Adds the scores on the set `name` to the spec and the card of a model folder."""
     masks = " --masks MASKS" if folder.spec.kind == "labels" else ""
-    measured = {
-        "pictures": len(results["pictures"]),
-        "scores": results["scores"],
-        "baseline": results["baseline"],
-        "engine": f"{results['engine']} {results['precision']}",
-        "command": f"python -m training evaluate --model {folder.spec.name} --images IMAGES{masks}",
-    }
+    measured = Measurement(
+        len(results["pictures"]),
+        results["scores"],
+        results["baseline"],
+        engine=f"{results['engine']} {results['precision']}",
+        command=f"python -m training evaluate --model {folder.spec.name} --images IMAGES{masks}",
+    )
     spec = replace(folder.spec, scores=folder.spec.scores | {name: measured})
     write_bytes(folder.path / SPEC, spec.to_json().encode())
     write_bytes(folder.path / CARD, card(spec).encode())

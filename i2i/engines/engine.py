@@ -51,7 +51,7 @@ def open_engine(
     if name not in get_args(EngineName):
         raise ModelError(f"engine: expected openvino or torch, got {name!r}")
     if importlib.util.find_spec(name) is None:
-        raise ModelError(f"engine: {name} is not installed; pip install 'i2i[{name}]'")
+        raise ModelError(f"engine: {name} is not installed; pip install {name}")
     if name == "openvino":
         from i2i.engines.openvino import OpenVINOEngine
 

@@ -70,6 +70,8 @@ def bad_pictures() -> list[BadPicture]:
     zeros = zlib.compress(bytes(6), 9)
     text_bomb = png_chunk(b"zTXt", b"comment\0\0" + zlib.compress(bytes(100 << 20), 9))
     profile_bomb = png_chunk(b"iCCP", b"profile\0\0" + zlib.compress(bytes(100 << 20), 9))
+    profiles = [png_chunk(b"iCCP", b"profile\0\0" + zlib.compress(bytes(4 << 20), 9))] * 2000
+    comment = b"\xff\xfe\0\4\xff\xd9"  # that holds the bytes of an end
     broken_exif = (
         b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + b"\x0f\x01\x02\0\xff\xff\xff\x7f\0\0\0\1" * 50
     )
@@ -93,12 +95,17 @@ def bad_pictures() -> list[BadPicture]:
         BadPicture("png of a header", png[:33], "truncated"),
         BadPicture("jpeg without its end", jpeg[:-200], "truncated"),
         BadPicture("jpeg of a header", jpeg[:30], "truncated"),
+        BadPicture("jpeg of zeros", b"\xff\xd8\xff\xe0\0\2" + bytes(12 << 20), "truncated"),
+        BadPicture("jpeg of fill bytes", b"\xff\xd8" + b"\xff" * (4 << 20), "truncated"),
         BadPicture("webp without its end", webp[:-200], "truncated"),
         BadPicture("tiff without its end", tiff[:-200], "truncated"),
         BadPicture("bmp without its end", bmp[:-200], "truncated"),
         BadPicture("png with a hole", bytes(hole), "damaged"),
         BadPicture("png without pixels", png_of(40, 30, 8, 2, b""), "damaged"),
         BadPicture("jpeg of nothing", b"\xff\xd8\xff\xd9" + bytes(8), "damaged"),
+        BadPicture("jpeg of 600 scans", many_scans(image, 600), "damaged"),
+        BadPicture("jpeg of 600 scans, commented", many_scans(image, 600, comment), "damaged"),
+        BadPicture("jpeg of a million segments", jpeg[:2] + b"\xff\xe0\0\2" * 1_000_000, "damaged"),
         BadPicture("webp of nothing", b"RIFF\x16\0\0\0WEBPVP8 \x0a\0\0\0" + bytes(10), "damaged"),
         BadPicture("tiff with giant tiles", giant_tiles(), "damaged"),
         BadPicture("tiff that lists a strip 999 times", repeated_strips(), "damaged"),
@@ -113,12 +120,23 @@ def bad_pictures() -> list[BadPicture]:
         BadPicture("webp with a broken profile", encoded(image, "WEBP", icc_profile=b"x"), None),
         BadPicture("png with a text bomb", png_of(2, 2, 8, 0, zeros, text_bomb), None),
         BadPicture("png with a profile bomb", png_of(2, 2, 8, 0, zeros, profile_bomb), None),
+        BadPicture("png with 2000 profile bombs", png_of(2, 2, 8, 0, zeros, *profiles), None),
         BadPicture("tiff with a broken name", gray_tiff(1, (269, 2, 1 << 31, 8)), None),
         BadPicture("tiff of strips and giant tiles", strips_and_tiles(), None),
         BadPicture("one pixel", encoded(image.crop((0, 0, 1, 1)), "PNG"), None),
         BadPicture("1 x 5000", encoded(Image.new("RGB", (1, 5000), "teal"), "JPEG"), None),
         BadPicture("jpeg with a tail", jpeg + b"PK\3\4 and more", None),
+        BadPicture("jpeg with a video behind", jpeg + b"\xff\xda\0\2" * 200, None),
+        BadPicture("jpeg with an end in a comment", many_scans(image, 1, comment), None),
+        BadPicture("jpeg with a segment of no size", jpeg[:2] + b"\xff\xe0\0\0" + jpeg[2:], None),
     ]
+
+
+def many_scans(image: Image.Image, count: int, between: bytes = b"") -> bytes:
+    """A progressive JPEG with its last scan another `count` times, each behind a segment."""
+    jpeg = encoded(image, "JPEG", progressive=True)
+    scan = jpeg[jpeg.rindex(b"\xff\xda") : -2]
+    return jpeg[:-2] + (between + scan) * count + jpeg[-2:]
 
 
 def giant_tiles() -> bytes:

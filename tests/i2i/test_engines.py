@@ -178,7 +178,7 @@ def test_an_engine_that_is_not_installed_is_named_with_its_remedy(
 ) -> None:
     monkeypatch.setitem(sys.modules, name, None)
 
-    with pytest.raises(ModelError, match=rf"{name} is not installed; pip install 'i2i\[{name}\]'"):
+    with pytest.raises(ModelError, match=rf"{name} is not installed; pip install {name}"):
         open_engine(folder, name)
 
 

@@ -458,6 +458,29 @@ def test_srgb_and_broken_profiles_leave_pixels_alone(format: str, profile: bytes
     np.testing.assert_array_equal(picture.pixels, pixels)
 
 
+def test_the_first_profile_of_a_png_counts(pictures: ModuleType) -> None:
+    chunks = [
+        pictures.png_chunk(b"iCCP", b"profile\0\0" + zlib.compress(profile_of(gamma, b"GRAY")))
+        for gamma in (1.0, 2.2)
+    ]
+    rows = zlib.compress(b"\0" + bytes(range(0, 256, 5)))
+    first, second, both = (
+        decode(pictures.png_of(52, 1, 8, 0, rows, *profiles)).pixels
+        for profiles in (chunks[:1], chunks[1:], chunks)
+    )
+    np.testing.assert_array_equal(both, first)
+    assert (first != second).any()
+
+
+@pytest.mark.parametrize("scans", [1, 90])
+def test_scans_are_counted_up_to_the_end_of_the_picture(pictures: ModuleType, scans: int) -> None:
+    image = Image.fromarray(smooth())
+    data = pictures.many_scans(image, scans, b"\xff\xfe\0\4\xff\xd9")
+    expected = decode(data).pixels
+    np.testing.assert_array_equal(decode(data + data * 3).pixels, expected)
+    assert code_of(data[:-1]) == "truncated"
+
+
 @pytest.mark.parametrize("format", FORMATS)
 def test_output_has_no_metadata(format: Format) -> None:
     exif, profile = exif_of(6), profile_of(1.0)

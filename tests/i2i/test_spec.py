@@ -9,12 +9,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from i2i.spec import SCHEMA_VERSION, ClassInfo, Graph, Kind, MapInfo, ModelSpec
+from i2i.spec import SCHEMA_VERSION, ClassInfo, Graph, Kind, MapInfo, Measurement, ModelSpec
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 words = st.text(max_size=12)
 scraps = st.dictionaries(words, numbers | words | st.none() | st.lists(st.integers()), max_size=3)
 colours = st.tuples(*[st.integers(0, 255)] * 3)
+
+
+measurements = st.builds(
+    Measurement,
+    st.integers(1, 1000),
+    st.dictionaries(words, numbers, max_size=2),
+    st.dictionaries(words, numbers, max_size=2),
+    words,
+    st.dictionaries(words, numbers, max_size=2),
+)
 
 
 @st.composite
@@ -43,7 +53,7 @@ def specs(draw: st.DrawFn) -> ModelSpec:
         graph=draw(st.builds(Graph, words, st.lists(words).map(tuple), st.integers(1, 30))),
         tolerance=draw(st.dictionaries(words, st.dictionaries(words, numbers), max_size=2)),
         protocol=draw(scraps),
-        scores=draw(scraps),
+        scores=draw(st.dictionaries(words, measurements, max_size=2)),
         provenance=draw(scraps),
         digest=draw(st.text("0123456789abcdef", min_size=64, max_size=64)),
     )

@@ -39,7 +39,7 @@ def test_every_setting_is_read(tmp_path: Path):
     [
         ("I2I_MODELS", "/no/such/folder", "an existing folder"),
         ("I2I_ENGINE", "tensorflow", "one of openvino, torch"),
-        ("I2I_PRECISION", "fp8", "one of f32, bf16, int8, auto"),
+        ("I2I_PRECISION", "fp8", "one of f32, bf16, auto"),
         ("I2I_THREADS", "0", "a whole number of threads above 0"),
         ("I2I_MAX_BODY", "256 MiB", "a whole number of bytes above 0"),
         ("I2I_MAX_PIXELS", "-1", "a whole number of pixels above 0"),

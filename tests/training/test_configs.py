@@ -45,7 +45,7 @@ def test_a_config_trains_exports_and_is_evaluated(
         "pictures",
     }
     spec = ModelFolder.open(run.model).spec
-    monitor = spec.scores["validation"]["monitor"]
+    monitor = spec.scores["validation"].monitor
     gain = results["scores"][monitor] - results["baseline"][monitor]
     assert results["gain"][monitor] == pytest.approx(gain)
     assert results["model"] == spec.address
@@ -78,8 +78,8 @@ def test_checkpoint_graph_and_predictor_score_alike(
     by_graph = evaluate(served, task_of(served.folder), samples)["scores"]
 
     recorded = served.spec.scores["validation"]
-    assert by_checkpoint == pytest.approx(recorded["scores"])
-    assert by_graph[task.monitor] == pytest.approx(recorded["exported"]["openvino f32"])
+    assert by_checkpoint == pytest.approx(recorded.scores)
+    assert by_graph[task.monitor] == pytest.approx(recorded.exported["openvino f32"])
     assert by_graph == pytest.approx(by_checkpoint, abs=0.01 if task.kind == "image" else 0.001)
 
 

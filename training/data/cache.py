@@ -43,4 +43,5 @@ class Samples(Sequence[Sample]):
         return len(self._loads)
 
     def __getitem__(self, index: int) -> Sample:  # type: ignore[override]
+        index = range(len(self))[index]
         return self._kept[index] if index < len(self._kept) else self._loads[index]()

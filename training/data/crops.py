@@ -45,7 +45,7 @@ class TrainingCrops(Dataset[Pair]):
 
     def __getitem__(self, key: tuple[int, int]) -> Pair:
         random = np.random.default_rng([self.seed, *key])
-        sample = self.samples[int(random.integers(len(self.samples)))]
+        sample = self.samples[int(random.integers(len(self.samples)))].in_colour()
         sample = self.augmentation.geometry(sample, random)
         image, target = self.task.pair(sample, random)
         image, target = cut_border(image, target, self.task.border)
@@ -74,7 +74,7 @@ class ValidationPictures(Dataset[Pair]):
         return len(self.samples)
 
     def __getitem__(self, index: int) -> Pair:
-        sample = self.samples[index]
+        sample = self.samples[index].in_colour()
         image, target = self.task.pair(sample, np.random.default_rng([self.seed, index]))
         top, height = self._span(image.shape[0], sample.name)
         left, width = self._span(image.shape[1], sample.name)

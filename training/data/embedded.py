@@ -114,4 +114,4 @@ def _shape(label: int, random: np.random.Generator) -> np.ndarray[Any, np.dtype[
 
 @functools.lru_cache(maxsize=len(TRAINING) + len(VALIDATION))
 def _read(photo: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    return read_entry(Entry(photo)).image
+    return read_entry(Entry(photo)).in_colour().image

@@ -14,6 +14,7 @@ from training.tasks.task import Pixels, Sample
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
 # A data set's picture is trusted more than a stranger's, and a scan may be large.
 MAX_PIXELS = 400_000_000
+MASK_FORMATS = ("PNG", "TIFF", "BMP")
 
 
 @dataclass(frozen=True)
@@ -78,13 +79,12 @@ def _by_stem(paths: list[Path]) -> dict[str, Path]:
 
 
 def read_entry(entry: Entry, num_classes: int = 256, ignore: int = 255) -> Sample:
-    """The sample of these files; gray pictures as three equal channels.
+    """The sample of these files; a gray picture has one channel.
 
     Raises:
         ValueError: a file cannot be read, or the mask does not fit the picture or the classes.
     """
-    pixels = read(entry.image, max_pixels=MAX_PIXELS).pixels
-    image = np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
+    image = read(entry.image, max_pixels=MAX_PIXELS).pixels
     mask = None if entry.mask is None else read_mask(entry.mask, num_classes, ignore)
     if mask is not None and mask.shape != image.shape[:2]:
         raise ValueError(
@@ -101,7 +101,9 @@ def read_mask(path: Path, num_classes: int, ignore: int) -> Pixels:
         ValueError: the file holds colours instead of ids, or an id that is no class.
     """
     try:
-        with Image.open(path) as file:
+        with Image.open(path, formats=MASK_FORMATS) as file:
+            if file.width * file.height > MAX_PIXELS:
+                raise ValueError(f"{path}: expected at most {MAX_PIXELS} pixels, got more")
             mode = file.mode
             mask = np.array(file, dtype=np.uint8) if mode in ("P", "L", "1") else None
     except (OSError, SyntaxError) as error:

@@ -45,19 +45,31 @@ class ClassScores(Metric):
 
     full_state_update = False
     confusion: Tensor
+    ignored: Tensor
 
     def __init__(self, classes: list[str], ignore: int = 255) -> None:
         super().__init__()
         self.classes, self.ignore = classes, ignore
         empty = torch.zeros((len(classes), len(classes)), dtype=torch.int64)
         self.add_state("confusion", empty, dist_reduce_fx="sum")
+        self.add_state("ignored", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, prediction: Tensor, target: Tensor) -> None:
         """Both (N, H, W), class ids."""
+        self.ignored += (target == self.ignore).sum()
         self.confusion += confusion_matrix(prediction, target, len(self.classes), self.ignore)
 
     def compute(self) -> dict[str, Tensor]:
         return self._scores(self.confusion)
+
+    def check_targets(self) -> None:
+        """Raises ValueError where no class but the first was met: mostly masks of 0/255."""
+        counts = self.confusion.sum(dim=1)
+        if self.ignored > 0 and counts[0] > 0 and not counts[1:].any():
+            raise ValueError(
+                f"masks: expected ids of at least two classes, got 0 and {self.ignore} only, of "
+                f"which {self.ignore} means ignored; masks of 0 and 255 must be saved as 0 and 1"
+            )
 
     def majority(self) -> dict[str, Tensor]:
         """The scores of answering the most frequent class everywhere, for the same targets."""

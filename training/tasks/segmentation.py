@@ -41,6 +41,8 @@ class Segmentation(Task):
                 f"class_names: expected at least 2, got {class_names}; data with masks give those "
                 "of their classes.txt"
             )
+        if not all(isinstance(name, str) for name in class_names):
+            raise ValueError(f"class_names: expected words, got {class_names}")
         if "" in class_names or len(set(class_names)) < len(class_names):
             raise ValueError(
                 f"class_names: expected different names, none empty, got {class_names}"

@@ -6,7 +6,7 @@ folder → sample → task.pair → augment → net → task.loss → checkpoint
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -22,11 +22,16 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """A picture of the data, (H, W, 3) uint8, and where it has one, its mask (H, W) uint8."""
+    """A picture of the data, (H, W, 1 or 3) uint8, and where it has one its mask (H, W) uint8."""
 
     name: str
     image: Pixels
     mask: Pixels | None = None
+
+    def in_colour(self) -> Sample:
+        """The sample with three channels, equal ones where it is gray."""
+        image = np.broadcast_to(self.image, (*self.image.shape[:2], 3))
+        return replace(self, image=np.ascontiguousarray(image))
 
 
 class Task(ABC):

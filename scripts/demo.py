@@ -7,16 +7,11 @@ models show that.
 
 from __future__ import annotations
 
-import os
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +22,7 @@ from rich.table import Table
 
 from i2i.image import Picture, decode, encode, write_bytes
 from i2i.predictor import Predictor, load
+from scripts.serving import ask, serving
 from training.data.embedded import EmbeddedPhotos, EmbeddedShapes
 from training.data.module import ImageData
 from training.evaluate import evaluate, task_of
@@ -48,7 +44,7 @@ class Part:
 
 PARTS = (
     Part(
-        "demo-super-resolution-x2",
+        "demo-x2",
         "training/configs/demo_super_resolution.yaml",
         EmbeddedPhotos(geometry=[]),
     ),
@@ -63,7 +59,7 @@ def main() -> None:
     for part in PARTS:
         console.rule(f"training {part.model}")
         _train(part)
-    table = Table("model", "score", "trivial", "gain", "HTTP, median", "= i2i predict")
+    table = Table("model", "score", "trivial", "gain", "HTTP median", "= library")
     environment = {
         "I2I_MODELS": str(MODELS.absolute()),
         "BENTOML_HOME": str((FOLDER / "bentoml").absolute()),
@@ -91,46 +87,6 @@ def _train(part: Part) -> None:
 
 def _training(*arguments: str) -> None:
     subprocess.run([sys.executable, "-m", "training", *arguments], check=True)
-
-
-@contextmanager
-def serving(target: str, environment: dict[str, str], log: Path) -> Iterator[str]:
-    """A real server of a bento or service class on a free port of this machine; its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "bentoml", "serve", target]
-    command += ["--host", "127.0.0.1", "--port", str(port)]
-    environment = os.environ | {"BENTOML_DO_NOT_TRACK": "true"} | environment
-    with (
-        open(log, "wb") as output,
-        subprocess.Popen(command, env=environment, stdout=output, stderr=output) as server,
-    ):
-        url = f"http://127.0.0.1:{port}"
-        try:
-            _wait(f"{url}/readyz", server, log)
-            yield url
-        finally:
-            server.terminate()
-
-
-def ask(url: str, body: bytes | None = None) -> bytes:
-    """The answer to a GET, or to a POST of `body`."""
-    with urllib.request.urlopen(urllib.request.Request(url, data=body)) as answer:
-        content: bytes = answer.read()
-        return content
-
-
-def _wait(url: str, server: subprocess.Popen[bytes], log: Path, timeout_s: float = 60) -> None:
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            ask(url)
-        except OSError:
-            time.sleep(0.2)
-        else:
-            return
-    raise RuntimeError(f"the server did not become ready:\n{log.read_text()}")
 
 
 def _measure(part: Part, url: str) -> tuple[str, ...]:

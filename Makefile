@@ -1,4 +1,4 @@
-# make demo | test | check | serve PORT=3000 | bento     each from a fresh checkout; they install what they need
+# make demo | test | check | bench | serve PORT=3000 | bento     each from a fresh checkout; they install what they need
 
 PYTHON ?= python3
 PORT ?= 3000
@@ -8,7 +8,7 @@ INSTALLED := .venv/.installed
 export BENTOML_DO_NOT_TRACK := true
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: install demo test check serve bento
+.PHONY: install demo test check bench serve bento
 
 install: $(INSTALLED)
 
@@ -28,7 +28,10 @@ check: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict i2i
-	$(BIN)/mypy training service tests scripts
+	$(BIN)/mypy training service tests scripts benchmarks
+
+bench: $(INSTALLED)
+	$(BIN)/python -m benchmarks.window_budget super-resolution-x2 depixelate nuclei
 
 serve: $(INSTALLED)
 	$(BIN)/bentoml serve service.service:I2I --port $(PORT)

@@ -50,6 +50,8 @@ def import_error() -> str:
 
 def main() -> None:
     error = import_error()
+    if not error:
+        return
     if "operator torchvision::nms does not exist" not in error:
         sys.exit(error)
     site = Path(sysconfig.get_path("purelib"))

@@ -128,6 +128,7 @@ class Predictor:
         Raises:
             DeadlineExceeded, Cancelled: as asked for, between two windows.
             ImageError: the model cannot take a picture of this size.
+            ModelError: the graph's output is not of the size that the spec says.
         """
         plan = plan or self.plan(picture.height, picture.width)
         pixels = _with_channels(picture.pixels, self.spec.input_channels)
@@ -143,9 +144,9 @@ class Predictor:
             outputs = self.engine.run(batch)
             run_s += time.perf_counter() - started
             for name, output in outputs.items():
-                pixels_out = _to_pixels(output[0])
-                self._check_size(pixels_out, window)
-                kept = keep(pixels_out, window, self.spec.scale)
+                values = _to_pixels(output[0])
+                self._check_size(values, window)
+                kept = keep(values, window, self.spec.scale)
                 stitch(self._canvas(canvases, name, kept, picture), kept, window, self.spec.scale)
             if progress is not None:
                 progress(done, len(plan))

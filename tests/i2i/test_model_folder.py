@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import pickle
 import shutil
 import zipfile
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from i2i.engines import open_engine
+from i2i.image import Picture
 from i2i.model_folder import (
     DIGESTED,
     GOLDEN_INPUT,
@@ -26,6 +28,7 @@ from i2i.model_folder import (
     models_in,
     shipped_models,
 )
+from i2i.predictor import load
 
 
 @pytest.fixture
@@ -251,3 +254,21 @@ def test_a_model_is_a_shipped_name_or_a_path(tiny_x2: Path) -> None:
 @pytest.mark.parametrize("name", shipped_models())
 def test_what_is_shipped_opens(name: str) -> None:
     assert ModelFolder.open(shipped_models()[name]).spec.name == name
+
+
+def test_a_scale_that_is_not_the_graphs_is_an_error_with_words(folder: Path) -> None:
+    rewrite(folder, scale=3)
+
+    with pytest.raises(ModelError, match="scale 3, got"):
+        load(folder, engine="openvino").predict(Picture(np.zeros((8, 8, 3), np.uint8)))
+
+
+@pytest.mark.parametrize(
+    ("scores", "complaint"),
+    [({"a": 1}, "spec.scores.a: expected an object"), ({"a": math.nan}, "JSON knows, got NaN")],
+)
+def test_scores_of_another_shape_are_named(folder: Path, scores: Any, complaint: str) -> None:
+    rewrite(folder, scores=scores)
+
+    with pytest.raises(ModelError, match=complaint):
+        ModelFolder.open(folder)

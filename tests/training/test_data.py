@@ -104,7 +104,7 @@ def test_a_mask_that_holds_no_ids_is_named_with_its_remedy(case: str) -> None:
 def test_a_damaged_mask_is_named(content: bytes) -> None:
     Path("mask.png").write_bytes(content)
 
-    with pytest.raises(ValueError, match=r"mask\.png: expected a readable mask, got a damaged"):
+    with pytest.raises(ValueError, match=r"mask\.png: expected a readable mask .*got .*damaged"):
         read_mask(Path("mask.png"), num_classes=2, ignore=255)
 
 

@@ -109,7 +109,8 @@ def read_mask(path: Path, num_classes: int, ignore: int) -> Pixels:
     except (OSError, SyntaxError) as error:
         # Pillow calls a broken chunk of a PNG a syntax error.
         raise ValueError(
-            f"{path}: expected a readable mask, got a damaged file; save it again"
+            f"{path}: expected a readable mask (PNG, TIFF or BMP), got another or a damaged file; "
+            "save it as indexed PNG"
         ) from error
     if mask is None:
         kind = "16-bit gray" if mode.startswith("I") else f"{mode} colours"

@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 
-from i2i import load
+from i2i import Predictor, load
 
 CALL_MS = 50.0
 RUNS = 7
@@ -28,27 +28,30 @@ def main() -> None:
             model, engine="openvino", precision=options.precision, threads=options.threads
         )
         spec = predictor.spec
-        side, milliseconds = 0, 0.0
-        for candidate in range(128, 2049, 64):
-            if candidate % spec.size_multiple:
-                continue
-            image = np.random.default_rng(0).random(
-                (1, spec.input_channels, candidate, candidate), np.float32
-            )
-            predictor.engine.run(image)
-            times = []
-            for _ in range(RUNS):
-                started = time.perf_counter()
-                predictor.engine.run(image)
-                times.append(1000 * (time.perf_counter() - started))
-            side, milliseconds = candidate, statistics.median(times)
-            if milliseconds >= CALL_MS:
+        timed: dict[int, float] = {}
+        for side in range(128, 2049, 32):
+            timed[side] = call_ms(predictor, side)
+            if timed[side] > 1.5 * CALL_MS:
                 break
+        side = min(timed, key=lambda candidate: abs(timed[candidate] - CALL_MS))
         price = (side / (side - 2 * spec.margin)) ** 2 if side > 2 * spec.margin else float("inf")
         print(
             f"{spec.address} {options.precision}: margin {spec.margin}, T {side} "
-            f"({milliseconds:.0f} ms), price {price:.2f}, window in use {spec.window}"
+            f"({timed[side]:.0f} ms), price {price:.2f}, window in use {spec.window}"
         )
+
+
+def call_ms(predictor: Predictor, side: int) -> float:
+    """Median milliseconds of one engine call on a window of `side` pixels."""
+    shape = (1, predictor.spec.input_channels, side, side)
+    image = np.random.default_rng(0).random(shape, np.float32)
+    predictor.engine.run(image)
+    times = []
+    for _ in range(RUNS):
+        started = time.perf_counter()
+        predictor.engine.run(image)
+        times.append(1000 * (time.perf_counter() - started))
+    return statistics.median(times)
 
 
 if __name__ == "__main__":

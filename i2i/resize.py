@@ -15,6 +15,8 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from i2i.windows import reflect
+
 Pixel = TypeVar("Pixel", bound=np.generic)
 
 # Outputs computed by one matrix product: wide enough for BLAS, narrow enough that the zeros beside
@@ -136,8 +138,7 @@ def _taps(length: int, size: int, scale: float) -> tuple[NDArray[np.intp], NDArr
     indices = first[:, None] + np.arange(math.ceil(support) + 2)
     weights = _kernel(shrink * (centres[:, None] - indices))
     weights /= weights.sum(axis=1, keepdims=True)
-    mirrored = indices % (2 * length)
-    return np.minimum(mirrored, 2 * length - 1 - mirrored), weights
+    return reflect(indices, length), weights
 
 
 def _cut_bands(indices: NDArray[np.intp], weights: NDArray[np.float64]) -> Iterator[_Band]:

@@ -53,6 +53,7 @@ def _table(name: str, measured: Measurement) -> list[str]:
     if measured.exported:
         engines = ", ".join(f"{engine} {v:.4f}" for engine, v in measured.exported.items())
         rows += ["", f"{measured.monitor} through each engine: {engines}."]
+        rows += [f"These pictures chose the checkpoint by their {measured.monitor}."]
     if measured.command:
         rows += ["", f"Measured by `{measured.command}` on {measured.engine}."]
     return rows

@@ -46,7 +46,7 @@ def test_the_golden_sample_is_repeated(name: str, engine: str) -> None:
 
 
 @every_model
-def test_the_margin_is_within_its_budget(name: str) -> None:
+def test_the_margin_costs_at_most_1_8_at_the_window_in_use(name: str) -> None:
     spec = ModelFolder.open(shipped_models()[name]).spec
     assert spec.margin_kind == "exact"
     assert (spec.window / (spec.window - 2 * spec.margin)) ** 2 <= 1.8

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-import torchvision
+import torchvision  # type: ignore[import-untyped]  # it has no type hints
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -18,7 +18,9 @@ nets = pytest.mark.parametrize("name", NETS)
 
 
 @pytest.fixture(scope="module")
-def vgg(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[Path, nn.Module]]]:
+def vgg(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[dict[str, tuple[Path, nn.Sequential]]]:
     """Convolutions of torchvision's nets with weights of no training, and files of these."""
     folder = tmp_path_factory.mktemp("vgg")
     made = {}
@@ -53,7 +55,7 @@ def pictures(channels: int = 3) -> tuple[Tensor, Tensor]:
 @nets
 @pytest.mark.parametrize(("layer", "place"), [("conv1_2", 2), ("relu2_2", 8), ("pool3", None)])
 def test_features_are_those_of_torchvision_s_net(
-    vgg: dict[str, tuple[Path, nn.Module]], name: str, layer: str, place: int | None
+    vgg: dict[str, tuple[Path, nn.Sequential]], name: str, layer: str, place: int | None
 ) -> None:
     path, features = vgg[name]
     output, target = pictures()
@@ -70,7 +72,7 @@ def test_features_are_those_of_torchvision_s_net(
 
 
 def test_equal_pictures_cost_nothing_and_others_more_the_more_they_differ(
-    vgg: dict[str, tuple[Path, nn.Module]],
+    vgg: dict[str, tuple[Path, nn.Sequential]],
 ) -> None:
     loss = Perceptual(str(vgg["vgg16"][0]))
     output, target = pictures()
@@ -84,7 +86,7 @@ def test_equal_pictures_cost_nothing_and_others_more_the_more_they_differ(
     assert half.isfinite().all()
 
 
-def test_layers_are_added_by_their_weights(vgg: dict[str, tuple[Path, nn.Module]]) -> None:
+def test_layers_are_added_by_their_weights(vgg: dict[str, tuple[Path, nn.Sequential]]) -> None:
     path = str(vgg["vgg16"][0])
     output, target = pictures()
 
@@ -93,7 +95,7 @@ def test_layers_are_added_by_their_weights(vgg: dict[str, tuple[Path, nn.Module]
     torch.testing.assert_close(both, 0.5 * other + 2 * one)
 
 
-def test_gray_is_seen_as_equal_channels(vgg: dict[str, tuple[Path, nn.Module]]) -> None:
+def test_gray_is_seen_as_equal_channels(vgg: dict[str, tuple[Path, nn.Sequential]]) -> None:
     loss = Perceptual(str(vgg["vgg16"][0]), ["relu1_1"])
     output, target = pictures(channels=1)
 
@@ -102,7 +104,7 @@ def test_gray_is_seen_as_equal_channels(vgg: dict[str, tuple[Path, nn.Module]]) 
 
 
 def test_the_net_is_frozen_moves_and_leaves_no_trace_in_a_checkpoint(
-    vgg: dict[str, tuple[Path, nn.Module]],
+    vgg: dict[str, tuple[Path, nn.Sequential]],
 ) -> None:
     loss = Perceptual(str(vgg["vgg16"][0]), ["relu1_2"]).to("meta")
 
@@ -154,7 +156,7 @@ def test_the_weights_of_another_net_are_refused(tmp_path: Path) -> None:
 
 
 def test_layers_and_pictures_that_do_not_fit_are_refused(
-    vgg: dict[str, tuple[Path, nn.Module]],
+    vgg: dict[str, tuple[Path, nn.Sequential]],
 ) -> None:
     path = str(vgg["vgg16"][0])
     with pytest.raises(ValueError, match=r"conv1_1, .*, pool5, got \['relu3_4'\]"):

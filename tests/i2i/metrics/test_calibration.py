@@ -33,12 +33,12 @@ def test_the_calibration_error_is_torchmetrics_s(seed: int) -> None:
 @settings(max_examples=20)
 @given(seeds)
 def test_tables_add_up_over_any_batches(seed: int) -> None:
-    _, *parts = predictions(seed)
+    _, confidence, labels, target = predictions(seed)
 
-    whole = reliability(*parts)
-    split = [reliability(*(part[n] for part in parts)) for n in (2, 0, 1)]
+    whole = reliability(confidence, labels, target)
+    split = [reliability(confidence[n], labels[n], target[n]) for n in (2, 0, 1)]
     torch.testing.assert_close(sum(split, torch.zeros_like(whole)), whole)
-    assert whole[:, 0].sum() == (parts[2] != 255).sum()
+    assert whole[:, 0].sum() == (target != 255).sum()
 
 
 def test_a_bin_holds_its_upper_end() -> None:

@@ -106,7 +106,8 @@ def test_a_convolution_and_its_gradients_are_those_of_im2col(
     close(y, weight @ seen + bias.detach().numpy()[:, None])
     close(layer.weight.grad, flat @ seen.T)
     close(bias.grad, flat.sum(axis=1))
-    close(x.grad, picture_of(weight.T @ flat, x.shape[1:], kernel, stride, padding, dilation))
+    place = kernel, stride, padding, dilation
+    close(x.grad, picture_of(weight.T @ flat, (inputs, stride * rows, stride * columns), *place))
 
 
 @settings(max_examples=25)

@@ -32,11 +32,14 @@ def encode(picture: Picture, format: Format = "png") -> bytes:
     JPEG has no alpha: it is laid on white. WebP has no gray: it decodes to three equal channels.
 
     Raises:
-        ImageError: format_cannot_hold, a side is too long or 16 bits are too deep for the format.
+        ImageError: format_cannot_hold, a side is too long or 16 bits are too deep for the format, or
+            a gray profile for WebP.
     """
     check_format(format, picture.height, picture.width, picture.depth)
     if format in ("png", "tiff"):
         return _lossless(picture, format)
+    if format == "webp" and picture.channels == 1 and picture.profile:
+        raise ImageError("format_cannot_hold", "webp has no gray for a profile; use png")
     if format == "jpeg":
         picture = picture.over((255, 255, 255))
     image = Image.fromarray(picture.pixels if picture.channels == 3 else picture.pixels[..., 0])

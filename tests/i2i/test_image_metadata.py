@@ -15,6 +15,8 @@ from i2i.image import (
     FORMATS,
     Format,
     Header,
+    ImageError,
+    Picture,
     decode,
     encode,
     read_header,
@@ -35,6 +37,8 @@ def test_16_bit_png_is_scaled_and_rounded(pictures: ModuleType, colour: int, cha
     picture = decode(pictures.png_of(len(values), 1, 16, colour, rows))
     expected = as_8_bits(values)
     colours = 3 if channels > 2 else 1
+    deep = decode(pictures.png_of(len(values), 1, 16, colour, rows), depth=16)
+    np.testing.assert_array_equal(deep.pixels[0], values[:, :colours])
     np.testing.assert_array_equal(picture.pixels[0], expected[:, :colours])
     if channels % 2 == 0:
         assert picture.alpha is not None
@@ -193,6 +197,37 @@ def test_the_first_profile_of_a_png_counts(pictures: ModuleType) -> None:
     )
     np.testing.assert_array_equal(both, first)
     assert (first != second).any()
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("space", [b"GRAY", b"RGB "])
+def test_a_profile_is_kept_and_written_back(format: Format, space: bytes) -> None:
+    mode, profile = "RGB" if space == b"RGB " else "L", profile_of(1.0, space)
+    image = Image.fromarray(smooth()).convert(mode)
+    picture = decode(encoded(image, "PNG", icc_profile=profile), profile="keep")
+    assert picture.profile == profile
+    np.testing.assert_array_equal(picture.pixels.squeeze(), np.asarray(image))
+    if format == "webp" and mode == "L":
+        with pytest.raises(ImageError, match="webp has no gray for a profile"):
+            encode(picture, format)
+        return
+    again = decode(encode(picture, format), profile="keep")
+    assert again.profile == profile
+    assert np.abs(again.pixels.astype(int) - picture.pixels).mean() < 4
+    assert decode(encode(picture, format)).profile is None
+
+
+def test_a_gray_profile_needs_a_gray_background() -> None:
+    alpha = np.zeros((2, 2), np.uint8)
+    picture = Picture(noise(2, 2, 1), alpha, profile_of(1.0, b"GRAY"))
+    assert picture.over((7, 7, 7)).profile == picture.profile
+    with pytest.raises(ValueError, match="expected a gray for a profile of gray"):
+        picture.over((7, 7, 8))
+
+
+def test_cmyk_is_converted_even_where_profiles_are_kept() -> None:
+    image = Image.fromarray(smooth()).convert("CMYK")
+    assert decode(encoded(image, "JPEG", icc_profile=b"x"), profile="keep").profile is None
 
 
 @pytest.mark.parametrize("scans", [1, 90])

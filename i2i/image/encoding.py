@@ -32,7 +32,7 @@ def encode(picture: Picture, format: Format = "png") -> bytes:
     JPEG has no alpha: it is laid on white. WebP has no gray: it decodes to three equal channels.
 
     Raises:
-        ImageError: format_cannot_hold, a side is too long or 16 bits are too deep for the format, or
+        ImageError: format_cannot_hold: a side is too long or 16 bits are too deep for the format;
             a gray profile for WebP.
     """
     check_format(format, picture.height, picture.width, picture.depth)
@@ -78,10 +78,9 @@ def _lossless(picture: Picture, format: Literal["png", "tiff"]) -> bytes:
     rows = max(1, _STRIP_PIXELS // picture.width)
     with open_writer(buffer, format, *shape, kind, profile=profile) as writer:
         for top in range(0, picture.height, rows):
-            strip = picture.pixels[top : top + rows]
-            if picture.alpha is not None:
-                strip = np.dstack((strip, picture.alpha[top : top + rows]))
-            writer.write(strip)
+            part = slice(top, top + rows)
+            pixels, alpha = picture.pixels[part], picture.alpha
+            writer.write(pixels if alpha is None else np.dstack((pixels, alpha[part])))
     return buffer.getvalue()
 
 

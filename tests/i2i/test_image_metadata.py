@@ -4,7 +4,7 @@ import io
 import struct
 import zlib
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -103,9 +103,9 @@ def test_an_invalid_orientation_is_ignored(exif: bytes) -> None:
         assert decode(data).pixels.shape == (3, 5, 3)
 
 
-def profile_of(gamma: float, space: bytes = b"RGB ") -> bytes:
-    """A matrix or gray ICC profile (version 2) of the sRGB primaries and a pure gamma."""
-    curve = b"curv" + bytes(4) + struct.pack(">IHxx", 1, round(gamma * 256))
+def profile_of(gamma: float, space: bytes = b"RGB ", curve: bytes = b"") -> bytes:
+    """A matrix or gray ICC profile of the sRGB primaries and a pure gamma, or another curve."""
+    curve = curve or b"curv" + bytes(4) + struct.pack(">IHxx", 1, round(gamma * 256))
     white = (0.9642, 1.0, 0.8249)
     primaries = [(0.4360, 0.2225, 0.0139), (0.3851, 0.7169, 0.0971), (0.1431, 0.0606, 0.7139)]
     tags = {b"wtpt": xyz(white), b"desc": b"desc" + bytes(4) + struct.pack(">I", 2) + b"x\0"}
@@ -138,8 +138,8 @@ def xyz(value: tuple[float, float, float]) -> bytes:
     return b"XYZ " + bytes(4) + struct.pack(">3i", *(round(v * 65536) for v in value))
 
 
-def srgb_of_linear(levels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """The published sRGB transfer curve, of 8-bit linear light."""
+def srgb_of_linear(levels: NDArray[Any]) -> NDArray[np.float64]:
+    """The published sRGB transfer curve, of linear light in 0..255."""
     light = levels / 255
     return 255 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
 
@@ -156,6 +156,59 @@ def test_a_linear_profile_is_converted_to_srgb(format: str, mode: str) -> None:
     assert picture.channels == (1 if space == b"GRAY" else 3)
     difference = picture.pixels[8, 2:] - srgb_of_linear(levels)[2:, None]
     assert np.abs(difference).max() <= (8 if format == "JPEG" else 1.5)
+
+
+@pytest.mark.parametrize("format", ["png", "tiff"])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("gamma", [1.0, 1.8, 2.2])
+def test_a_profile_is_converted_at_16_bits(
+    format: Literal["png", "tiff"], channels: int, gamma: float
+) -> None:
+    levels = np.repeat(np.linspace(0, 65535, 700).astype(np.uint16)[None, :, None], channels, 2)
+    profile = profile_of(gamma, b"GRAY" if channels == 1 else b"RGB ")
+    data = encode(Picture(levels, profile=profile), format)
+    light = 255 * (levels / 65535) ** (round(gamma * 256) / 256)
+    deep = decode(data, depth=16).pixels
+    # The primaries in the profile have four digits.
+    assert np.abs(deep / 257 - srgb_of_linear(light)).max() <= (0.05 if channels == 3 else 0.003)
+
+
+def test_16_bit_colours_are_those_of_little_cms() -> None:
+    pixels = noise(40, 40, 3)
+    wide = profile_of(1.8)
+    wide = wide.replace(xyz((0.4360, 0.2225, 0.0139)), xyz((0.6097, 0.3111, 0.0195)))
+    wide = wide.replace(xyz((0.3851, 0.7169, 0.0971)), xyz((0.2053, 0.6257, 0.0609)))
+    wide = wide.replace(xyz((0.1431, 0.0606, 0.7139)), xyz((0.1492, 0.0632, 0.7446)))
+    expected = decode(encode(Picture(pixels, profile=wide))).pixels
+    deep = Picture(pixels.astype(np.uint16) * 257, profile=wide)
+    assert np.abs(decode(encode(deep), depth=16).pixels / 257 - expected).max() <= 1
+    assert (expected != pixels).any()
+
+
+@pytest.mark.parametrize("cut", range(128, 560, 24))
+def test_a_profile_cut_anywhere_is_no_error_at_16_bits(cut: int) -> None:
+    deep = Picture(noise(4, 4, 3).astype(np.uint16) * 257, profile=profile_of(1.0)[:cut])
+    assert decode(encode(deep), depth=16).depth == 16
+
+
+@pytest.mark.parametrize(
+    ("kind", "numbers"),
+    [
+        (0, [2.2]),
+        (1, [2.2, 0.9, -0.05]),
+        (1, [2.2, 0.9, 0.1]),  # black gives light
+        (2, [2.2, 1.05, -0.05, 0]),
+        (3, [2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.3]),
+        (4, [3, 0.9, 0.1, 0.5, 0.1, 0.02, 0]),
+    ],
+)
+def test_curves_of_formulas_are_those_of_little_cms(kind: int, numbers: list[float]) -> None:
+    values = struct.pack(f">{len(numbers)}i", *(round(number * 65536) for number in numbers))
+    profile = profile_of(1.0, b"RGB ", b"para" + bytes(4) + struct.pack(">Hxx", kind) + values)
+    levels = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, 2)
+    expected = decode(encode(Picture(levels, profile=profile))).pixels
+    deep = Picture(levels.astype(np.uint16) * 257, profile=profile)
+    assert np.abs(decode(encode(deep), depth=16).pixels / 257 - expected).max() <= 1
 
 
 @pytest.mark.parametrize("format", ["PNG", "TIFF"])

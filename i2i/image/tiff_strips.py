@@ -65,7 +65,8 @@ def numbers_of(tiff: Tiff) -> Iterator[NDArray[Any]]:
         step = rows if tiff.tiled else max(1, STRIP_PIXELS // tiff.width)
         for top in range(0, rows, step):
             part = slice(top, min(top + step, rows))
-            yield np.concatenate([_samples(tiff, of, part) for of in rows_of], axis=2)
+            samples = [_samples(tiff, of, part) for of in rows_of]
+            yield samples[0] if planes == 1 else np.concatenate(samples, axis=2)
 
 
 def _bands(tiff: Tiff) -> Iterator[tuple[int, int, int]]:

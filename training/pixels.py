@@ -34,6 +34,11 @@ def to_8_bit(image: Values) -> Pixels:
     return image if image.dtype == np.uint8 else from_float(to_float(image), np.uint8)
 
 
+def as_stored(image: Values) -> Values:
+    """A picture as a file holds it: float32 becomes 8 bit, others stay what they are."""
+    return to_8_bit(image) if image.dtype == np.float32 else image
+
+
 def in_colour(image: Values) -> Values:
     """(H, W, 1 or 3) with three channels, equal ones where it was gray."""
     return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))

@@ -1,6 +1,7 @@
 """Tasks: a new one is one file here and one YAML in configs/."""
 
 from training.tasks.colourisation import Colourisation
+from training.tasks.dense_map import DenseMap
 from training.tasks.depixelate import Depixelate
 from training.tasks.paired import Paired
 from training.tasks.reconstruction import Reconstruction
@@ -11,6 +12,7 @@ from training.tasks.task import Sample, Task
 
 __all__ = [
     "Colourisation",
+    "DenseMap",
     "Depixelate",
     "Paired",
     "Reconstruction",

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from i2i.nets.blocks import check_choice
+from i2i.nets.style import check_choice
 from training.pixels import Values, from_float, in_colour, to_8_bit, to_float
 
 # A number, or (low, high) between which one is drawn for each picture.

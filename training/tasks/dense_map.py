@@ -12,7 +12,7 @@ from torchmetrics import Metric
 
 from i2i.losses import MaskedL1
 from i2i.metrics import map_errors
-from i2i.nets.blocks import check_choice
+from i2i.nets.style import check_choice
 from i2i.spec import MapInfo
 from training.pixels import Pixels, Values
 from training.tasks.scores import MapScores

@@ -80,6 +80,10 @@ class Segmentation(Task):
     def mean_scores(self) -> tuple[str, ...]:  # type: ignore[override]
         return (*(f"iou/{name}" for name in self.class_names), "object_f1")
 
+    def read_options(self) -> dict[str, Any]:
+        ids = {"num_classes": len(self.class_names), "ignore": self.ignore}
+        return super().read_options() | ids
+
     def picture_scores(self, prediction: Values, target: Values) -> dict[str, float]:
         """Of two classes: F1 of the objects, connected parts of the second class, at IoU 0.5."""
         if len(self.class_names) != 2:

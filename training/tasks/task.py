@@ -118,6 +118,10 @@ class Task(ABC):
         """The prediction as a file would hold it: a picture in steps of 1/255; labels are exact."""
         return round_to_8_bit(prediction) if self.kind == "image" else prediction
 
+    def read_options(self) -> dict[str, Any]:
+        """How the files of a sample are read: arguments of `training.data.files.read_entry`."""
+        return {"kind": self.kind}
+
     def map_info(self) -> MapInfo | None:
         """Unit and range of a dense map."""
         return None

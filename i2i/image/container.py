@@ -25,7 +25,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from i2i.picture import ImageError
+from i2i.image.picture import ImageError
 
 _READABLE = "PNG, JPEG, WebP, TIFF or BMP"
 _MAX_PARTS = 1 << 17  # chunks or segments of a file; a 256 MiB PNG of usual 8 KiB chunks has 2^15

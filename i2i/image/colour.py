@@ -1,54 +1,73 @@
-"""Embedded colour profiles: what takes their colours to sRGB."""
+"""From a file's colours to sRGB: embedded profiles, and CMYK without one."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-_SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
+from i2i.image.picture import Samples, to_8_bit
+from i2i.image.stored import Space
+
+_MODES: dict[Space, str] = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}
 
 
-def to_srgb_of(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """What takes colours of the profile to sRGB; None where it changes nothing or is broken."""
-    mode = "CMYK" if mode == "CMYK" else "L" if mode[0] in "1LI" else "RGB"
+def to_srgb(profile: bytes, space: Space) -> Callable[[Samples], Samples] | None:
+    """What takes colours (rows, W, channels of the space) to sRGB; None where it changes nothing.
+
+    A profile that is broken, or of another space, is ignored. Profiles are applied by Little CMS
+    in 8 bit: 16-bit samples of another space than sRGB keep 8 bits of their depth.
+    """
+    transform = _transform(profile, space)
+    if transform is None and space != "CMYK":
+        return None
+
+    def convert(colours: Samples) -> Samples:
+        image = _image(to_8_bit(colours), space)
+        if transform is None:
+            return np.asarray(image.convert("RGB"))
+        converted = np.asarray(_apply(transform, image))[..., : 1 if space == "GRAY" else 3]
+        return converted if colours.dtype == np.uint8 else converted.astype(np.uint16) * 257
+
+    return convert
+
+
+def _image(colours: NDArray[np.uint8], space: Space) -> Image.Image:
+    size = colours.shape[1], colours.shape[0]  # Pillow's order
+    return Image.frombuffer(_MODES[space], size, np.ascontiguousarray(colours))
+
+
+def _transform(profile: bytes, space: Space) -> ImageCms.ImageCmsTransform | None:
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if source.profile.xcolor_space.strip() != _SPACES[mode]:
+        if source.profile.xcolor_space.strip() != space:
             return None
         transform = ImageCms.buildTransform(
             source,
             ImageCms.createProfile("sRGB"),
-            mode,
+            _MODES[space],
             "RGB",
             ImageCms.Intent.RELATIVE_COLORIMETRIC,
             ImageCms.Flags.BLACKPOINTCOMPENSATION,
         )
     except (OSError, ValueError, TypeError, ImageCms.PyCMSError):
         return None
+    if space == "CMYK":
+        return transform
     # A profile that is sRGB in all but rounding leaves the pixels alone, whatever its name.
     levels = np.arange(0, 256, 15, dtype=np.uint8)
-    if mode != "CMYK":
-        grid = np.stack(np.meshgrid(*[levels] * len(mode), indexing="ij"), axis=-1)
-        probe = grid.reshape(1, -1, len(mode))
-        if np.abs(converted(probe, transform).astype(np.int64) - probe).max() <= 2:
-            return None
-    return transform
+    channels = len(_MODES[space])
+    probe = np.stack(np.meshgrid(*[levels] * channels, indexing="ij"), axis=-1)
+    probe = probe.reshape(1, -1, channels)
+    answer = np.asarray(_apply(transform, _image(probe, space)))[..., :channels]
+    same = np.abs(answer.astype(np.int64) - probe).max() <= 2
+    return None if same else transform
 
 
-def apply(transform: ImageCms.ImageCmsTransform, image: Image.Image) -> Image.Image:
+def _apply(transform: ImageCms.ImageCmsTransform, image: Image.Image) -> Image.Image:
     converted = ImageCms.applyTransform(image, transform)
     assert converted is not None  # None only where it works in place
     return converted
-
-
-def converted(
-    samples: NDArray[np.uint8], transform: ImageCms.ImageCmsTransform
-) -> NDArray[np.uint8]:
-    """Gray or RGB samples, with or without alpha, after the transform of their colours."""
-    colours = 3 if samples.shape[2] > 2 else 1
-    before = Image.fromarray(samples[..., :3] if colours == 3 else samples[..., 0])
-    after = np.asarray(apply(transform, before))[..., :colours]
-    return np.concatenate((after, samples[..., colours:]), axis=2)

@@ -9,17 +9,22 @@ from __future__ import annotations
 
 import contextlib
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile
+from PIL import Image
 
-from i2i.image.container import Parts, directory, take_apart
-from i2i.image.picture import ImageError, Picture
-from i2i.image.strips import open_pixels, strips
+from i2i.image.colour import to_srgb
+from i2i.image.container import Parts, take_apart
+from i2i.image.picture import Depth, ImageError, Picture, Samples, to_8_bit
+from i2i.image.pillow_strips import stored_by_pillow
+from i2i.image.stored import CHANNELS, Stored
+from i2i.image.tiff import read_directory
+from i2i.image.tiff_strips import stored_tiff
 
 MAX_PIXELS = 60_000_000
 
@@ -43,39 +48,78 @@ def read_header(data: bytes) -> Header:
         ImageError: as `decode`, for what shows before the pixels.
     """
     parts = take_apart(data)
-    with _blaming(parts):
-        width, height = parts.size or open_pixels(parts).size
+    with blaming(parts):
+        if parts.tiff is not None:
+            stored_tiff(parts.tiff)  # raises for what is no picture
+        width, height = parts.size or parts.open().size
     swapped = _orientation(parts.exif)[2]
     return Header(parts.format, *((height, width) if swapped else (width, height)))
 
 
-def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Picture:
-    """The picture in PNG, JPEG, WebP, TIFF or BMP bytes: 8 bit, upright, sRGB.
+def decode(
+    data: bytes,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    depth: Depth = 8,
+    profile: Literal["convert", "keep"] = "convert",
+) -> Picture:
+    """The picture in PNG, JPEG, WebP, TIFF or BMP bytes, upright and in sRGB.
 
-    Gray stays gray. 16 bits become 8 by v / 257, rounded. An embedded profile other than sRGB is
-    converted; a broken one is ignored, and so is an orientation outside 1..8.
+    Gray stays gray. A broken profile is ignored, and so is an orientation outside 1..8.
+
+    Args:
+        depth: 8: 16-bit samples become 8 bits by v / 257, rounded; 16: they stay (8 bits stay 8).
+        profile: convert: colours of an embedded profile other than sRGB become sRGB (16-bit samples
+            keep 8 bits of their depth in this); keep: gray and RGB stay as they are, and the
+            picture carries the profile.
 
     Raises:
         ImageError: empty, unsupported_format, too_many_pixels (told before decoding), animated,
             truncated or damaged.
+        ValueError: another depth or profile.
     """
+    if depth not in (8, 16):
+        raise ValueError(f"depth: expected 8 or 16, got {depth}")
+    if profile not in ("convert", "keep"):
+        raise ValueError(f"profile: expected convert or keep, got {profile}")
     parts = take_apart(data)
-    with _blaming(parts):
-        _check_pixels(parts.size or (0, 0), max_pixels)
-        image = open_pixels(parts)
-        _check_pixels(image.size, max_pixels)
-        return _picture(image, parts)
+    with blaming(parts):
+        check_pixels(parts.size or (0, 0), max_pixels)
+        stored = stored_by_pillow(parts) if parts.tiff is None else stored_tiff(parts.tiff)
+        check_pixels((stored.width, stored.height), max_pixels)
+        keep = profile == "keep" and stored.space != "CMYK"
+        pixels, *alpha = upright_planes(
+            stored,
+            parts.exif,
+            to_8_bit if depth == 8 else None,
+            to_srgb(b"" if keep else parts.profile, stored.space),
+        )
+        kept = (parts.profile or None) if keep else None
+        return Picture(pixels, alpha[0][..., 0] if alpha else None, kept)
 
 
-def read(path: Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
+def read(
+    path: Path,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    depth: Depth = 8,
+    profile: Literal["convert", "keep"] = "convert",
+) -> Picture:
     """The picture in a file, as `decode`.
 
     Raises:
         ImageError: as `decode`; the message names the file.
         OSError: the file cannot be read.
     """
+    with naming(path):
+        return decode(path.read_bytes(), max_pixels=max_pixels, depth=depth, profile=profile)
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """An ImageError inside names the file."""
     try:
-        return decode(path.read_bytes(), max_pixels=max_pixels)
+        yield
     except ImageError as error:
         detail = f"{path}: {error.detail}"
         raise ImageError(error.code, detail, error.expected, error.got) from error
@@ -95,18 +139,17 @@ _ORIENTATIONS = {
 
 
 def _orientation(exif: bytes) -> tuple[int, int, bool]:
-    exif = exif.removeprefix(b"Exif\0\0")
     try:
-        order, entries, _ = directory(exif)
-        kind, count, value = entries[0x0112]
-    except (struct.error, KeyError):
-        return _ORIENTATIONS[1]
-    number = struct.unpack_from(order + "H", value)[0] if (kind, count) == (3, 1) else 1
+        listed = read_directory(exif.removeprefix(b"Exif\0\0"))
+        kind, count, _ = listed.entries[0x0112]
+        number = listed.number(0x0112) if (kind, count) == (3, 1) else 1
+    except (struct.error, KeyError, ImageError):
+        number = 1
     return _ORIENTATIONS.get(number, _ORIENTATIONS[1])
 
 
 @contextlib.contextmanager
-def _blaming(parts: Parts) -> Iterator[None]:
+def blaming(parts: Parts) -> Iterator[None]:
     """Whatever a decoder raises inside is the file's fault."""
     try:
         yield
@@ -118,7 +161,7 @@ def _blaming(parts: Parts) -> Iterator[None]:
         raise ImageError("truncated", f"the {parts.format} file ends early") from error
 
 
-def _check_pixels(size: tuple[int, int], max_pixels: int) -> None:
+def check_pixels(size: tuple[int, int], max_pixels: int) -> None:
     width, height = size  # Pillow's order
     if width * height > max_pixels:
         raise ImageError(
@@ -129,17 +172,33 @@ def _check_pixels(size: tuple[int, int], max_pixels: int) -> None:
         )
 
 
-def _picture(image: ImageFile.ImageFile, parts: Parts) -> Picture:
-    width, height = image.size
-    down, right, swap = _orientation(parts.exif)
-    sides = (width, height) if swap else (height, width)
-    planes: list[NDArray[np.uint8]] = []  # upright colours, and alpha if there is one
-    for top, samples in strips(image, parts):
-        colours = 3 if samples.shape[2] > 2 else 1
-        stored = [samples[..., :colours], samples[..., colours:]][: 2 - samples.shape[2] % 2]
-        planes = planes or [np.empty((*sides, plane.shape[2]), np.uint8) for plane in stored]
-        for plane, values in zip(planes, stored, strict=True):
+def upright_planes(
+    stored: Stored,
+    exif: bytes,
+    change: Callable[[Samples], Samples] | None = None,
+    convert: Callable[[Samples], Samples] | None = None,
+) -> list[NDArray[Any]]:
+    """Upright colours (H, W, C), and alpha (H, W, 1) if there is one.
+
+    Args:
+        change: done to all samples of a strip first.
+        convert: then done to its colours.
+    """
+    down, right, swap = _orientation(exif)
+    sides = (stored.width, stored.height) if swap else (stored.height, stored.width)
+    colours, top = CHANNELS[stored.space], 0
+    planes: list[NDArray[Any]] = []
+    for samples in stored.strips():
+        changed = change(samples) if change else samples
+        strip = [changed[..., :colours]]
+        if convert:
+            strip = [convert(strip[0])]
+        if changed.shape[2] > colours:
+            strip.append(changed[..., colours:])
+        planes = planes or [np.empty((*sides, part.shape[2]), part.dtype) for part in strip]
+        for plane, values in zip(planes, strip, strict=True):
             as_stored = plane[::down, ::right]
             as_stored = as_stored.swapaxes(0, 1) if swap else as_stored
             as_stored[top : top + len(values)] = values
-    return Picture(planes[0], planes[1][..., 0] if len(planes) > 1 else None)
+        top += len(samples)
+    return planes

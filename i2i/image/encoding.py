@@ -8,46 +8,41 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, TiffImagePlugin
+from PIL import Image
 
+from i2i.image.formats import Format, check_format
 from i2i.image.picture import ImageError, Picture
+from i2i.image.strip_writer import open_writer
 
-Format = Literal["png", "jpeg", "webp", "tiff"]
-FORMATS: tuple[Format, ...] = ("png", "jpeg", "webp", "tiff")
-MEDIA_TYPES: dict[Format, str] = {name: f"image/{name}" for name in FORMATS}
-SUFFIXES: dict[Format, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tiff"}
+_STRIP_PIXELS = 1 << 20
 
-# libjpeg's JPEG_MAX_DIMENSION (the format could hold 65,535) and libwebp's WEBP_MAX_DIMENSION.
-_MAX_SIDE: dict[Format, int] = {"jpeg": 65_500, "webp": 16_383}
+# PNG and TIFF: as `open_writer`; here only for indexed pictures. JPEG keeps full colour
+# resolution: halving it would take back what a model just drew.
+_OPTIONS: dict[Format, dict[str, Any]] = {
+    "png": {"compress_level": 1},
+    "jpeg": {"quality": 92, "subsampling": "4:4:4"},
+    "webp": {"quality": 90, "method": 2},
+    "tiff": {"compression": "tiff_lzw"},
+}
 
 
 def encode(picture: Picture, format: Format = "png") -> bytes:
-    """The picture as a file without metadata; PNG and TIFF are lossless.
+    """The picture as a file without metadata but its profile; PNG and TIFF are lossless.
 
     JPEG has no alpha: it is laid on white. WebP has no gray: it decodes to three equal channels.
 
     Raises:
-        ImageError: format_cannot_hold, a side is too long for the format.
+        ImageError: format_cannot_hold, a side is too long or 16 bits are too deep for the format.
     """
-    longest, most = max(picture.height, picture.width), _MAX_SIDE.get(format)
-    if most is not None and longest > most:
-        raise ImageError(
-            "format_cannot_hold",
-            f"the sides of a {format} picture are limited; use png or tiff",
-            f"at most {most:,}",
-            f"{longest:,}",
-        )
-    pixels = picture.pixels
-    image = Image.fromarray(pixels if picture.channels == 3 else pixels[..., 0])
+    check_format(format, picture.height, picture.width, picture.depth)
+    if format in ("png", "tiff"):
+        return _lossless(picture, format)
+    if format == "jpeg":
+        picture = picture.over((255, 255, 255))
+    image = Image.fromarray(picture.pixels if picture.channels == 3 else picture.pixels[..., 0])
     if picture.alpha is not None:
-        mask = Image.fromarray(picture.alpha)
-        if format == "jpeg":
-            paper = Image.new(image.mode, image.size, "white")
-            paper.paste(image, mask=mask)
-            image = paper
-        else:
-            image.putalpha(mask)
-    return _save(image, format, **_OPTIONS[format])
+        image.putalpha(Image.fromarray(picture.alpha))
+    return _save(image, format, icc_profile=picture.profile)
 
 
 def encode_labels(
@@ -70,24 +65,27 @@ def encode_labels(
     palette[: len(colours)] = colours
     image = Image.fromarray(labels)
     image.putpalette(palette.tobytes())
-    return _save(image, format, **({"compression": "tiff_lzw"} if format == "tiff" else {}))
+    return _save(image, format)
 
 
-# PNG level 1 is four times as fast as level 6 for some per cent more bytes; LZW with the
-# horizontal predictor is five times as fast as deflate with it. JPEG keeps full colour resolution:
-# halving it would take back what a model just drew.
-_OPTIONS: dict[Format, dict[str, Any]] = {
-    "png": {"compress_level": 1},
-    "jpeg": {"quality": 92, "subsampling": "4:4:4"},
-    "webp": {"quality": 90, "method": 2},
-    "tiff": {"compression": "tiff_lzw", "tiffinfo": {TiffImagePlugin.PREDICTOR: 2}},
-}
+def _lossless(picture: Picture, format: Literal["png", "tiff"]) -> bytes:
+    channels = picture.channels + (picture.alpha is not None)
+    shape, buffer = (picture.height, picture.width, channels), io.BytesIO()
+    kind, profile = picture.pixels.dtype, picture.profile
+    rows = max(1, _STRIP_PIXELS // picture.width)
+    with open_writer(buffer, format, *shape, kind, profile=profile) as writer:
+        for top in range(0, picture.height, rows):
+            strip = picture.pixels[top : top + rows]
+            if picture.alpha is not None:
+                strip = np.dstack((strip, picture.alpha[top : top + rows]))
+            writer.write(strip)
+    return buffer.getvalue()
 
 
-def _save(image: Image.Image, format: Format, **options: Any) -> bytes:
+def _save(image: Image.Image, format: Format, **more: Any) -> bytes:
     buffer = io.BytesIO()
     try:
-        image.save(buffer, format, **options)
+        image.save(buffer, format, **_OPTIONS[format], **more)
     except (OSError, ValueError) as error:  # lossy WebP of a huge noisy picture: partition overflow
         detail = f"the picture does not fit into a {format} file; use png"
         raise ImageError("format_cannot_hold", detail) from error

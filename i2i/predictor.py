@@ -195,7 +195,8 @@ class Predictor:
     ) -> Prediction:
         if self.spec.kind == "image":
             pixels = canvases["image"].view(np.uint8)
-            if picture.channels == 1 and pixels.shape[2] == 3:
+            # A net of one channel that answers in colour is meant to.
+            if picture.channels == 1 and pixels.shape[2] == 3 and self.spec.input_channels == 3:
                 pixels = _gray(pixels)
             enlarged = Picture(pixels, _enlarge(picture.alpha, self.spec.scale))
             return Prediction(self.spec, picture, picture=enlarged, run_s=run_s)

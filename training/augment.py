@@ -1,8 +1,8 @@
 """Augmentation by albumentations, in two places: geometry before the task's pair, appearance after.
 
 Geometry (crop, flips, turns, scale) changes the original picture, its mask and its target alike;
-the input is then made from it. Noise and colour change the input only: the target stays what it should
-have been.
+the input is then made from it. Noise and colour change the input only: the target stays what it
+should have been.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from training.tasks.task import Pixels, Sample, Values
+from training.pixels import Values
+from training.tasks.task import Sample
 
 # albumentations asks the network for a newer version when it is imported.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -58,10 +59,10 @@ class Augmentation:
         target = changed.get("target", changed.get("map"))
         return Sample(sample.name, changed["image"], changed.get("mask"), target)
 
-    def appearance(self, image: Pixels, random: np.random.Generator) -> Pixels:
+    def appearance(self, image: Values, random: np.random.Generator) -> Values:
         """The input (H, W, 3) with noise and colour changed."""
         if self._appearance is None:
             return image
         self._appearance.set_random_seed(int(random.integers(2**31)))
-        changed: Pixels = self._appearance(image=image)["image"]
+        changed: Values = self._appearance(image=image)["image"]
         return changed

@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from training.augment import Augmentation
-from training.tasks.task import Pixels, Sample, Task
+from training.pixels import Values
+from training.tasks.task import Sample, Task
 
 Pair = tuple[Tensor, Tensor]
 
@@ -93,7 +94,7 @@ class ValidationPictures(Dataset[Pair]):
         return (length - taken) // 2 // self.multiple * self.multiple, taken
 
 
-def cut_border(image: Pixels, target: Pixels, border: int) -> tuple[Pixels, Pixels]:
+def cut_border(image: Values, target: Values, border: int) -> tuple[Values, Values]:
     """The pair without `border` input pixels at each side.
 
     Raises:
@@ -127,7 +128,7 @@ def check_inputs(images: Sequence[Tensor], multiple: int) -> None:
         )
 
 
-def to_tensor(pixels: Pixels) -> Tensor:
+def to_tensor(pixels: Values) -> Tensor:
     """(H, W, C) or (H, W) as (C, H, W) or (H, W) of its type; it becomes float on the device."""
     if pixels.ndim == 3:
         pixels = pixels.transpose(2, 0, 1)

@@ -11,16 +11,12 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchmetrics import Metric
 
 from i2i.metrics import round_to_8_bit
 from i2i.spec import ClassInfo, Kind, MapInfo
-
-Pixels = NDArray[np.uint8]
-# A picture (H, W, C) in 8 or 16 bit, or float32 with 1 as white; or a map (H, W) float32.
-Values = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
+from training.pixels import Pixels, Values, in_colour, to_8_bit
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +30,7 @@ class Sample:
     """
 
     name: str
-    image: Pixels
+    image: Values
     mask: Pixels | None = None
     target: Values | None = None
 
@@ -55,6 +51,8 @@ class Task(ABC):
 
     name: ClassVar[str]
     kind: ClassVar[Kind]
+    # What a sample has beside its picture.
+    needs: ClassVar[Literal["none", "masks", "targets"]] = "none"
     monitor: ClassVar[str]
     mode: ClassVar[Literal["min", "max"]]
     scale: int = 1
@@ -65,8 +63,12 @@ class Task(ABC):
     loss: nn.Module
 
     @abstractmethod
-    def pair(self, sample: Sample, random: np.random.Generator) -> tuple[Pixels, Pixels]:
-        """Input (H, W, 3) and target, (scale · H, scale · W, 3) or a mask (H, W), of one sample."""
+    def pair(self, sample: Sample, random: np.random.Generator) -> tuple[Values, Values]:
+        """Input and target of one sample.
+
+        The input is (H, W, C), the target (scale · H, scale · W, C), a mask or a map (H, W). In
+        evaluation a gray picture stays one channel, and a float32 input is rounded to 8 bit.
+        """
 
     @abstractmethod
     def net_arguments(self) -> dict[str, Any]:
@@ -76,19 +78,29 @@ class Task(ABC):
     def metrics(self) -> Metric:
         """A metric on (prediction, target) that gives values by name, `monitor` among them."""
 
-    def baseline(self, image: Pixels) -> Pixels:
+    def baseline(self, image: Pixels) -> Pixels | None:
         """What one would answer without a net, for an input (H, W, C): by default the input itself.
 
-        Not asked of labels: there it is the most frequent class, which their metric knows.
+        None where it takes the targets of the whole set: `baseline_scores` knows.
         """
         return image
 
-    def picture_scores(self, prediction: Pixels, target: Pixels) -> dict[str, float]:
+    def baseline_scores(self, scores: Metric, baseline: Metric) -> dict[str, Tensor]:
+        """Scores of the answer without a net.
+
+        Args:
+            scores: `metrics` updated by each prediction and target.
+            baseline: the same, updated by each `baseline`.
+        """
+        computed: dict[str, Tensor] = baseline.compute()
+        return computed
+
+    def picture_scores(self, prediction: Values, target: Values) -> dict[str, float]:
         """Further scores of one picture, too slow for a validation step."""
         return {}
 
     @abstractmethod
-    def show(self, image: Pixels, output: Pixels, target: Pixels) -> Pixels:
+    def show(self, image: Values, output: Values, target: Values) -> Pixels:
         """Input, output and target side by side, as one picture (H, W, 3)."""
 
     @abstractmethod
@@ -125,13 +137,8 @@ class Task(ABC):
         return loss
 
 
-def in_colour(image: Any) -> Any:
-    """(H, W, 1 or 3) with three channels, of the same type."""
-    return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
-
-
-def side_by_side(*pictures: Pixels) -> Pixels:
-    """Pictures of one size in a row, with a white gap between them."""
+def side_by_side(*pictures: Values) -> Pixels:
+    """Pictures of one size, of any depth, in a row with a white gap between them."""
     gap = np.full((pictures[0].shape[0], 4, 3), 255, np.uint8)
-    row = [part for picture in pictures for part in (picture, gap)]
+    row = [part for picture in pictures for part in (in_colour(to_8_bit(picture)), gap)]
     return np.concatenate(row[:-1], axis=1)

@@ -13,9 +13,9 @@ from PIL import Image
 
 from training.data import EmbeddedPhotos, EmbeddedShapes, Masks, Photos
 from training.data.cache import Samples
+from training.data.checks import check_masks
 from training.data.embedded import SHAPES, TRAINING, VALIDATION, generate_shapes, photographs
 from training.data.files import Entry, find_masked, find_pictures, read_entry, read_mask
-from training.data.module import check_masks
 from training.tasks import Sample, Segmentation, SuperResolution
 
 TASK = Segmentation(["ground", "thing"])

@@ -220,7 +220,10 @@ def test_one_photo_cannot_be_split(photos: Callable[..., Path]) -> None:
 def test_masks_are_for_segmentation(masked: Callable[[Path], Path]) -> None:
     data = Masks(str(masked(Path("set"))), geometry=[])
 
-    with pytest.raises(ValueError, match="task: expected Segmentation for masks, got SuperRes"):
+    with pytest.raises(
+        ValueError,
+        match=r"needs masks .*, got SuperRes.* none; use .*\.Photos",
+    ):
         data.training_loads(SuperResolution(2))
     assert len(data.training_loads(TASK)) == len(data.validation_loads(TASK)) == 2
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from i2i.image.picture import Depth
-from i2i.nets.blocks import check_choice
+from i2i.nets.style import check_choice
 from training.data.cache import Load
 from training.data.checks import check_files
 from training.data.files import Entry, read_entry

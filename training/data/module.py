@@ -11,7 +11,7 @@ from rich.progress import track
 from torch.utils.data import DataLoader
 
 from i2i.nets import Autoencoder
-from i2i.nets.blocks import check_choice
+from i2i.nets.style import check_choice
 from training.augment import Augmentation, Transform
 from training.data.cache import Load, Samples
 from training.data.checks import check_masks, warn_of_leaks

@@ -73,7 +73,7 @@ class Augmentation:
 class Crop(A.DualTransform):
     """A part of the picture, chosen at random or about a pixel of a class, at a random scale.
 
-    Of each crop only its own pixels are resized: cheaper than to scale the whole picture first.
+    Only the crop's own pixels are resized, however large the picture.
     Where the picture is smaller than the part, it is continued by reflection.
 
     Args:
@@ -86,7 +86,7 @@ class Crop(A.DualTransform):
         classes: ids that are drawn; None: all but the first, which is mostly background, and 255.
     """
 
-    class InitSchema(A.DualTransform.InitSchema):  # type: ignore[misc]  # untyped base
+    class InitSchema(A.DualTransform.InitSchema):
         """albumentations refuses arguments that are not named here."""
 
         height: int
@@ -147,17 +147,19 @@ class Crop(A.DualTransform):
             for middle, side, length in zip(place, sides, mask.shape, strict=True)
         ]
 
-    def apply(self, img: Any, corner: list[int], sides: list[int], **params: Any) -> Any:
+    def apply(self, img: Values, corner: list[int], sides: list[int], **params: Any) -> Values:
         """The crop of a picture, resized without aliasing."""
         shrinks = sides[0] > self.height or sides[1] > self.width
         interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
         return self._resized(_part(img, corner, sides), interpolation)
 
-    def apply_to_mask(self, mask: Any, corner: list[int], sides: list[int], **params: Any) -> Any:
+    def apply_to_mask(
+        self, mask: Values, corner: list[int], sides: list[int], **params: Any
+    ) -> Values:
         """The crop of a mask or map, whose values are never mixed."""
         return self._resized(_part(mask, corner, sides), cv2.INTER_NEAREST_EXACT)
 
-    def _resized(self, part: Any, interpolation: int) -> Any:
+    def _resized(self, part: Values, interpolation: int) -> Values:
         if part.shape[:2] == (self.height, self.width):
             return part
         # OpenCV drops an axis of one channel.
@@ -165,10 +167,11 @@ class Crop(A.DualTransform):
         return resized.reshape(self.height, self.width, *part.shape[2:])
 
 
-def _part(values: Any, corner: list[int], sides: list[int]) -> Any:
+def _part(values: Values, corner: list[int], sides: list[int]) -> Values:
     """The part of (H, W, ...) that begins at `corner`, reflected beyond the border."""
-    rows, columns = (
-        reflect(np.arange(begin, begin + side), length)
-        for begin, side, length in zip(corner, sides, values.shape, strict=False)
-    )
-    return values[rows][:, columns]
+    (top, left), (height, width) = corner, sides
+    if min(corner) >= 0 and top + height <= values.shape[0] and left + width <= values.shape[1]:
+        return values[top : top + height, left : left + width]
+    rows = reflect(np.arange(top, top + height), values.shape[0])
+    columns = reflect(np.arange(left, left + width), values.shape[1])
+    return values[rows[:, None], columns]

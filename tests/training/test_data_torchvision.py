@@ -1,4 +1,4 @@
-"""Data sets of torchvision, as tiny stand-ins in the layout that it expects."""
+"""Data sets of torchvision, as tiny stand-ins in the layout that it expects; configs of data."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
+from jsonargparse import ArgumentParser
 from PIL import Image
 
-from training.data import Cityscapes, OxfordPets, PascalVOC
+from training import cli
+from training.data import Cityscapes, ImageData, OxfordPets, PascalVOC
+from training.data.crops import TrainingCrops
 from training.data.torchvision_sets import TorchvisionMasks
 from training.tasks import Segmentation, SuperResolution
 
@@ -110,3 +114,53 @@ def test_sets_with_masks_are_for_segmentation(sets: dict[str, TorchvisionMasks])
 def test_a_checkpoint_finds_a_set_again(sets: dict[str, TorchvisionMasks]) -> None:
     assert sets["PascalVOC"].source()["init_args"]["root"] == str(Path("sets").absolute())
     assert "download" not in sets["PascalVOC"].source()["init_args"]
+
+
+CONFIGS = sorted((Path(cli.__file__).parent / "configs" / "data").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def test_a_config_of_data_gives_crops_for_a_segmentation(
+    config: Path, sets: dict[str, TorchvisionMasks], masked: Callable[[Path], Path]
+) -> None:
+    root = masked(Path("set"))
+    rows = [
+        f"{part}/images/photo-{i}.png,{part}/masks/photo-{i}.png,{part}{i}"
+        for i in (0, 1)
+        for part in ("train", "val")
+    ]
+    (root / "list.csv").write_text("\n".join(["image,mask,group", *rows]))
+    where = "path=set/list.csv" if config.stem == "listed" else "root=sets"
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(ImageData, "data")
+    given = parser.parse_args([f"--data={config}", f"--data.{where}"])
+    data: ImageData = parser.instantiate_classes(given).data
+
+    task = Segmentation(**data.task_arguments())
+    samples = [load() for load in data.training_loads(task)]
+    image, mask = TrainingCrops(samples, task, data.augmentation, seed=0)[0, 0]
+
+    assert config.read_text().startswith("# ")
+    assert image.shape[1:] == mask.shape
+    assert min(mask.shape) >= 256
+    assert len(data.validation_loads(task)) >= 1
+
+
+def test_the_weights_of_the_classes_are_kept_in_the_config_of_the_run(
+    masked: Callable[[Path], Path], fast: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = masked(Path("set"))
+    monkeypatch.setattr("sys.argv", ["training"])
+    config = CONFIGS[0].parents[1] / "demo_segmentation.yaml"
+    data = ["--data=Masks", f"--data.root={root}", "--data.class_weights=inverse"]
+    crop = (
+        "--data.geometry=[{class_path: training.augment.Crop, init_args: {height: 32, width: 32}}]"
+    )
+
+    cli.main(["fit", f"--config={config}", *data, f"--data.geometry=[{crop}]", *fast])
+
+    kept = next(Path("runs").glob("*/config.yaml")).read_text()
+    task = yaml.safe_load(kept)["model"]["task"]["init_args"]
+    assert task["class_weights"] == pytest.approx(
+        [2 * 2160 / 10240, 2 * (1 - 2160 / 10240)], abs=1e-4
+    )

@@ -173,7 +173,7 @@ def read_entry(
     return Sample(entry.image.stem, image, mask, target)
 
 
-def _check_size(path: Path, values: Values, image: Pixels) -> None:
+def _check_size(path: Path, values: Values, image: Values) -> None:
     """Raises ValueError where a mask or target has not its picture's size."""
     (height, width), got = image.shape[:2], values.shape[:2]
     if got == (height, width):

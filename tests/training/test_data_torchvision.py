@@ -153,9 +153,7 @@ def test_the_weights_of_the_classes_are_kept_in_the_config_of_the_run(
     monkeypatch.setattr("sys.argv", ["training"])
     config = CONFIGS[0].parents[1] / "demo_segmentation.yaml"
     data = ["--data=Masks", f"--data.root={root}", "--data.class_weights=inverse"]
-    crop = (
-        "--data.geometry=[{class_path: training.augment.Crop, init_args: {height: 32, width: 32}}]"
-    )
+    crop = "{class_path: training.augment.Crop, init_args: {height: 32, width: 32}}"
 
     cli.main(["fit", f"--config={config}", *data, f"--data.geometry=[{crop}]", *fast])
 

@@ -138,7 +138,9 @@ def _check_joints(encoder: FeatureEncoder, decoder: Decoder, head: PictureHead |
             f"got {head.features}"
         )
     added = isinstance(head, PictureHead) and head.skip != "none"
-    if added and head.channels != encoder.input_channels:
+    # The identity of a gray picture is each channel of one in colour.
+    coloured = added and head.scale == 1 and encoder.input_channels == 1
+    if added and not coloured and head.channels != encoder.input_channels:
         raise ValueError(
             f"head channels: expected the encoder's {encoder.input_channels} with skip "
             f"{head.skip!r}, got {head.channels}"

@@ -17,11 +17,21 @@ Net = TypeVar("Net", bound=nn.Module)
 def fold_batch_norm(net: Net) -> Net:
     """A copy of `net` for inference: each pair of convolution and batch norm is one convolution.
 
+    Not inside a `TorchvisionEncoder`, whose layers are torchvision's.
+
     The copy describes itself with norm "folded" and keeps batch norm's activation after the sum of
     a residual block: its parts are those of the net that `build(describe(copy))` makes.
     """
     folded = copy.deepcopy(net).eval()
-    for module in folded.modules():
+    for part in folded.modules():
+        if isinstance(part, Encoder | Decoder) and part.norm == "batch":
+            _fold(part)
+            part.norm = "folded"
+    return folded
+
+
+def _fold(part: nn.Module) -> None:
+    for module in part.modules():
         if isinstance(module, nn.Sequential) and len(module) == 2:
             layer, norm = module
             if isinstance(norm, nn.BatchNorm2d):
@@ -39,6 +49,3 @@ def fold_batch_norm(net: Net) -> Net:
                     transpose=isinstance(layer, nn.ConvTranspose2d),
                 )
                 del module[1]
-        if isinstance(module, Encoder | Decoder) and module.norm == "batch":
-            module.norm = "folded"
-    return folded

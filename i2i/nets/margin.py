@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.fx
+import torch.nn.functional as F
 from torch import nn
 
 from i2i.nets.autoencoder import Autoencoder
@@ -24,6 +26,8 @@ _POINTWISE: tuple[type[nn.Module], ...] = (
     nn.Identity,
     nn.BatchNorm2d,
 )
+# torchvision's Inception calls them as functions.
+_POOLS = (F.avg_pool2d, F.max_pool2d)
 # Far enough from 0 that no interval reaches a border.
 _FAR = 2**20
 
@@ -119,6 +123,8 @@ def _input_interval(
             continue
         elif node.op == "call_module":
             before = _before(modules[str(node.target)], needed[node], axis)
+        elif node.target in _POOLS:
+            before = _before_pool(node, needed[node], axis)
         else:
             # Sums, concatenations, casts: pixel by pixel.
             before = needed[node]
@@ -129,10 +135,13 @@ def _input_interval(
 
 def _before(layer: nn.Module, interval: Interval, axis: int) -> Interval:
     """The input pixels that a layer's output pixels `interval` depend on."""
-    if isinstance(layer, nn.Conv2d):
-        stride, padding = layer.stride[axis], int(layer.padding[axis])
-        reach = layer.dilation[axis] * (layer.kernel_size[axis] - 1)
-        return Interval(interval.low * stride - padding, interval.high * stride - padding + reach)
+    if isinstance(layer, nn.Conv2d | nn.AvgPool2d | nn.MaxPool2d):
+        dilation = getattr(layer, "dilation", 1)
+        sizes = layer.kernel_size, layer.stride, layer.padding, dilation
+        return _before_window(interval, *(_along(axis, size) for size in sizes))
+    if isinstance(layer, nn.ZeroPad2d):
+        before = layer.padding[2 * (1 - axis)]
+        return Interval(interval.low - before, interval.high - before)
     if isinstance(layer, nn.ConvTranspose2d):
         return _before_transposed(
             interval, layer.kernel_size[axis], layer.stride[axis], int(layer.padding[axis])
@@ -145,6 +154,24 @@ def _before(layer: nn.Module, interval: Interval, axis: int) -> Interval:
     raise ValueError(
         f"the extent of {type(layer).__name__} is not known; add it to i2i.nets.margin"
     )
+
+
+def _before_pool(node: torch.fx.Node, interval: Interval, axis: int) -> Interval:
+    """The same for a pool that is called as a function."""
+    names = ("kernel_size", "stride", "padding")
+    given = dict(zip(names, node.args[1:], strict=False)) | node.kwargs
+    return _before_window(interval, *(_along(axis, given[name]) for name in names), 1)
+
+
+def _along(axis: int, size: Any) -> int:
+    return int(size if isinstance(size, int) else size[axis])
+
+
+def _before_window(
+    interval: Interval, kernel: int, stride: int, padding: int, dilation: int
+) -> Interval:
+    reach = dilation * (kernel - 1)
+    return Interval(interval.low * stride - padding, interval.high * stride - padding + reach)
 
 
 def _before_transposed(interval: Interval, kernel: int, stride: int, padding: int) -> Interval:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from i2i.nets.blocks import check_choice
 from i2i.nets.encoder import FeatureEncoder
@@ -71,6 +73,7 @@ class TorchvisionEncoder(FeatureEncoder):
             with it. None: all.
         frozen: no gradients, and batch norm keeps its statistics, in training too.
         origin: what the weights began from, in words, for provenance; `pretrained` fills it in.
+        folded: batch norm is part of the convolutions before it, as the export makes it.
 
     Attributes:
         offsets: by how many pixels the grid of each feature differs from torchvision's.
@@ -89,6 +92,7 @@ class TorchvisionEncoder(FeatureEncoder):
         levels: int | None = None,
         frozen: bool = False,
         origin: str | None = None,
+        folded: bool = False,
     ) -> None:
         super().__init__()
         check_choice("name", name, Backbone)
@@ -97,8 +101,10 @@ class TorchvisionEncoder(FeatureEncoder):
         if levels is not None and not 1 <= levels <= len(stages):
             raise ValueError(f"levels: expected 1 to {len(stages)} with {name}, got {levels}")
         self.name, self.input_channels, self.levels = name, input_channels, levels
-        self.frozen, self.origin = frozen, origin
+        self.frozen, self.origin, self.folded = frozen, origin, folded
         self.stages = nn.ModuleList(stages[:levels])
+        if folded:
+            self.fold()
         side = 64
         shapes = [f.shape for f in self._features(torch.empty(2, 3, side, side, device="meta"))]
         self.widths = [shape[1] for shape in shapes]
@@ -151,6 +157,25 @@ class TorchvisionEncoder(FeatureEncoder):
         if self.frozen:
             self.stages.eval()
         return self
+
+    def fold(self) -> None:
+        """Makes batch norm a part of the convolution before it: in evaluation the same values."""
+        for module in list(self.stages.modules()):
+            for (_, layer), (name, norm) in pairwise(list(module.named_children())):
+                if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                    assert norm.running_mean is not None
+                    assert norm.running_var is not None
+                    layer.weight, layer.bias = fuse_conv_bn_weights(
+                        layer.weight,
+                        layer.bias,
+                        norm.running_mean,
+                        norm.running_var,
+                        norm.eps,
+                        norm.weight,
+                        norm.bias,
+                    )
+                    setattr(module, name, nn.Identity())
+        self.folded = True
 
     def forward(self, image: Tensor) -> list[Tensor]:
         return self._features((image.expand(-1, 3, -1, -1) - self.mean) / self.deviation)

@@ -8,6 +8,7 @@ from typing import TypeVar
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from i2i.nets.backbones import TorchvisionEncoder
 from i2i.nets.decoder import Decoder
 from i2i.nets.encoder import Encoder
 
@@ -17,21 +18,13 @@ Net = TypeVar("Net", bound=nn.Module)
 def fold_batch_norm(net: Net) -> Net:
     """A copy of `net` for inference: each pair of convolution and batch norm is one convolution.
 
-    Not inside a `TorchvisionEncoder`, whose layers are torchvision's.
-
-    The copy describes itself with norm "folded" and keeps batch norm's activation after the sum of
+    The copy describes itself with norm "folded" (an encoder of torchvision: `folded`) and keeps batch norm's activation after the sum of
     a residual block: its parts are those of the net that `build(describe(copy))` makes.
     """
     folded = copy.deepcopy(net).eval()
-    for part in folded.modules():
-        if isinstance(part, Encoder | Decoder) and part.norm == "batch":
-            _fold(part)
-            part.norm = "folded"
-    return folded
-
-
-def _fold(part: nn.Module) -> None:
-    for module in part.modules():
+    for module in folded.modules():
+        if isinstance(module, TorchvisionEncoder):
+            module.fold()
         if isinstance(module, nn.Sequential) and len(module) == 2:
             layer, norm = module
             if isinstance(norm, nn.BatchNorm2d):
@@ -49,3 +42,6 @@ def _fold(part: nn.Module) -> None:
                     transpose=isinstance(layer, nn.ConvTranspose2d),
                 )
                 del module[1]
+        if isinstance(module, Encoder | Decoder) and module.norm == "batch":
+            module.norm = "folded"
+    return folded

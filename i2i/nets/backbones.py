@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from i2i.nets.blocks import check_choice
 from i2i.nets.encoder import FeatureEncoder
+from i2i.nets.style import check_choice
 
 Backbone = Literal[
     "alexnet",

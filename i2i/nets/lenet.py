@@ -8,8 +8,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from i2i.nets.blocks import check_choice, check_counts, convolution
+from i2i.nets.convolutions import conv2d
 from i2i.nets.encoder import FeatureEncoder
+from i2i.nets.style import check_choice, check_counts
 
 Subsampling = Literal["average", "stride"]
 
@@ -51,10 +52,7 @@ class LeNet(FeatureEncoder):
         before = input_channels
         for i, width in enumerate(widths):
             down = _subsampling(before, subsampling) if i else nn.Identity()
-            layer = nn.Conv2d(before, width, 5, padding=2)
-            bound = 2.4 / (before * 5**2)  # the paper's, appendix A
-            nn.init.uniform_(layer.weight, -bound, bound)
-            self.stages.append(nn.Sequential(down, layer, ScaledTanh()))
+            self.stages.append(nn.Sequential(down, _convolution(before, width, 5), ScaledTanh()))
             before = width
 
     def forward(self, image: Tensor) -> list[Tensor]:
@@ -74,9 +72,16 @@ class ScaledTanh(nn.Module):
         return 1.7159 * torch.tanh(2 / 3 * x)
 
 
+def _convolution(inputs: int, outputs: int, kernel_size: int, stride: int = 1) -> nn.Conv2d:
+    layer = conv2d(inputs, outputs, kernel_size, stride=stride)
+    bound = 2.4 / (inputs * kernel_size**2)  # the paper's, appendix A
+    nn.init.uniform_(layer.weight, -bound, bound)
+    return layer
+
+
 def _subsampling(channels: int, kind: Subsampling) -> nn.Sequential:
     if kind == "stride":
-        return nn.Sequential(convolution(channels, channels, kernel_size=4, stride=2), ScaledTanh())
+        return nn.Sequential(_convolution(channels, channels, 4, stride=2), ScaledTanh())
     scaled = nn.Conv2d(channels, channels, 1, groups=channels)
     nn.init.ones_(scaled.weight)
     assert scaled.bias is not None

@@ -29,7 +29,7 @@ def read_weights(name: Backbone, weights: str) -> tuple[Weights, str]:
     if path.suffix in (".safetensors", ".pth", ".pt"):
         state, origin = _read_file(path)
     else:
-        state, origin = _download(name, weights), weights
+        state, origin = _download(name, weights)
     layers = {_layer_name(key): value for key, value in state.items()}
     layers = {key: layers[key] for key in layers if key.partition(".")[0] not in CLASSIFIERS}
     _check(layers, name, weights)
@@ -58,13 +58,13 @@ def _read_file(path: Path) -> tuple[Weights, str]:
     return state, f"{path.name}, sha256 {digest}"
 
 
-def _download(name: Backbone, member: str) -> Weights:
+def _download(name: Backbone, member: str) -> tuple[Weights, str]:
     from torchvision.models import get_model_weights  # type: ignore[import-untyped]  # no hints
 
     published = get_model_weights(name)
     if member not in published.__members__:
         raise ValueError(
-            f"weights of {name}: expected {' or '.join(published.__members__)}, or the path of a "
+            f"weights of {name}: expected {' or '.join(known.name for known in published)}, or the path of a "
             f".safetensors or .pth file, got {member!r}"
         )
     try:
@@ -74,11 +74,12 @@ def _download(name: Backbone, member: str) -> Weights:
             f"weights {member} of {name}: the download failed ({error}); try again, or give the "
             "path of the file"
         ) from error
-    return state
+    # DEFAULT is another name of one of the members.
+    return state, published[member].name
 
 
 def _layer_name(key: str) -> str:
-    """torchvision's name now: `features` is no layer, and DenseNet's published weights are older."""
+    """The name of today without `features`: DenseNet's published weights have older ones."""
     key = re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.([12])\.", r"\1\2.", key)
     return key.removeprefix("features.")
 

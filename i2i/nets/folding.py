@@ -24,9 +24,9 @@ def fold(net: Net) -> Net:
     """A copy of `net` for inference, whose parts are those that `build(describe(copy))` makes.
 
     Batch norm becomes part of the convolution before it: the copy describes itself with norm
-    "folded" (an encoder of torchvision: `folded`), which keeps batch norm's activation after the sum of a residual block. The branches of
-    a reparameterised block become the one convolution of a plain block. Dropout and auxiliary heads
-    are gone.
+    "folded", which keeps batch norm's activation after the sum of a residual block; an encoder of
+    torchvision folds itself. The branches of a reparameterised block become the one convolution of
+    a plain block. Dropout and auxiliary heads are gone.
     """
     folded = copy.deepcopy(net).eval()
     if isinstance(folded, Autoencoder):

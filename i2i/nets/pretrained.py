@@ -1,4 +1,4 @@
-"""Reads the weights that a `TorchvisionEncoder` begins from: a download of torchvision, or a file."""
+"""The weights that a `TorchvisionEncoder` begins from: a download of torchvision, or a file."""
 
 from __future__ import annotations
 
@@ -63,9 +63,10 @@ def _download(name: Backbone, member: str) -> tuple[Weights, str]:
 
     published = get_model_weights(name)
     if member not in published.__members__:
+        known = " or ".join(entry.name for entry in published)
         raise ValueError(
-            f"weights of {name}: expected {' or '.join(known.name for known in published)}, or the path of a "
-            f".safetensors or .pth file, got {member!r}"
+            f"weights of {name}: expected {known}, or the path of a .safetensors or .pth file, "
+            f"got {member!r}"
         )
     try:
         state: Weights = published[member].get_state_dict(check_hash=True, weights_only=True)

@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
+from jsonargparse import ArgumentParser
 from torch import Tensor
-from torchvision import models
+from torchvision import models  # type: ignore[import-untyped]  # it has no type hints
 
 from i2i.nets import TorchvisionEncoder
 from i2i.nets.backbones import torchvision_layers
 from i2i.nets.description import build, describe
+from i2i.nets.encoder import FeatureEncoder
 from training import recipe
 
 Weights = dict[str, Tensor]
@@ -50,6 +52,18 @@ def test_a_file_is_read_and_never_needed_again(
     for built in (build(describe(encoder)), recipe.build(recipe.describe(encoder))):
         assert describe(built) == describe(encoder)
         built.load_state_dict(encoder.state_dict())
+
+
+def test_a_config_names_the_weights(weights: Weights, tmp_path: Path) -> None:
+    safetensors.torch.save_file(weights, tmp_path / "mine.safetensors")
+    arguments = {"name": "resnet18", "weights": str(tmp_path / "mine.safetensors"), "levels": 1}
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--encoder", type=FeatureEncoder)
+
+    given = {"class_path": "i2i.nets.TorchvisionEncoder.pretrained", "init_args": arguments}
+    encoder = parser.instantiate_classes(parser.parse_object({"encoder": given})).encoder
+
+    assert torch.equal(stem(encoder), weights["conv1.weight"])
 
 
 def test_a_published_member_is_taken_from_torchs_cache(

@@ -41,6 +41,7 @@ class Prediction:
         picture: kind `image`: the picture of scale x the size.
         labels: kind `labels`: class ids (H, W) uint8.
         confidence: kind `labels`: probability of that class, (H, W) float32 in [0, 1].
+        map: kind `map`: numbers in the unit of the spec, (H, W) float32.
         run_s: seconds spent in the engine.
     """
 
@@ -49,6 +50,7 @@ class Prediction:
     picture: Picture | None = None
     labels: NDArray[np.uint8] | None = None
     confidence: NDArray[np.float32] | None = None
+    map: NDArray[np.float32] | None = None
     run_s: float = 0.0
 
     def encode(self, format: Format = "png", view: View = "mask") -> bytes:
@@ -74,15 +76,9 @@ class Prediction:
 
 
 class Predictor:
-    """A model, ready to predict. One thread at a time may call `predict`.
-
-    Raises:
-        ModelError: the model gives a dense map, which no predictor writes yet.
-    """
+    """A model, ready to predict. One thread at a time may call `predict`."""
 
     def __init__(self, folder: ModelFolder, engine: Engine) -> None:
-        if folder.spec.kind == "map":
-            raise ModelError(f"{folder.path}: expected a model of pictures or labels, got a map's")
         self.folder, self.engine = folder, engine
         self.spec = folder.spec
 
@@ -195,10 +191,13 @@ class Predictor:
     ) -> Prediction:
         if self.spec.kind == "image":
             pixels = canvases["image"].view(np.uint8)
-            if picture.channels == 1 and pixels.shape[2] == 3:
+            # A net of one channel that answers in colour is meant to.
+            if picture.channels == 1 and pixels.shape[2] == 3 and self.spec.input_channels == 3:
                 pixels = _gray(pixels)
             enlarged = Picture(pixels, _enlarge(picture.alpha, self.spec.scale))
             return Prediction(self.spec, picture, picture=enlarged, run_s=run_s)
+        if self.spec.kind == "map":
+            return Prediction(self.spec, picture, map=canvases["map"].view(np.float32), run_s=run_s)
         return Prediction(
             self.spec,
             picture,
@@ -232,6 +231,7 @@ def load(
 def golden_difference(prediction: Prediction, expected: dict[str, Canvas]) -> float:
     """Largest difference to the golden outputs, in [0, 1]; infinite where their sizes differ.
 
+    Of maps: as a share of low to high.
     Of labels: of the confidence. Where the labels differ, a class that got the confidence c had at
     most 1 - c' beside the golden class with c', so its probability differs by c + c' - 1 or more:
     nothing where two classes are equally likely, and 1 where the model was sure of either.
@@ -241,6 +241,12 @@ def golden_difference(prediction: Prediction, expected: dict[str, Canvas]) -> fl
         if got.shape != expected["image"].shape:
             return math.inf
         return float(np.abs(got - expected["image"].astype(np.int16)).max() / 255)
+    if prediction.map is not None:
+        info = prediction.spec.map
+        assert info is not None
+        if prediction.map.shape != expected["map"].shape:
+            return math.inf
+        return float(np.abs(prediction.map - expected["map"]).max() / (info.high - info.low))
     assert prediction.labels is not None
     assert prediction.confidence is not None
     if not prediction.labels.shape == expected["labels"].shape == expected["confidence"].shape:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torchmetrics import Metric
 
 from i2i.losses import CrossEntropy, Dice, Sum
 from i2i.metrics import object_f1
 from i2i.spec import ClassInfo
 from i2i.views import overlay, palette
+from training.pixels import Pixels, Values, in_colour, to_8_bit
 from training.tasks.scores import ClassScores
-from training.tasks.task import Pixels, Sample, Task, side_by_side
+from training.tasks.task import Sample, Task, side_by_side
 
 
 class Segmentation(Task):
@@ -23,10 +26,13 @@ class Segmentation(Task):
         class_names: in the order of their ids in the masks; data with a classes.txt gives them.
         ignore: id of pixels that count neither in the loss nor in the scores.
         loss: on (scores (N, K, H, W), ids (N, H, W)); default cross-entropy plus Dice.
+        class_weights: of each class, for the cross-entropy in the loss; data with masks can give
+            them.
     """
 
     name = "segmentation"
     kind = "labels"
+    needs = "masks"
     monitor = "mean_iou"
     mode = "max"
 
@@ -35,6 +41,7 @@ class Segmentation(Task):
         class_names: list[str] | None = None,
         ignore: int = 255,
         loss: nn.Module | None = None,
+        class_weights: list[float] | None = None,
     ) -> None:
         if class_names is None or len(class_names) < 2:
             raise ValueError(
@@ -49,8 +56,11 @@ class Segmentation(Task):
             )
         self.class_names, self.ignore = list(class_names), ignore
         self.loss = loss or Sum([CrossEntropy(ignore), Dice(ignore)], [1.0, 1.0])
+        self.class_weights = class_weights
+        if class_weights is not None:
+            _give_weights(self.loss, class_weights, len(class_names))
 
-    def pair(self, sample: Sample, random: np.random.Generator) -> tuple[Pixels, Pixels]:
+    def pair(self, sample: Sample, random: np.random.Generator) -> tuple[Values, Values]:
         if sample.mask is None:
             raise ValueError(f"{sample.name}: expected a picture with a mask; use data with masks")
         return sample.image, sample.mask
@@ -64,11 +74,24 @@ class Segmentation(Task):
     def metrics(self) -> ClassScores:
         return ClassScores(self.class_names, self.ignore)
 
+    def baseline(self, image: Pixels) -> None:
+        """None: it is the most frequent class of the set."""
+
+    def baseline_scores(self, scores: Metric, baseline: Metric) -> dict[str, Tensor]:
+        """Those of the most frequent class; ValueError where the masks hold one class only."""
+        assert isinstance(scores, ClassScores)
+        scores.check_targets()
+        return scores.majority()
+
     @property
     def mean_scores(self) -> tuple[str, ...]:  # type: ignore[override]
         return (*(f"iou/{name}" for name in self.class_names), "object_f1")
 
-    def picture_scores(self, prediction: Pixels, target: Pixels) -> dict[str, float]:
+    def read_options(self) -> dict[str, Any]:
+        ids = {"num_classes": len(self.class_names), "ignore": self.ignore}
+        return super().read_options() | ids
+
+    def picture_scores(self, prediction: Values, target: Values) -> dict[str, float]:
         """Of two classes: F1 of the objects, connected parts of the second class, at IoU 0.5."""
         if len(self.class_names) != 2:
             return {}
@@ -81,8 +104,8 @@ class Segmentation(Task):
             ClassInfo(name, colour) for name, colour in zip(self.class_names, colours, strict=True)
         )
 
-    def show(self, image: Pixels, output: Pixels, target: Pixels) -> Pixels:
-        colours = palette(len(self.class_names))
+    def show(self, image: Values, output: Values, target: Values) -> Pixels:
+        image, colours = to_8_bit(in_colour(image)), palette(len(self.class_names))
         shown = np.where(target == self.ignore, output, target)
         return side_by_side(image, overlay(image, output, colours), overlay(image, shown, colours))
 
@@ -92,3 +115,26 @@ class Segmentation(Task):
             "ignore": self.ignore,
             "aggregate": "one confusion matrix over the set",
         }
+
+
+def _give_weights(loss: nn.Module, weights: list[float], num_classes: int) -> None:
+    """Sets the weights of the cross-entropies in a loss."""
+    if len(weights) != num_classes or not all(0 <= weight < math.inf for weight in weights):
+        raise ValueError(
+            f"class_weights: expected {num_classes} numbers of at least 0, got {weights}"
+        )
+    parts = [part for part in loss.modules() if isinstance(part, CrossEntropy)]
+    if not parts:
+        raise ValueError(
+            f"class_weights: expected a loss with a CrossEntropy, got {type(loss).__name__}; "
+            "add one, or leave the weights out"
+        )
+    given = torch.tensor(weights)
+    for part in parts:
+        # A loss that a checkpoint describes has them already.
+        if part.weights is not None and not torch.equal(part.weights, given):
+            raise ValueError(
+                f"class_weights: expected a CrossEntropy without weights of its own, got "
+                f"{part.weights.tolist()}; give them once"
+            )
+        part.weights = given

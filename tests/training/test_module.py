@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 
 from i2i.nets import Autoencoder, Decoder, Encoder, PictureHead
 from training.module import ImageToImage
+from training.schedules import Cosine
 from training.tasks import Depixelate, SuperResolution
 
 
@@ -29,12 +30,13 @@ def net(scale: int = 2) -> Autoencoder:
 
 def rates(steps: int, **options: Any) -> Iterator[float]:
     """The learning rate of each step of a run."""
-    module = ImageToImage(SuperResolution(2), net(), **options)
+    rate = options.pop("learning_rate")
+    module = ImageToImage(SuperResolution(2), net(), rate, schedule=Cosine(**options))
     trainer: Any = SimpleNamespace(estimated_stepping_batches=steps)
     module._trainer = trainer
-    schedule = module.configure_optimizers()["lr_scheduler"]["scheduler"]
+    module.configure_optimizers()
     for step in range(steps):
-        yield schedule.base_lrs[0] * schedule.lr_lambdas[0](step)
+        yield rate * module.rate.share(step)
 
 
 @settings(deadline=None, max_examples=25)
@@ -47,10 +49,10 @@ def test_the_rate_rises_in_the_warm_up_and_falls_as_a_cosine(
     steps: int, warmup: int, share: float
 ) -> None:
     rate = list(rates(steps, learning_rate=0.01, warmup_steps=warmup, final_share=share))
-    top = max(1, min(warmup, steps // 10))
+    top = min(warmup, steps // 10)
 
     assert max(rate) == pytest.approx(0.01)
-    assert rate[: top - 1] == pytest.approx([0.01 * (i + 1) / top for i in range(top - 1)])
+    assert rate[:top] == pytest.approx([0.01 * (i + 1) / top for i in range(top)])
     falling = rate[top:]
     assert all(a >= b for a, b in itertools.pairwise(falling))
     assert falling[0] == pytest.approx(0.01)

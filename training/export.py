@@ -86,7 +86,8 @@ def export(
         weights = {name: value.contiguous() for name, value in folded.state_dict().items()}
         (folder / WEIGHTS).write_bytes(safetensors.torch.save(weights))
         spec = _spec(output.name, task, folded, recipe, licence)
-        spec = replace(spec, graph=write_graph(folded, task.kind, spec.temperature, folder))
+        graph = write_graph(folded, task.kind, spec.temperature, folder, spec.map)
+        spec = replace(spec, graph=graph)
         reference = Predictor(ModelFolder(folder, spec), TorchEngine(net, spec))
         golden = reference.predict(_golden_input(samples[0], task))
         _write_golden(folder, golden)

@@ -67,7 +67,7 @@ class ImageToImage(pl.LightningModule):
         self.optimizer, self.schedule = optimizer or AdamW(), schedule or Cosine()
         self.average_decay, self.patience = average_decay, patience
         self.checkpoint_minutes, self.compiles = checkpoint_minutes, compile
-        self.outputs = Outputs(task.kind)
+        self.outputs = Outputs(task.kind, map=task.map_info())
         self.scores = task.metrics()
         self.earlier_core_minutes = 0.0
 
@@ -94,10 +94,10 @@ class ImageToImage(pl.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
         image, target = batch
-        image = (image.float() / 255).contiguous(memory_format=torch.channels_last)
+        image = self.task.input_tensor(image).contiguous(memory_format=torch.channels_last)
         # The loss in float32: bfloat16's steps near 1 are 4e-3.
         output = self.trained(image).float()
-        loss: Tensor = self.task.loss(output, self.task.target_tensor(target))
+        loss = self.task.loss_of(output, target)
         self.log("loss", loss)
         self.log("learning_rate", max(g["lr"] for g in self.trainer.optimizers[0].param_groups))
         return loss
@@ -132,7 +132,7 @@ class ImageToImage(pl.LightningModule):
 
     def predict_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
         image, _ = batch
-        prediction: Tensor = self.outputs(self(image.float() / 255).float())[0]
+        prediction: Tensor = self.outputs(self(self.task.input_tensor(image)).float())[0]
         return prediction
 
     def configure_optimizers(self) -> Any:

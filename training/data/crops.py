@@ -133,7 +133,7 @@ def check_inputs(images: Sequence[Tensor], multiple: int) -> None:
 
 
 def to_tensor(pixels: Pixels) -> Tensor:
-    """(H, W, C) or (H, W) uint8 as (C, H, W) or (H, W) uint8; it becomes float on the device."""
+    """(H, W, C) or (H, W) as (C, H, W) or (H, W) of its type; it becomes float on the device."""
     if pixels.ndim == 3:
         pixels = pixels.transpose(2, 0, 1)
     return torch.from_numpy(np.ascontiguousarray(pixels))

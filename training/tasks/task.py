@@ -10,28 +10,40 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchmetrics import Metric
 
 from i2i.metrics import round_to_8_bit
-from i2i.spec import ClassInfo, Kind
+from i2i.spec import ClassInfo, Kind, MapInfo
 
 Pixels = NDArray[np.uint8]
+# A picture (H, W, C) in 8 or 16 bit, or float32 with 1 as white; or a map (H, W) float32.
+Values = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """A picture of the data, (H, W, 1 or 3) uint8, and where it has one its mask (H, W) uint8."""
+    """A picture of the data, and where it has them its mask and its target, all of one size.
+
+    Attributes:
+        image: (H, W, 1 or 3) uint8 or uint16.
+        mask: class ids, (H, W) uint8.
+        target: a second picture, like `image`, or a map (H, W) float32 in its unit.
+    """
 
     name: str
     image: Pixels
     mask: Pixels | None = None
+    target: Values | None = None
 
     def in_colour(self) -> Sample:
-        """The sample with three channels, equal ones where it is gray."""
-        image = np.broadcast_to(self.image, (*self.image.shape[:2], 3))
-        return replace(self, image=np.ascontiguousarray(image))
+        """The sample with three channels in each picture, equal ones where it is gray."""
+        target = self.target
+        if target is not None and target.ndim == 3:
+            target = in_colour(target)
+        return replace(self, image=in_colour(self.image), target=target)
 
 
 class Task(ABC):
@@ -94,9 +106,28 @@ class Task(ABC):
         """The prediction as a file would hold it: a picture in steps of 1/255; labels are exact."""
         return round_to_8_bit(prediction) if self.kind == "image" else prediction
 
+    def map_info(self) -> MapInfo | None:
+        """Unit and range of a dense map."""
+        return None
+
+    def input_tensor(self, image: Tensor) -> Tensor:
+        """The input as the net takes it: white is 1, and float32 stays what it is."""
+        white = {torch.uint8: 255, torch.uint16: 65535}.get(image.dtype, 1)
+        return image.float() / white
+
     def target_tensor(self, target: Tensor) -> Tensor:
-        """The target as the loss takes it: values in [0, 1] of a picture, or the ids of a mask."""
-        return target.float() / 255 if self.kind == "image" else target.long()
+        """The target as the scores take it: a picture like an input, a mask's ids, a map's unit."""
+        return target.long() if self.kind == "labels" else self.input_tensor(target)
+
+    def loss_of(self, output: Tensor, target: Tensor) -> Tensor:
+        """The loss of the net's output for a target as the batch holds it."""
+        loss: Tensor = self.loss(output, self.target_tensor(target))
+        return loss
+
+
+def in_colour(image: Any) -> Any:
+    """(H, W, 1 or 3) with three channels, of the same type."""
+    return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
 
 
 def side_by_side(*pictures: Pixels) -> Pixels:

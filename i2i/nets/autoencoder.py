@@ -6,7 +6,7 @@ import torch.fx
 from torch import Tensor, nn
 
 from i2i.nets.decoder import Decoder
-from i2i.nets.encoder import Encoder
+from i2i.nets.encoder import FeatureEncoder
 from i2i.nets.heads import ClassHead, PictureHead
 
 
@@ -27,7 +27,9 @@ class Autoencoder(nn.Module):
     (1, 3, 64, 96)
     """
 
-    def __init__(self, encoder: Encoder, decoder: Decoder, head: PictureHead | ClassHead) -> None:
+    def __init__(
+        self, encoder: FeatureEncoder, decoder: Decoder, head: PictureHead | ClassHead
+    ) -> None:
         super().__init__()
         _check_joints(encoder, decoder, head)
         self.encoder, self.decoder, self.head = encoder, decoder, head
@@ -61,17 +63,22 @@ def check_size(image: Tensor, multiple: int) -> None:
 torch.fx.wrap("check_size")
 
 
-def _check_joints(encoder: Encoder, decoder: Decoder, head: PictureHead | ClassHead) -> None:
+def _check_joints(encoder: FeatureEncoder, decoder: Decoder, head: PictureHead | ClassHead) -> None:
     mirrored = encoder.widths[::-1]
     if decoder.widths[0] != mirrored[0] or len(decoder.widths) != len(mirrored):
         raise ValueError(
             f"decoder widths: expected {len(mirrored)}, beginning with the encoder's deepest "
             f"{mirrored[0]}, got {decoder.widths}"
         )
-    if decoder.skip != "none" and decoder.widths != mirrored:
+    if decoder.skip_widths is not None and decoder.skip_widths != mirrored:
+        raise ValueError(
+            f"decoder skip_widths: expected the encoder's, deepest first, {mirrored}, "
+            f"got {decoder.skip_widths}"
+        )
+    if decoder.skip != "none" and decoder.skip_widths is None and decoder.widths != mirrored:
         raise ValueError(
             f"decoder widths: expected the encoder's, mirrored, {mirrored} with skip "
-            f"{decoder.skip!r}, got {decoder.widths}"
+            f"{decoder.skip!r}, got {decoder.widths}; or give the decoder skip_widths={mirrored}"
         )
     if head.features != decoder.widths[-1]:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""The encoder: a stem, then stages that each halve the size by a strided convolution."""
+"""Encoders: the interface of all, and the one of strided convolutions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,33 @@ from i2i.nets.blocks import (
 StemStride = Literal[1, 2]
 
 
-class Encoder(nn.Module):
+class FeatureEncoder(nn.Module):
+    """Features of a picture at falling sizes: the base of every encoder.
+
+    (N, input_channels, H, W), values in [0, 1] → one tensor a stage, shallow first: feature i is
+    (N, widths[i], H / strides[i], W / strides[i]). H and W must be multiples of the last stride.
+
+    Attributes:
+        input_channels: channels of the picture.
+        widths: channels of each feature.
+        stem_stride: input pixels per pixel of the first feature; each further feature has half the
+            size of the one before.
+    """
+
+    input_channels: int
+    widths: list[int]
+    stem_stride: int
+
+    @property
+    def strides(self) -> list[int]:
+        """Input pixels per feature pixel, of each feature."""
+        return [self.stem_stride * 2**i for i in range(len(self.widths))]
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        raise NotImplementedError
+
+
+class Encoder(FeatureEncoder):
     """Features of a picture at falling sizes, (N, input_channels, H, W) → one tensor a stage.
 
     Feature i is (N, widths[i], H / strides[i], W / strides[i]), strides = stem_stride ·
@@ -73,11 +99,6 @@ class Encoder(nn.Module):
             )
             blocks = residual_blocks(depth, width, norm, activation)
             self.stages.append(nn.Sequential(down, activation_layer(activation), blocks))
-
-    @property
-    def strides(self) -> list[int]:
-        """Input pixels per feature pixel, of each stage."""
-        return [self.stem_stride * 2**i for i in range(len(self.widths))]
 
     def forward(self, image: Tensor) -> list[Tensor]:
         features = []

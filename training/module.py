@@ -143,6 +143,8 @@ class ImageToImage(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self.rate, "interval": "step"}}
 
     def configure_callbacks(self) -> list[Callback]:
+        if self.trainer.state.fn != "fit":
+            return []
         monitor, mode = self.task.monitor, self.task.mode
         folder = Path(self.trainer.default_root_dir) / "checkpoints"
         return [

@@ -30,7 +30,7 @@ def net(scale: int = 2) -> Autoencoder:
 
 def rates(steps: int, **options: Any) -> Iterator[float]:
     """The learning rate of each step of a run."""
-    rate = options.pop("learning_rate")
+    rate = options.pop("learning_rate", 1e-3)
     module = ImageToImage(SuperResolution(2), net(), rate, schedule=Cosine(**options))
     trainer: Any = SimpleNamespace(estimated_stepping_batches=steps)
     module._trainer = trainer

@@ -207,7 +207,9 @@ def main(arguments: list[str]) -> None:
 
 
 def _tells(record: logging.LogRecord) -> bool:
-    return not record.getMessage().startswith(("💡", "The following callbacks returned in"))
+    return not record.getMessage().startswith(
+        ("💡", "The following callbacks returned in", "`weights_only` was not set")
+    )
 
 
 def _silence() -> None:

@@ -33,7 +33,7 @@ from i2i.model_folder import (
 )
 from i2i.nets import Autoencoder
 from i2i.nets.description import describe
-from i2i.nets.folding import fold_batch_norm
+from i2i.nets.folding import fold
 from i2i.nets.margin import margin
 from i2i.predictor import Prediction, Predictor, golden_difference
 from i2i.spec import Measurement, ModelSpec
@@ -82,7 +82,7 @@ def export(
     with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as temporary:
         folder = Path(temporary) / output.name
         folder.mkdir()
-        folded = fold_batch_norm(net)
+        folded = fold(net)
         weights = {name: value.contiguous() for name, value in folded.state_dict().items()}
         (folder / WEIGHTS).write_bytes(safetensors.torch.save(weights))
         spec = _spec(output.name, task, folded, recipe, licence)

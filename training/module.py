@@ -17,7 +17,9 @@ from pytorch_lightning.callbacks import (
 )
 from torch import Tensor
 
+from i2i.losses import with_auxiliary
 from i2i.nets import Autoencoder
+from i2i.nets.margin import margin
 from i2i.nets.outputs import Outputs
 from training.budget import core_minutes
 from training.callbacks import LastCheckpoint, PictureLog
@@ -38,6 +40,7 @@ class ImageToImage(pl.LightningModule):
         weight_decay: as a share of the rate, per step.
         optimizer: AdamW by default.
         schedule: of the rate; Cosine by default.
+        auxiliary_weight: of the loss of each auxiliary output of the net, in training.
         average_decay: of the moving average of the weights, per step.
         patience: validations without a better score after which training stops.
         checkpoint_minutes: time between two checkpoints within an epoch: what a crash can cost.
@@ -53,6 +56,7 @@ class ImageToImage(pl.LightningModule):
         weight_decay: float = 0.0,
         optimizer: Optimiser | None = None,
         schedule: Schedule | None = None,
+        auxiliary_weight: float = 0.4,
         average_decay: float = 0.999,
         patience: int = 20,
         checkpoint_minutes: float = 10.0,
@@ -65,8 +69,11 @@ class ImageToImage(pl.LightningModule):
         self.net: Autoencoder = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.optimizer, self.schedule = optimizer or AdamW(), schedule or Cosine()
+        self.auxiliary_weight = auxiliary_weight
         self.average_decay, self.patience = average_decay, patience
         self.checkpoint_minutes, self.compiles = checkpoint_minutes, compile
+        # Input pixels at each side of a crop whose outputs do not count.
+        self.border = margin(net) if net.padding == "valid" else 0
         self.outputs = Outputs(task.kind, map=task.map_info())
         self.scores = task.metrics()
         self.earlier_core_minutes = 0.0
@@ -83,7 +90,7 @@ class ImageToImage(pl.LightningModule):
 
     def on_fit_start(self) -> None:
         # Of the function, not of the module: the names of the weights stay as they are.
-        forward = self.net.forward
+        forward = self.net.forward_with_auxiliary
         self.trained = torch.compile(forward) if self.compiles else forward
 
     def on_train_batch_start(self, batch: Any, batch_index: int) -> None:
@@ -95,12 +102,27 @@ class ImageToImage(pl.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
         image, target = batch
         image = self.task.input_tensor(image).contiguous(memory_format=torch.channels_last)
+        output, auxiliary = self.trained(image)
         # The loss in float32: bfloat16's steps near 1 are 4e-3.
-        output = self.trained(image).float()
-        loss = self.task.loss_of(output, target)
+        outputs = [self._inside(each.float()) for each in (output, *auxiliary)]
+        target, weight = self._inside(target), self.auxiliary_weight
+        loss = with_auxiliary(self.task.loss_of, outputs[0], outputs[1:], target, weight)
         self.log("loss", loss)
         self.log("learning_rate", max(g["lr"] for g in self.trainer.optimizers[0].param_groups))
         return loss
+
+    def _inside(self, outputs: Tensor) -> Tensor:
+        """Outputs or targets of a crop without those that its border would change."""
+        if self.border == 0:
+            return outputs
+        cut = self.border * self.net.scale
+        if min(outputs.shape[-2:]) <= 2 * cut:
+            raise ValueError(
+                f"geometry: expected crops that give inputs above {2 * self.border} pixels a side "
+                f"for padding: valid, got {min(outputs.shape[-2:]) // self.net.scale}; make the crop "
+                "larger, or choose another padding"
+            )
+        return outputs[..., cut:-cut, cut:-cut]
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:
         _, target = batch

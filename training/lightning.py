@@ -215,8 +215,8 @@ def _tells(record: logging.LogRecord) -> bool:
 def _silence() -> None:
     """Leaves out what tells a user nothing to do."""
     # Advertisements, and that our checkpoints take the place of Lightning's.
-    said = logging.getLogger("pytorch_lightning.utilities.rank_zero")
-    said.addFilter(_tells)
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(f"{name}.utilities.rank_zero").addFilter(_tells)
     # The loaders' number of workers is a setting of ours, with a reason beside it.
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     warnings.filterwarnings("ignore", ".*Consider setting `persistent_workers.*")
@@ -236,20 +236,19 @@ def _silence() -> None:
     warnings.filterwarnings("ignore", "(?s).*Dump of a value that does not round-trip.*")
 
 
-def run(arguments: list[str] | None, *, start: bool = True) -> TrainingCLI:
-    """Lightning's command line; without `start` only its parser is made."""
-    return TrainingCLI(
+def run(arguments: list[str], program: str = "python -m training") -> None:
+    """Lightning's command line."""
+    TrainingCLI(
         ImageToImage,
         ImageData,
         subclass_mode_data=True,
         seed_everything_default=0,
-        run=start,
         args=arguments,
         trainer_defaults={
             "max_epochs": 10,
             "plugins": [{"class_path": "training.callbacks.AtomicCheckpoints"}],
         },
-        parser_kwargs={"prog": "python -m training", "exit_on_error": False}
+        parser_kwargs={"prog": program, "exit_on_error": False}
         | {name: {"exit_on_error": False} for name in LightningCLI.subcommands()},
         save_config_callback=None,
     )

@@ -18,6 +18,9 @@ _ASIDES = (
     "- Expected a <class 'NoneType'>",
     "- Expected a path but",
     "- Import path",
+    "Subclass types expect one of",
+    "- a class path (str)",
+    "- a dict with",
 )
 _KEY = re.compile(r'Parser key "([\w.]+)": ')
 _CLASS = re.compile(r"Problem with given class_path '([\w.]+)': ")

@@ -36,7 +36,6 @@ COMMANDS = {
         "training.export", "a checkpoint as a model folder, measured again through each engine"
     ),
     "schema": Command("training.schema", "the JSON schema of the configs, for editors"),
-    "completion": Command("training.completion", "a shell's completion of all commands and options"),
 }
 
 

@@ -236,7 +236,7 @@ def _silence() -> None:
     warnings.filterwarnings("ignore", "(?s).*Dump of a value that does not round-trip.*")
 
 
-def run(arguments: list[str], program: str = "python -m training") -> None:
+def run(arguments: list[str]) -> None:
     """Lightning's command line."""
     TrainingCLI(
         ImageToImage,
@@ -248,7 +248,7 @@ def run(arguments: list[str], program: str = "python -m training") -> None:
             "max_epochs": 10,
             "plugins": [{"class_path": "training.callbacks.AtomicCheckpoints"}],
         },
-        parser_kwargs={"prog": program, "exit_on_error": False}
+        parser_kwargs={"prog": "python -m training", "exit_on_error": False}
         | {name: {"exit_on_error": False} for name in LightningCLI.subcommands()},
         save_config_callback=None,
     )

@@ -67,6 +67,10 @@ class ImageToImage(pl.LightningModule):
         self.task = task
         # torch's stubs lack `memory_format` beside no device.
         self.net: Autoencoder = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        # Several processes would copy a lone buffer onto itself, which torch refuses where its
+        # strides are those of channels_last.
+        for buffer in self.net.buffers():
+            buffer.data = buffer.data.clone(memory_format=torch.contiguous_format)
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.optimizer, self.schedule = optimizer or AdamW(), schedule or Cosine()
         self.auxiliary_weight = auxiliary_weight

@@ -23,7 +23,9 @@ class Command:
 
 COMMANDS = {
     "fit": Command("training.lightning", "train a net: --config training/configs/….yaml …"),
-    "validate": Command("training.lightning", "measure a checkpoint as a training's validation does"),
+    "validate": Command(
+        "training.lightning", "measure a checkpoint as a training's validation does"
+    ),
     "test": Command("training.lightning", "the same, through Lightning's test loop"),
     "predict": Command(
         "training.lightning",

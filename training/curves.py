@@ -26,13 +26,13 @@ class Curves(CSVLogger):
 
     @property
     @rank_zero_experiment
-    def experiment(self) -> ExperimentWriter:
+    def experiment(self) -> Any:
         if self._experiment is None:
             earlier = self._earlier()
-            writer: Any = super().experiment
             # Written with the first that are new.
-            writer.metrics = earlier
-        return self._experiment
+            super().experiment.metrics = earlier
+        writer: Any = self._experiment
+        return writer
 
     def _earlier(self) -> list[dict[str, Any]]:
         path = self.folder / ExperimentWriter.NAME_METRICS_FILE

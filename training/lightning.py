@@ -14,7 +14,7 @@ from typing import Any
 from jsonargparse import Namespace, namespace_to_dict
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
-from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
@@ -111,7 +111,10 @@ class TrainingCLI(LightningCLI):
         loggers = config.trainer.logger
         for logger in loggers if isinstance(loggers, list) else [loggers]:
             # Lightning's loggers would write into the working folder.
-            if isinstance(logger, Namespace) and logger.init_args.get("save_dir") in (".", "./mlruns"):
+            if isinstance(logger, Namespace) and logger.init_args.get("save_dir") in (
+                ".",
+                "./mlruns",
+            ):
                 logger.init_args.save_dir = str(run)
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> Trainer:
@@ -119,7 +122,7 @@ class TrainingCLI(LightningCLI):
             run = config["default_root_dir"]
             if config["logger"] in (None, True):
                 config["logger"] = default_loggers(run, self.resumed_step)
-            callbacks = [*callbacks, KeptConfig(self._parser("fit"), self.kept, save_to_log_dir=False)]
+            callbacks = [*callbacks, KeptConfig(self._parser("fit"), self.kept)]
             if config["enable_progress_bar"] in (None, True):
                 callbacks.append(RunProgress())
         elif config["logger"] is None:
@@ -140,14 +143,17 @@ class TrainingCLI(LightningCLI):
             print(f"next: python -m training export --checkpoint {best} --output MODEL_FOLDER")
 
 
-class KeptConfig(SaveConfigCallback):
-    """The run's config beside its checkpoints, whatever logs it."""
+class KeptConfig(Callback):
+    """The run's config beside its checkpoints, written once a resumed run's checkpoint fits it."""
 
-    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        folder = Path(trainer.default_root_dir)
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / "config.yaml"
-        self.parser.save(self.config, path, skip_none=False, overwrite=True, multifile=False)
+    def __init__(self, parser: LightningArgumentParser, config: Namespace) -> None:
+        self.parser, self.config = parser, config
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.is_global_zero:
+            path = Path(trainer.default_root_dir) / "config.yaml"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.parser.save(self.config, path, skip_none=False, overwrite=True, multifile=False)
 
 
 def default_loggers(run: str, resumed_step: int) -> list[Logger]:
@@ -185,7 +191,9 @@ def short_help(command: str) -> str:
     shown = {k: v for k, v in OPTIONS.items() if command == "fit" or not k.startswith(ONLY_FIT)}
     options = "\n".join(f"  {option:28} {text}".rstrip() for option, text in shown.items())
     # An option too long for its column is told in the next line.
-    options = options.replace("accumulate_grad_batches 4 ", "accumulate_grad_batches 4\n" + 31 * " ")
+    options = options.replace(
+        "accumulate_grad_batches 4 ", "accumulate_grad_batches 4\n" + 31 * " "
+    )
     return HELP.format(command=command, text=TEXTS[command], options=options)
 
 

@@ -98,7 +98,7 @@ class ImageToImage(pl.LightningModule):
         self.trained = torch.compile(forward) if self.compiles else forward
 
     def on_train_batch_start(self, batch: Any, batch_index: int) -> None:
-        """Dropout's random state is a function of seed, epoch and batch: a resumed run repeats it."""
+        """Dropout's random state follows from seed, epoch and batch: a resumed run repeats it."""
         seed = int(os.environ.get("PL_GLOBAL_SEED", 0))
         key = [seed, self.current_epoch, batch_index, self.global_rank]
         torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
@@ -123,8 +123,8 @@ class ImageToImage(pl.LightningModule):
         if min(outputs.shape[-2:]) <= 2 * cut:
             raise ValueError(
                 f"geometry: expected crops that give inputs above {2 * self.border} pixels a side "
-                f"for padding: valid, got {min(outputs.shape[-2:]) // self.net.scale}; make the crop "
-                "larger, or choose another padding"
+                f"for padding: valid, got {min(outputs.shape[-2:]) // self.net.scale}; make the "
+                "crop larger, or choose another padding"
             )
         return outputs[..., cut:-cut, cut:-cut]
 
@@ -136,7 +136,7 @@ class ImageToImage(pl.LightningModule):
 
     def _repeated(self, batch_index: int) -> bool:
         """Whether a picture is one of those that fill up the last round of several processes."""
-        loaders = self.trainer.val_dataloaders or self.trainer.test_dataloaders
+        loaders: Any = self.trainer.val_dataloaders or self.trainer.test_dataloaders
         place = batch_index * self.trainer.world_size + self.global_rank
         return self.trainer.world_size > 1 and place >= len(loaders.dataset)
 
@@ -166,7 +166,10 @@ class ImageToImage(pl.LightningModule):
         optimizer = self.optimizer.build(groups)
         steps = self.trainer.estimated_stepping_batches
         self.rate = Rate(optimizer, self.schedule, steps, self.task.mode)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self.rate, "interval": "step"}}
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": self.rate, "interval": "step"},
+        }
 
     def configure_callbacks(self) -> list[Callback]:
         if self.trainer.state.fn != "fit":

@@ -24,8 +24,8 @@ class Optimiser(ABC):
 
     Args:
         encoder_rate: the encoder's rate as a share of the rest's; below 1 for trained weights.
-        depth_decay: share of the rate from one part of the encoder to the one before it, so that the
-            first layers move least (Clark et al., arXiv 2003.10555).
+        depth_decay: share of the rate from one part of the encoder to the one before it, so that
+            the first layers move least (Clark et al., arXiv 2003.10555).
         decay_vectors: whether weight decay takes norms and biases too.
     """
 
@@ -63,7 +63,9 @@ class Optimiser(ABC):
             empty = {"params": [], "lr": lr, "weight_decay": decay}
             groups.setdefault((lr, decay), empty)["params"].append(parameter)
         if not groups:
-            raise ValueError("net: expected parameters to train, got a net that is frozen as a whole")
+            raise ValueError(
+                "net: expected parameters to train, got a net that is frozen as a whole"
+            )
         return list(groups.values())
 
 
@@ -111,7 +113,7 @@ class Lion(Optimiser):
 
     def build(self, groups: list[Group]) -> torch.optim.Optimizer:
         try:
-            import lion_pytorch
+            import lion_pytorch  # type: ignore[import-untyped,unused-ignore]  # an extra, without types
         except ImportError as error:
             raise ValueError(
                 "optimizer: expected the package lion-pytorch for Lion, got none; "

@@ -47,7 +47,7 @@ class Cosine(Schedule):
 
 
 class Polynomial(Schedule):
-    """Falls to 0 as (1 − done)^power: "poly" in segmentation (DeepLab, arXiv 1606.00915)."""
+    """Falls to 0 as (1 - done)^power: "poly" in segmentation (DeepLab, arXiv 1606.00915)."""
 
     def __init__(self, power: float = 0.9, warmup_steps: int = 200) -> None:
         super().__init__(warmup_steps)

@@ -1,6 +1,6 @@
 """`python -m training schema`: the JSON schema of the configs, so that an editor completes them.
 
-Made from the signatures and docstrings of the constructors, which are the schema in the first place.
+Made from the signatures and docstrings of the constructors, which are the schema to begin with.
 A config names it in a comment: `# yaml-language-server: $schema=i2i.schema.json`.
 """
 
@@ -13,7 +13,6 @@ import pkgutil
 import types
 import typing
 from collections.abc import Sequence
-from functools import cache
 from importlib import import_module
 from typing import Any, Literal, Union
 
@@ -95,10 +94,12 @@ def _of(annotation: Any, definitions: dict[str, Schema]) -> Schema:
     return {}
 
 
-@cache
 def _choices(base: type) -> list[type]:
     """The class and all below it that can be built."""
-    below = [kind for child in base.__subclasses__() for kind in _choices(child)]
+    below: list[type] = []
+    children: list[type] = base.__subclasses__()
+    for child in children:
+        below.extend(_choices(child))
     return below if inspect.isabstract(base) else [base, *below]
 
 
@@ -134,7 +135,9 @@ def _arguments(kind: type, definitions: dict[str, Schema]) -> Schema:
             continue
         signature = inspect.signature(each.__init__)  # type: ignore[misc]
         hints = _hints(each)
-        said = {p.arg_name: p.description for p in docstring_parser.parse(each.__doc__ or "").params}
+        said = {
+            p.arg_name: p.description for p in docstring_parser.parse(each.__doc__ or "").params
+        }
         for name, parameter in list(signature.parameters.items())[1:]:
             if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
                 continue

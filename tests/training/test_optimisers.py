@@ -58,8 +58,12 @@ def test_by_default_all_go_at_one_rate() -> None:
 def test_the_encoder_goes_at_a_share_of_the_rate_and_its_first_part_slowest() -> None:
     found = rates(net(), AdamW(encoder_rate=0.1, depth_decay=0.5))
 
-    assert {rate for name, (rate, _) in found.items() if name.startswith("encoder.stages.0")} == {0.05}
-    assert {rate for name, (rate, _) in found.items() if name.startswith("encoder.stages.1")} == {0.1}
+    assert {rate for name, (rate, _) in found.items() if name.startswith("encoder.stages.0")} == {
+        0.05
+    }
+    assert {rate for name, (rate, _) in found.items() if name.startswith("encoder.stages.1")} == {
+        0.1
+    }
     assert {rate for name, (rate, _) in found.items() if not name.startswith("encoder")} == {1.0}
 
 
@@ -89,6 +93,6 @@ def test_a_missing_library_is_told_with_its_remedy(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("options", [{"encoder_rate": 0.0}, {"depth_decay": 1.5}])
-def test_a_share_out_of_range_is_refused(options: dict[str, float]) -> None:
+def test_a_share_out_of_range_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"expected a share above 0, at most 1"):
         AdamW(**options)

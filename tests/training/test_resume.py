@@ -85,7 +85,8 @@ def tiny_net() -> Autoencoder:
         PictureHead(4, stride=2, scale=2),
     )
     # Its random state, too, goes on where it was.
-    net.encoder.stages[0].append(torch.nn.Dropout(0.2))
+    stages: Any = net.encoder.stages
+    stages[0].append(torch.nn.Dropout(0.2))
     return net
 
 
@@ -188,7 +189,9 @@ def test_a_killed_run_loses_a_step_and_ends_as_if_it_had_not_been_killed(
 
     assert middle["global_step"] == step
     check_equal(straight, resumed, middle)
-    best = [torch.load(path.with_name("best.ckpt"), weights_only=True) for path in (straight, resumed)]
+    best = [
+        torch.load(path.with_name("best.ckpt"), weights_only=True) for path in (straight, resumed)
+    ]
     assert best[0]["global_step"] == best[1]["global_step"]
 
 

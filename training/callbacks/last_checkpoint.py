@@ -12,7 +12,7 @@ from pytorch_lightning.callbacks import Checkpoint
 
 
 class LastCheckpoint(Checkpoint):
-    """Keeps `path` no older than an epoch, than `minutes` and a step, and than a validation and a step.
+    """Keeps `path` no older than an epoch, and no older than `minutes` or a validation and a step.
 
     Written only where a resumed run goes on exactly: at the end of an epoch, after its validation,
     or between two steps of the optimiser, where no gradient is half accumulated.
@@ -42,7 +42,8 @@ class LastCheckpoint(Checkpoint):
         self._write(trainer)
 
     def _write(self, trainer: pl.Trainer) -> None:
-        if trainer.fast_dev_run:
+        # Lightning sets it outside of the class, unseen by a type checker.
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         trainer.save_checkpoint(self.path)
         # The curves up to here: a kill costs none of them either.

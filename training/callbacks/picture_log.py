@@ -28,7 +28,9 @@ class PictureLog(pl.Callback):
         trainer: pl.Trainer,
         pl_module: ImageToImage,  # type: ignore[override]
     ) -> None:
-        if trainer.sanity_checking or trainer.fast_dev_run or not trainer.is_global_zero:
+        # Lightning sets it outside of the class, unseen by a type checker.
+        trial = trainer.sanity_checking or trainer.fast_dev_run  # type: ignore[attr-defined]
+        if trial or not trainer.is_global_zero:
             return
         assert trainer.val_dataloaders is not None
         dataset, step = trainer.val_dataloaders.dataset, trainer.global_step

@@ -23,7 +23,10 @@ class RunProgress(ProgressBar):
         super().__init__()
         self.console = Console(highlight=False, soft_wrap=True)
         self.bar = Progress(
-            BarColumn(), TaskProgressColumn(), TextColumn("{task.description}"), console=self.console
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.description}"),
+            console=self.console,
         )
         self.task = self.bar.add_task("", total=None)
         self.best = -math.inf
@@ -83,9 +86,7 @@ class RunProgress(ProgressBar):
         )
         self.loss, self.batches = 0.0, 0
 
-    def teardown(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str
-    ) -> None:
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self.bar.stop()
 
     def state_dict(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,7 +32,8 @@ class EpochSampler(DistributedSampler[tuple[int, int]]):
         self, count: int, epoch: int = 0, first: int = 0, rank: int = 0, processes: int = 1
     ) -> None:
         # A DistributedSampler, so that Lightning does not divide the samples again.
-        super().__init__(range(count), processes, rank, shuffle=False, drop_last=True)
+        places: Any = range(count)
+        super().__init__(places, processes, rank, shuffle=False, drop_last=True)
         self.epoch, self.first = epoch, first
 
     def __iter__(self) -> Iterator[tuple[int, int]]:

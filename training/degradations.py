@@ -227,8 +227,10 @@ class Chain(Degradation):
         probabilities: list[float] | None = None,
         shuffle: bool = False,
     ) -> None:
-        if not degradations:
-            raise ValueError("degradations: expected at least one, got none")
+        if not degradations or not isinstance(degradations, list):
+            raise ValueError(f"degradations: expected a list of at least one, got {degradations}")
+        for degradation in degradations:
+            check_degradation(degradation)
         if probabilities is not None and (
             len(probabilities) != len(degradations) or not all(0 <= p <= 1 for p in probabilities)
         ):
@@ -245,6 +247,14 @@ class Chain(Degradation):
             if self.probabilities is None or random.random() < self.probabilities[index]:
                 image = self.degradations[index](image, random)
         return image
+
+
+def check_degradation(value: object) -> None:
+    """Raises ValueError where `value` is no degradation."""
+    if not isinstance(value, Degradation):
+        raise ValueError(
+            f"degradation: expected an object of a class of training.degradations, got {value!r}"
+        )
 
 
 def check_range(name: str, value: Range, low: float, high: float) -> None:

@@ -198,7 +198,11 @@ def test_a_shuffled_chain_draws_its_order(picture: Callable[..., np.ndarray]) ->
             r"shape: expected one of rectangles, strokes, both, got 'circles'",
         ),
         (lambda: Holes(0.1, colour=(0, 0, 256)), r"colour: expected three of 0 to 255"),
-        (lambda: Chain([]), r"degradations: expected at least one, got none"),
+        (lambda: Chain([]), r"degradations: expected a list of at least one, got \[\]"),
+        (
+            lambda: Chain([25]),  # type: ignore[list-item]
+            r"degradation: expected an object of a class of training.degradations, got 25",
+        ),
         (lambda: Chain([Gray()], [0.5, 0.5]), r"probabilities: expected 1 of 0 to 1, got \[0.5"),
         (lambda: Chain([Gray()], [1.5]), r"probabilities: expected 1 of 0 to 1, got \[1.5\]"),
     ],

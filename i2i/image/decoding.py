@@ -69,9 +69,9 @@ def decode(
 
     Args:
         depth: 8: 16-bit samples become 8 bits by v / 257, rounded; 16: they stay (8 bits stay 8).
-        profile: convert: colours of an embedded profile other than sRGB become sRGB (16-bit samples
-            keep 8 bits of their depth in this); keep: gray and RGB stay as they are, and the
-            picture carries the profile.
+        profile: convert: colours of an embedded profile other than sRGB become sRGB (at 16
+            bits 8 of them are kept where the profile is made of tables); keep: gray and RGB stay as
+            they are, and the picture carries the profile.
 
     Raises:
         ImageError: empty, unsupported_format, too_many_pixels (told before decoding), animated,

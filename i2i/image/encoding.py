@@ -32,11 +32,14 @@ def encode(picture: Picture, format: Format = "png") -> bytes:
     JPEG has no alpha: it is laid on white. WebP has no gray: it decodes to three equal channels.
 
     Raises:
-        ImageError: format_cannot_hold, a side is too long or 16 bits are too deep for the format.
+        ImageError: format_cannot_hold: a side is too long or 16 bits are too deep for the format;
+            a gray profile for WebP.
     """
     check_format(format, picture.height, picture.width, picture.depth)
     if format in ("png", "tiff"):
         return _lossless(picture, format)
+    if format == "webp" and picture.channels == 1 and picture.profile:
+        raise ImageError("format_cannot_hold", "webp has no gray for a profile; use png")
     if format == "jpeg":
         picture = picture.over((255, 255, 255))
     image = Image.fromarray(picture.pixels if picture.channels == 3 else picture.pixels[..., 0])
@@ -75,10 +78,9 @@ def _lossless(picture: Picture, format: Literal["png", "tiff"]) -> bytes:
     rows = max(1, _STRIP_PIXELS // picture.width)
     with open_writer(buffer, format, *shape, kind, profile=profile) as writer:
         for top in range(0, picture.height, rows):
-            strip = picture.pixels[top : top + rows]
-            if picture.alpha is not None:
-                strip = np.dstack((strip, picture.alpha[top : top + rows]))
-            writer.write(strip)
+            part = slice(top, top + rows)
+            pixels, alpha = picture.pixels[part], picture.alpha
+            writer.write(pixels if alpha is None else np.dstack((pixels, alpha[part])))
     return buffer.getvalue()
 
 

@@ -64,11 +64,12 @@ def encode_map(
         raise ValueError(f"values: expected float32 (H, W), got {values.dtype} {values.shape}")
     if not low < high:
         raise ValueError(f"expected low < high, got {low} and {high}")
-    check_format(format, *values.shape, depth=32 if format == "tiff" else 16)
+    height, width = values.shape
+    check_format(format, height, width, 32 if format == "tiff" else 16)
     buffer, kind = io.BytesIO(), np.float32 if format == "tiff" else np.uint16
-    rows = max(1, STRIP_PIXELS // values.shape[1])
-    with open_writer(buffer, format, *values.shape, 1, kind) as writer:
-        for top in range(0, len(values), rows):
+    rows = max(1, STRIP_PIXELS // width)
+    with open_writer(buffer, format, height, width, 1, kind) as writer:
+        for top in range(0, height, rows):
             strip = values[top : top + rows, :, None]
             writer.write(strip if format == "tiff" else _levels(strip, low, high))
     return buffer.getvalue()

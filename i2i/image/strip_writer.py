@@ -145,7 +145,7 @@ class _PngWriter(StripWriter):
         filtered[:, 0] = 1  # the filter's number
         filtered[:, 1 : 1 + pixel] = rows[:, :pixel]
         np.subtract(rows[:, pixel:], rows[:, :-pixel], out=filtered[:, 1 + pixel :])
-        self._chunk(b"IDAT", self._packer.compress(filtered))
+        self._chunk(b"IDAT", self._packer.compress(filtered.data))
 
     def _end(self) -> None:
         self._chunk(b"IDAT", self._packer.flush())
@@ -173,7 +173,7 @@ class _TiffWriter(StripWriter):
         stored = strip.astype(self._dtype.newbyteorder("<"))
         if self._dtype.kind == "u":
             np.subtract(strip[:, 1:], strip[:, :-1], out=stored[:, 1:])
-        packed = zlib.compress(stored, _LEVEL)
+        packed = zlib.compress(stored.data, _LEVEL)
         self._file.write(packed)
         self._places.append(self._at)
         self._sizes.append(len(packed))

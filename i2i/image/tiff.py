@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from i2i.image.picture import ImageError
+
+Order = Literal["<", ">"]  # little-endian, big-endian
 
 _MAX_ENTRIES = 1 << 16  # all that the count of a classic directory can say
 _MAX_NUMBERS = 1 << 20  # in one tag; a picture of a million strips
@@ -40,7 +42,7 @@ class Directory:
     """
 
     data: bytes
-    order: str
+    order: Order
     entries: dict[int, tuple[int, int, bytes]]
     end: int
     place: str
@@ -82,7 +84,7 @@ def read_directory(data: bytes) -> Directory:
         struct.error: the bytes end early.
         ImageError: damaged, too many entries.
     """
-    order = "<" if data.startswith(b"II") else ">"
+    order: Order = "<" if data.startswith(b"II") else ">"
     big = data[2:4] in (b"+\0", b"\0+")
     place, counted, size = ("Q", "Q", 8) if big else ("I", "H", 4)
     (at,) = struct.unpack_from(order + place, data, 8 if big else 4)
@@ -101,7 +103,7 @@ def read_directory(data: bytes) -> Directory:
 
 
 def pack_directory(
-    tags: dict[int, NDArray[Any]], start: int, order: str = "<", *, big: bool = False
+    tags: dict[int, NDArray[Any]], start: int, order: Order = "<", *, big: bool = False
 ) -> bytes:
     """A directory to be written at `start`, with the values of its tags behind it."""
     place, counted, size = ("Q", "Q", 8) if big else ("I", "H", 4)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
+from i2i.image.matrix_profile import deep_to_srgb
 from i2i.image.picture import Samples, to_8_bit
 from i2i.image.stored import Space
 
@@ -18,14 +19,17 @@ _MODES: dict[Space, str] = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}
 def to_srgb(profile: bytes, space: Space) -> Callable[[Samples], Samples] | None:
     """What takes colours (rows, W, channels of the space) to sRGB; None where it changes nothing.
 
-    A profile that is broken, or of another space, is ignored. Profiles are applied by Little CMS
-    in 8 bit: 16-bit samples of another space than sRGB keep 8 bits of their depth.
+    A profile that is broken, or of another space, is ignored. 16-bit samples keep their depth under
+    a profile of curves and a matrix; tables, and CMYK, are applied by Little CMS, in 8 bits.
     """
     transform = _transform(profile, space)
     if transform is None and space != "CMYK":
         return None
+    deep = deep_to_srgb(profile, space) if space != "CMYK" else None
 
     def convert(colours: Samples) -> Samples:
+        if deep is not None and colours.dtype == np.uint16:
+            return deep(colours.view(np.uint16))
         image = _image(to_8_bit(colours), space)
         if transform is None:
             return np.asarray(image.convert("RGB"))

@@ -249,6 +249,9 @@ def _take_webp(data: bytes) -> Parts:
 
 
 def _take_bmp(data: bytes) -> Parts:
+    if struct.unpack_from("<I", data, 14)[0] >= 40 and data[30] in (1, 2):
+        # Pillow unpacks these byte by byte in Python: seconds for a picture of few bytes.
+        raise ImageError("unsupported_format", "BMP with run lengths is not read", _READABLE, "RLE")
     complete = struct.unpack_from("<I", data, 2)[0] <= len(data)
     return Parts("bmp", complete, BmpImagePlugin.BmpImageFile, [data])
 

@@ -16,13 +16,10 @@ from i2i.image.strip_writer import open_writer
 
 _STRIP_PIXELS = 1 << 20
 
-# PNG and TIFF: as `open_writer`; here only for indexed pictures. JPEG keeps full colour
-# resolution: halving it would take back what a model just drew.
+# JPEG keeps full colour resolution: halving it would take back what a model just drew.
 _OPTIONS: dict[Format, dict[str, Any]] = {
-    "png": {"compress_level": 1},
     "jpeg": {"quality": 92, "subsampling": "4:4:4"},
     "webp": {"quality": 90, "method": 2},
-    "tiff": {"compression": "tiff_lzw"},
 }
 
 
@@ -32,11 +29,14 @@ def encode(picture: Picture, format: Format = "png") -> bytes:
     JPEG has no alpha: it is laid on white. WebP has no gray: it decodes to three equal channels.
 
     Raises:
-        ImageError: format_cannot_hold, a side is too long or 16 bits are too deep for the format.
+        ImageError: format_cannot_hold: a side is too long or 16 bits are too deep for the format;
+            a gray profile for WebP.
     """
     check_format(format, picture.height, picture.width, picture.depth)
     if format in ("png", "tiff"):
         return _lossless(picture, format)
+    if format == "webp" and picture.channels == 1 and picture.profile:
+        raise ImageError("format_cannot_hold", "webp has no gray for a profile; use png")
     if format == "jpeg":
         picture = picture.over((255, 255, 255))
     image = Image.fromarray(picture.pixels if picture.channels == 3 else picture.pixels[..., 0])
@@ -60,12 +60,10 @@ def encode_labels(
     """
     if format not in ("png", "tiff"):
         raise ImageError("format_cannot_hold", f"{format} would blur labels", "png or tiff", format)
-    # All 256 entries: Pillow packs the labels into fewer bits where the palette is shorter.
-    palette = np.zeros((256, 3), np.uint8)
-    palette[: len(colours)] = colours
-    image = Image.fromarray(labels)
-    image.putpalette(palette.tobytes())
-    return _save(image, format)
+    buffer = io.BytesIO()
+    with open_writer(buffer, format, *labels.shape, 1, palette=colours) as writer:
+        writer.write(labels[..., None])
+    return buffer.getvalue()
 
 
 def _lossless(picture: Picture, format: Literal["png", "tiff"]) -> bytes:
@@ -75,10 +73,9 @@ def _lossless(picture: Picture, format: Literal["png", "tiff"]) -> bytes:
     rows = max(1, _STRIP_PIXELS // picture.width)
     with open_writer(buffer, format, *shape, kind, profile=profile) as writer:
         for top in range(0, picture.height, rows):
-            strip = picture.pixels[top : top + rows]
-            if picture.alpha is not None:
-                strip = np.dstack((strip, picture.alpha[top : top + rows]))
-            writer.write(strip)
+            part = slice(top, top + rows)
+            pixels, alpha = picture.pixels[part], picture.alpha
+            writer.write(pixels if alpha is None else np.dstack((pixels, alpha[part])))
     return buffer.getvalue()
 
 

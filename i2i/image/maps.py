@@ -64,17 +64,23 @@ def encode_map(
         raise ValueError(f"values: expected float32 (H, W), got {values.dtype} {values.shape}")
     if not low < high:
         raise ValueError(f"expected low < high, got {low} and {high}")
-    check_format(format, *values.shape, depth=32 if format == "tiff" else 16)
+    height, width = values.shape
+    check_format(format, height, width, 32 if format == "tiff" else 16)
     buffer, kind = io.BytesIO(), np.float32 if format == "tiff" else np.uint16
-    rows = max(1, STRIP_PIXELS // values.shape[1])
-    with open_writer(buffer, format, *values.shape, 1, kind) as writer:
-        for top in range(0, len(values), rows):
+    rows = max(1, STRIP_PIXELS // width)
+    with open_writer(buffer, format, height, width, 1, kind) as writer:
+        for top in range(0, height, rows):
             strip = values[top : top + rows, :, None]
-            writer.write(strip if format == "tiff" else _levels(strip, low, high))
+            writer.write(strip if format == "tiff" else map_levels(strip, low, high))
     return buffer.getvalue()
 
 
-def _levels(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint16]:
+def map_levels(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint16]:
+    """The numbers of a 16-bit PNG: 0..65535 for low..high, those beyond clamped.
+
+    Raises:
+        ImageError: format_cannot_hold, there is NaN or infinity.
+    """
     if not np.isfinite(values).all():
         raise ImageError(
             "format_cannot_hold",

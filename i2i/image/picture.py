@@ -97,13 +97,15 @@ class Picture:
             colour: red, green, blue in 0..255.
 
         Raises:
-            ValueError: the colour is none.
+            ValueError: the colour is none, or is no gray under a picture with a gray profile.
         """
         if len(colour) != 3 or not all(0 <= value <= 255 for value in colour):
             raise ValueError(f"colour: expected red, green, blue in 0..255, got {colour}")
         if self.alpha is None:
             return self
         one_value = self.channels == 1 and len(set(colour)) == 1
+        if self.channels == 1 and self.profile and not one_value:
+            raise ValueError(f"colour: expected a gray for a profile of gray, got {colour}")
         most = np.iinfo(self.pixels.dtype).max
         paper = np.array(colour[:1] if one_value else colour, np.uint64) * (most // 255)
         laid = np.empty((self.height, self.width, len(paper)), self.pixels.dtype)

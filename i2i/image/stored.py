@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from i2i.image.picture import Samples
+from numpy.typing import NDArray
 
 STRIP_PIXELS = 1 << 20
 
@@ -29,4 +29,4 @@ class Stored:
     height: int
     width: int
     space: Space
-    strips: Callable[[], Iterator[Samples]]
+    strips: Callable[[], Iterator[NDArray[Any]]]

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from i2i.image.picture import ImageError
+
+Order = Literal["<", ">"]  # little-endian, big-endian
 
 _MAX_ENTRIES = 1 << 16  # all that the count of a classic directory can say
 _MAX_NUMBERS = 1 << 20  # in one tag; a picture of a million strips
@@ -40,7 +42,7 @@ class Directory:
     """
 
     data: bytes
-    order: str
+    order: Order
     entries: dict[int, tuple[int, int, bytes]]
     end: int
     place: str
@@ -82,7 +84,7 @@ def read_directory(data: bytes) -> Directory:
         struct.error: the bytes end early.
         ImageError: damaged, too many entries.
     """
-    order = "<" if data.startswith(b"II") else ">"
+    order: Order = "<" if data.startswith(b"II") else ">"
     big = data[2:4] in (b"+\0", b"\0+")
     place, counted, size = ("Q", "Q", 8) if big else ("I", "H", 4)
     (at,) = struct.unpack_from(order + place, data, 8 if big else 4)
@@ -101,7 +103,7 @@ def read_directory(data: bytes) -> Directory:
 
 
 def pack_directory(
-    tags: dict[int, NDArray[Any]], start: int, order: str = "<", *, big: bool = False
+    tags: dict[int, NDArray[Any]], start: int, order: Order = "<", *, big: bool = False
 ) -> bytes:
     """A directory to be written at `start`, with the values of its tags behind it."""
     place, counted, size = ("Q", "Q", 8) if big else ("I", "H", 4)
@@ -183,7 +185,7 @@ def take_tiff_apart(data: bytes) -> Tiff:
         or (every_bits != bits).any()
         or (every_format != every_format[0]).any()
         or every_format[0] == 2
-        or not _COLOURS.get(photometric, 17) <= samples <= 16
+        or not 0 <= samples - _COLOURS.get(photometric, 99) <= 1  # beside the colours: alpha
         or (photometric == PALETTE and bits > 8)
         or (planar and not plain)
         or (listed.number(266, 1) != 1 and plain)
@@ -205,14 +207,18 @@ def take_tiff_apart(data: bytes) -> Tiff:
     sizes = listed.numbers(325 if tiled else 279, rest).astype(np.int64)
     if not width * height * down * across > 0:
         raise ImageError("damaged", "the TIFF file has pixels of no size")
-    # Every block costs a buffer, and is decoded as often as it is listed.
-    if across * down > max(4 * width * height, 1 << 22):
+    # Blocks are unpacked whole, as often as they are listed.
+    beside, below = -(-width // across), -(-height // down)
+    if beside * across * below * down > 2 * width * height + (1 << 25):
         raise ImageError("damaged", "the tiles of the TIFF file dwarf its picture")
-    blocks = -(-width // across) * -(-height // down) * (samples if planar else 1)
+    blocks = beside * below * (samples if planar else 1)
     if not len(starts) == len(sizes) == blocks:
         raise ImageError("damaged", "the TIFF file lists other blocks than its picture has")
-    if (starts < 0).any() or (sizes < 0).any():
+    if (starts < 0).any() or (sizes < 0).any() or (starts > len(data)).any():
         raise IndexError
+    sizes = np.minimum(sizes, len(data) + 1)
+    if compression != RAW and np.minimum(sizes, len(data) - starts).sum() > len(data):
+        raise ImageError("damaged", "the blocks of the TIFF file overlap")
     return Tiff(
         directory=listed,
         height=height,

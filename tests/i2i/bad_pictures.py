@@ -84,6 +84,7 @@ def bad_pictures() -> list[BadPicture]:
         BadPicture("gif", encoded(image, "GIF"), "unsupported_format"),
         BadPicture("ppm", encoded(image, "PPM"), "unsupported_format"),
         BadPicture("float tiff", encoded(image.convert("F"), "TIFF"), "unsupported_format"),
+        BadPicture("bmp with run lengths", bmp[:30] + b"\1" + bmp[31:], "unsupported_format"),
         BadPicture("12 bit tiff", gray_tiff(1, bits=12), "unsupported_format"),
         BadPicture("animated gif", encoded(image, "GIF", **several), "animated"),
         BadPicture("animated png", encoded(image, "PNG", **several), "animated"),
@@ -108,9 +109,12 @@ def bad_pictures() -> list[BadPicture]:
         BadPicture("webp of nothing", b"RIFF\x16\0\0\0WEBPVP8 \x0a\0\0\0" + bytes(10), "damaged"),
         BadPicture("tiff with giant tiles", giant_tiles(), "damaged"),
         BadPicture("tiff that lists a strip 999 times", repeated_strips(), "damaged"),
+        BadPicture("tiff of columns of giant tiles", giant_columns(), "damaged"),
+        BadPicture("tiff of 1000 strips that are one", overlapping_strips(), "damaged"),
         BadPicture("tiff without a size", tiff_of([(258, 3, 1, 8), (262, 3, 1, 1)]), "damaged"),
         BadPicture("bmp without a size", bmp[:18] + bytes(8) + bmp[26:], "damaged"),
         BadPicture("13000 x 13000 in 20 KB", huge_png(13_000), "too_many_pixels"),
+        BadPicture("tiff of 2^60 tags", many_tags(), "damaged"),
         BadPicture("webp canvas of 2^48", vast_webp(), "too_many_pixels"),
         BadPicture("tiff of 2^60 pixels", gray_tiff(1 << 30), "too_many_pixels"),
         BadPicture("two-picture phone jpeg", encoded(image, "MPO", **several), None),
@@ -146,6 +150,20 @@ def giant_tiles() -> bytes:
     return tiff_of(entries)
 
 
+def giant_columns() -> bytes:
+    """A 4096 x 1 TIFF of 256 tiles of 16 x 2^18 pixels, all packed in the same place."""
+    entries = [(256, 4, 1, 4096), (257, 4, 1, 1), (258, 3, 1, 8), (259, 3, 1, 8), (262, 3, 1, 1)]
+    entries += [(322, 4, 1, 16), (323, 4, 1, 1 << 18), (324, 4, 256, 200), (325, 4, 256, 200)]
+    return tiff_of(entries, struct.pack("<I", 8) * 300)
+
+
+def overlapping_strips() -> bytes:
+    """A 1 x 1000 TIFF of strips that each are the whole file, packed."""
+    entries = [(256, 4, 1, 1), (257, 4, 1, 1000), (258, 3, 1, 8), (259, 3, 1, 8), (262, 3, 1, 1)]
+    entries += [(278, 4, 1, 1), (273, 4, 1000, 4110), (279, 4, 1000, 110)]
+    return tiff_of(entries, struct.pack("<I", 8000) * 1000 + struct.pack("<I", 8) * 1000)
+
+
 def strips_and_tiles() -> bytes:
     """A 1 x 1 TIFF of one strip with the tags of giant tiles beside it."""
     tiles = [(322, 4, 1, 1 << 15), (323, 4, 1, 1 << 15), (324, 4, 1, 8), (325, 4, 1, 8)]
@@ -156,6 +174,11 @@ def repeated_strips() -> bytes:
     """A 2 x 2 TIFF of two strips that lists 999, each to be decoded."""
     entries = [(256, 4, 1, 2), (257, 4, 1, 2), (258, 3, 1, 8), (262, 3, 1, 1), (278, 4, 1, 1)]
     return tiff_of([*entries, (273, 4, 999, 100), (279, 4, 999, 100)], b"\1\0\0\0" * 1999)
+
+
+def many_tags() -> bytes:
+    """A BigTIFF whose directory claims 2^60 entries."""
+    return b"II+\0\x08\0\0\0" + struct.pack("<QQ", 16, 1 << 60) + bytes(1 << 20)
 
 
 def vast_webp() -> bytes:

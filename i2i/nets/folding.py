@@ -15,6 +15,7 @@ from i2i.nets.autoencoder import Autoencoder
 from i2i.nets.blocks import PlainBlock, ReparameterisedBlock
 from i2i.nets.decoder import Decoder
 from i2i.nets.encoder import Encoder
+from i2i.nets.style import Norm
 
 Net = TypeVar("Net", bound=nn.Module)
 
@@ -70,10 +71,9 @@ def _fold_batch_norm(pair: nn.Sequential) -> None:
 @torch.no_grad()
 def _merged(block: ReparameterisedBlock) -> PlainBlock:
     """The sum of the branches, their batch norms folded already, as one convolution."""
-    style = block.style
-    plain = PlainBlock(
-        block.channels, replace(style, norm="folded" if style.norm == "batch" else style.norm)
-    )
+    norm: Norm = "folded" if block.style.norm == "batch" else block.style.norm
+    plain = PlainBlock(block.channels, replace(block.style, norm=norm, dropout=0.0))
+    plain.activation = block.activation
     wide, narrow, merged = (_weights(x) for x in (block.wide, block.narrow, plain.convolution))
     scale, shift = _factors(block.same, block.channels)
     same = torch.diag(scale)[:, :, None, None]

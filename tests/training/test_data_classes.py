@@ -125,4 +125,4 @@ def test_pictures_without_masks_have_no_class_weights() -> None:
     with pytest.raises(ValueError, match="class_weights: expected none for Photos"):
         Photos("root", geometry=[], class_weights="inverse").task_arguments()
     with pytest.raises(ValueError, match=r"class_weights: expected .*inverse.*, got .often"):
-        Photos("root", geometry=[], class_weights="often")  # type: ignore[arg-type]  # a mistake
+        Photos("root", geometry=[], class_weights="often")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from training.data import Fraction, Listed
-from training.tasks import Segmentation, SuperResolution
+from training.tasks import Paired, Segmentation, SuperResolution
 
 TASK = Segmentation(["ground", "thing"])
 PICTURES = SuperResolution(2)
@@ -27,7 +28,7 @@ def folder(masked: Callable[[Path], Path]) -> Path:
     return masked(Path("set"))
 
 
-def listed(text: str | bytes, **options: object) -> Listed:
+def listed(text: str | bytes, **options: Any) -> Listed:
     content = text if isinstance(text, bytes) else text.encode()
     Path("set/list.csv").write_bytes(content)
     return Listed("set/list.csv", geometry=[], **options)
@@ -49,21 +50,20 @@ def test_a_list_says_which_pictures_train_and_validate(folder: Path) -> None:
 
 
 def test_a_task_with_targets_reads_these_and_no_masks(folder: Path) -> None:
-    samples = [load() for load in listed(GOOD).training_loads(PICTURES)]
+    text = f"image,mask,target,split\n{A},,{B},train\n{B},,{A},val\n"
 
-    assert [sample.target is not None for sample in samples] == [False, True]
-    assert all(sample.mask is None for sample in samples)
+    (sample,) = [load() for load in listed(text).training_loads(Paired())]
+
+    assert sample.target is not None
+    assert sample.mask is None
 
 
 def test_parquet_and_csv_say_the_same(folder: Path) -> None:
-    arrow = pytest.importorskip("pyarrow")
-    from pyarrow import csv, parquet
-
+    csv, parquet = (pytest.importorskip(f"pyarrow.{name}") for name in ("csv", "parquet"))
     expected = listed(GOOD)
     parquet.write_table(csv.read_csv("set/list.csv"), "set/list.parquet")
     data = Listed("set/list.parquet", geometry=[])
 
-    assert arrow.__version__
     for task in (TASK, PICTURES):
         assert images(data.training_loads(task)) == images(expected.training_loads(task))
         assert images(data.validation_loads(task)) == images(expected.validation_loads(task))
@@ -97,7 +97,6 @@ WRONG = {
     "image\n/etc/passwd\n": "line 2: image: expected a path in the list's folder, got /etc/passwd",
     f"image\n{A}\ntrain/nothing.png\n": "line 3: image: expected a file, got train/nothing.png",
     "image\ntrain\n": "line 2: image: expected a file, got train, which is none",
-    f"image,target\n{A},no.tif\n": "line 2: target: expected a file, got no.tif",
     f"image\n{A}\n{B}\n./{A}\n": r"line 4: expected each picture once, got \./train.* line 2; take",
     f"image,split\n{A},train\n{B},test\n": "line 3: split: expected train or val, got 'test'",
     f"image,split\n{A},train\n{B},\n": "line 3: split: expected train or val in every row or in",
@@ -115,9 +114,17 @@ def test_a_wrong_list_is_named_with_its_line(text: str, folder: Path) -> None:
         listed(text).training_loads(PICTURES)
 
 
-def test_a_row_without_a_mask_is_named(folder: Path) -> None:
-    with pytest.raises(ValueError, match="line 3: expected a path in the column mask, got none"):
-        listed(f"image,mask\n{A},train/masks/photo-0.png\n{B},\n").training_loads(TASK)
+@pytest.mark.parametrize(
+    ("mask", "words"),
+    [
+        ("", "line 3: expected a path in the column mask, got none"),
+        ("no.png", "line 3: mask: expected a file, got no.png, which is none"),
+        ("../no.png", "line 3: mask: expected a path in the list's folder"),
+    ],
+)
+def test_a_row_without_a_mask_is_named(mask: str, words: str, folder: Path) -> None:
+    with pytest.raises(ValueError, match=words):
+        listed(f"image,mask\n{A},train/masks/photo-0.png\n{B},{mask}\n").training_loads(TASK)
 
 
 def test_a_list_in_another_encoding_is_named(folder: Path) -> None:

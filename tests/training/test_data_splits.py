@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -159,7 +160,7 @@ def test_equal_pixels_on_both_sides_are_told(
 ) -> None:
     def samples(**seeds: int) -> Samples:
         named = [Sample(name, picture(8, 8, seed=seed)) for name, seed in seeds.items()]
-        return Samples([lambda sample=sample: sample for sample in named], cache_bytes=0)
+        return Samples([partial(lambda sample: sample, sample) for sample in named], cache_bytes=0)
 
     with caplog.at_level(logging.WARNING):
         warn_of_leaks(samples(one=0, two=1), samples(three=2))

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from rich.progress import track
 
-from training.tasks.task import Sample, Values
+from training.pixels import Values
+from training.tasks.task import Sample
 
 Load = Callable[[], Sample]
 

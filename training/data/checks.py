@@ -11,6 +11,19 @@ from training.data.splits import Parts
 from training.tasks.segmentation import Segmentation
 from training.tasks.task import Task
 
+# What gives a task what it needs.
+SOURCES = {"none": "Photos", "masks": "Masks", "targets": "Pairs"}
+
+
+def check_needs(task: Task, given: str) -> None:
+    """Raises ValueError where the task needs another thing beside its pictures than is given."""
+    if task.needs != given:
+        raise ValueError(
+            f"task: expected one that needs {given} beside its pictures, got "
+            f"{type(task).__name__}, which needs {task.needs}; use "
+            f"training.data.{SOURCES[task.needs]}"
+        )
+
 
 def check_masks(samples: Samples, task: Task) -> None:
     """Raises ValueError where the masks hold no class but the first: mostly 0/255, not 0/1."""

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from training.tasks.task import Pixels
+from training.pixels import Pixels
 
 ClassWeights = Literal["none", "inverse", "median_frequency", "effective_number"]
 # Of Cui et al.: with it a class in 1,000 pictures weighs about a seventh of a class in 100.

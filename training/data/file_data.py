@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,10 @@ from i2i.image.picture import Depth
 from i2i.nets.style import check_choice
 from training.data.cache import Load
 from training.data.checks import check_files
-from training.data.files import Entry, read_entry
+from training.data.files import load_of
 from training.data.module import ImageData
 from training.data.splits import Parts, Split, read_lines
 from training.recipe import describe
-from training.tasks.segmentation import Segmentation
 from training.tasks.task import Task
 
 
@@ -43,16 +41,10 @@ class FileData(ImageData):
     def training_loads(self, task: Task) -> list[Load]:
         parts = self.parts(task)
         check_files(parts)
-        return [self._load(entry, task) for entry in parts[0]]
+        return [load_of(entry, task, self.depth) for entry in parts[0]]
 
     def validation_loads(self, task: Task) -> list[Load]:
-        return [self._load(entry, task) for entry in self.parts(task)[1]]
-
-    def _load(self, entry: Entry, task: Task) -> Load:
-        options: dict[str, Any] = {"kind": task.kind, "depth": self.depth}
-        if isinstance(task, Segmentation):
-            options |= {"num_classes": len(task.class_names), "ignore": task.ignore}
-        return partial(read_entry, entry, **options)
+        return [load_of(entry, task, self.depth) for entry in self.parts(task)[1]]
 
 
 def read_classes(folder: Path) -> list[str]:

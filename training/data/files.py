@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,10 @@ from PIL import Image
 from i2i.image import read, read_map
 from i2i.image.picture import Depth
 from i2i.spec import Kind
-from training.tasks.task import Pixels, Sample, Values
+from training.data.cache import Load
+from training.pixels import Pixels, Values
+from training.tasks.segmentation import Segmentation
+from training.tasks.task import Sample, Task
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
 # A data set's picture is trusted more than a stranger's, and a scan may be large.
@@ -135,6 +139,13 @@ def _by_stem(paths: list[Path]) -> dict[str, Path]:
     return found
 
 
+def load_of(entry: Entry, task: Task, depth: Depth = 8) -> Load:
+    """What reads the sample of these files as the task wants it, by `read_entry`."""
+    if isinstance(task, Segmentation):
+        return partial(read_entry, entry, len(task.class_names), task.ignore, depth=depth)
+    return partial(read_entry, entry, kind=task.kind, depth=depth)
+
+
 def read_entry(
     entry: Entry,
     num_classes: int = 256,
@@ -162,7 +173,7 @@ def read_entry(
     return Sample(entry.image.stem, image, mask, target)
 
 
-def _check_size(path: Path, values: Values, image: Pixels) -> None:
+def _check_size(path: Path, values: Values, image: Values) -> None:
     """Raises ValueError where a mask or target has not its picture's size."""
     (height, width), got = image.shape[:2], values.shape[:2]
     if got == (height, width):

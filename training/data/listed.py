@@ -10,7 +10,6 @@ from typing import Any
 from training.data.file_data import FileData, read_classes
 from training.data.files import Entry
 from training.data.splits import EveryTenth, Fraction, Parts, Split, divide
-from training.tasks.segmentation import Segmentation
 from training.tasks.task import Task
 
 COLUMNS = ("image", "mask", "target", "split", "group")
@@ -49,12 +48,12 @@ class Listed(FileData):
         return read_classes(folder) if (folder / "classes.txt").is_file() else None
 
     def parts(self, task: Task) -> Parts:
-        other = "mask" if isinstance(task, Segmentation) else "target"
+        columns = ["image", *{"masks": ["mask"], "targets": ["target"]}.get(task.needs, [])]
         entries: list[Entry] = []
         sides: list[str] = []
         seen: dict[Path, str] = {}
         for place, row in read_rows(self.path):
-            entry = self._entry(place, row, other)
+            entry = self._entry(place, row, columns)
             if entry.image in seen:
                 raise ValueError(
                     f"{place}: expected each picture once, got {row['image']} again after "
@@ -72,18 +71,13 @@ class Listed(FileData):
         _check_groups(self.path, parts)
         return parts
 
-    def _entry(self, place: str, row: dict[str, str], other: str) -> Entry:
-        """The files of a row: the picture, and its mask (needed) or target (where there is one)."""
-        needed = ["image", "mask"] if other == "mask" else ["image"]
-        if missing := [column for column in needed if column not in row]:
+    def _entry(self, place: str, row: dict[str, str], columns: list[str]) -> Entry:
+        """The files of a row that the task needs."""
+        if missing := [column for column in columns if column not in row]:
             raise ValueError(f"{place}: expected a path in the column {missing[0]}, got none")
-        files = {
-            column: self._file(place, column, row[column])
-            for column in ("image", other)
-            if column in row
-        }
+        files = {column: self._file(place, column, row[column]) for column in columns}
         name = PurePosixPath(row["image"]).as_posix()
-        return Entry(files.pop("image"), **files, name=name, group=row.get("group"))
+        return Entry(**files, name=name, group=row.get("group"))
 
     def _file(self, place: str, column: str, path: str) -> Path:
         parts = PurePosixPath(path)
@@ -166,7 +160,7 @@ def _read_csv(path: Path) -> Iterator[Row]:
 
 def _read_parquet(path: Path) -> Iterator[Row]:
     try:
-        import pyarrow
+        import pyarrow  # type: ignore[import-untyped]  # has no stubs
         from pyarrow import parquet
     except ImportError as error:
         raise ValueError(

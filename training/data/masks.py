@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from training.data.checks import check_needs
 from training.data.file_data import FileData, read_classes
 from training.data.files import find_masked
 from training.data.splits import Parts, Split, split_folder
-from training.tasks.segmentation import Segmentation
 from training.tasks.task import Task
 
 
@@ -33,6 +33,5 @@ class Masks(FileData):
         return read_classes(self.root)
 
     def parts(self, task: Task) -> Parts:
-        if not isinstance(task, Segmentation):
-            raise ValueError(f"task: expected Segmentation for masks, got {type(task).__name__}")
+        check_needs(task, "masks")
         return split_folder(self.root, self.split, find_masked)

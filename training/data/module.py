@@ -149,6 +149,7 @@ class ImageData(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Pair]:
         assert self.training is not None
+        assert self.trainer is not None
         crops = TrainingCrops(self.training, self.task, self.augmentation, self.seed)
         check_inputs([crops[0, index][0] for index in range(self.batch_size)], self._multiple)
         return DataLoader(

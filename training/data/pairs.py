@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from training.data.checks import check_needs
 from training.data.file_data import FileData
 from training.data.files import Entry, pair_with_targets
 from training.data.splits import Parts, Split, split_folder
@@ -29,11 +30,7 @@ class Pairs(FileData):
         return {"root": str(self.root.absolute()), **super().where()}
 
     def parts(self, task: Task) -> Parts:
-        if task.kind == "labels":
-            raise ValueError(
-                f"task: expected one whose target is a picture or a map, got "
-                f"{type(task).__name__}; use training.data.Masks"
-            )
+        check_needs(task, "targets")
         return split_folder(self.root, self.split, find_pairs)
 
 

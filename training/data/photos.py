@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from training.data.checks import check_needs
 from training.data.file_data import FileData
 from training.data.files import find_photos
 from training.data.splits import Parts, Split, split_folder
@@ -34,6 +35,7 @@ class Photos(FileData):
         return {"root": str(self.root.absolute()), **super().where()}
 
     def parts(self, task: Task) -> Parts:
+        check_needs(task, "none")
         training, validation = split_folder(self.root, self.split, find_photos)
         further = [entry for folder in self.also for entry in find_photos(folder)]
         return training + further, validation

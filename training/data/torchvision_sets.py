@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torchvision import datasets
+from torchvision import datasets  # type: ignore[import-untyped]  # has no stubs
 
 from training.data.cache import Load
+from training.data.checks import check_needs
 from training.data.files import Entry
 from training.data.module import ImageData
 from training.data.splits import Fraction
+from training.pixels import Pixels
 from training.tasks.segmentation import Segmentation
-from training.tasks.task import Pixels, Sample, Task
+from training.tasks.task import Sample, Task
 
 # What torchvision's data sets of a picture and its mask are to us.
 PicturesWithMasks = Any
@@ -56,10 +58,9 @@ class TorchvisionMasks(ImageData):
         return self._loads("val", task)
 
     def _loads(self, part: str, task: Task) -> list[Load]:
-        if not isinstance(task, Segmentation) or task.ignore != IGNORE:
-            raise ValueError(
-                f"task: expected Segmentation with ignore = {IGNORE}, got {type(task).__name__}"
-            )
+        check_needs(task, "masks")
+        if isinstance(task, Segmentation) and task.ignore != IGNORE:
+            raise ValueError(f"ignore: expected {IGNORE} for these masks, got {task.ignore}")
         try:
             pictures, places = self.open(part)
         except (RuntimeError, FileNotFoundError) as error:

@@ -76,7 +76,7 @@ class ImageData(pl.LightningDataModule):
         self.training: Samples | None = None
         self.validation: Samples | None = None
         self.provenance: dict[str, Any] = {}
-        self._next_epoch = 0
+        self._next = {"epoch": 0, "batch": 0}
 
     def where(self) -> dict[str, Any]:
         """The arguments of the constructor that say where the pictures are."""
@@ -140,12 +140,15 @@ class ImageData(pl.LightningDataModule):
             }
 
     def state_dict(self) -> dict[str, Any]:
-        """The epoch whose crops a resumed run begins with."""
+        """The epoch, and the batch in it, whose crops a resumed run begins with."""
         assert self.trainer is not None
-        return {"epoch": self.trainer.current_epoch + self.trainer.is_last_batch}
+        if self.trainer.is_last_batch:
+            return {"epoch": self.trainer.current_epoch + 1, "batch": 0}
+        done = self.trainer.fit_loop.epoch_loop.batch_idx + 1
+        return {"epoch": self.trainer.current_epoch, "batch": done}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._next_epoch = state_dict["epoch"]
+        self._next = state_dict
 
     def train_dataloader(self) -> DataLoader[Pair]:
         assert self.training is not None
@@ -154,7 +157,13 @@ class ImageData(pl.LightningDataModule):
         check_inputs([crops[0, index][0] for index in range(self.batch_size)], self._multiple)
         return DataLoader(
             crops,
-            sampler=EpochSampler(self.epoch_samples, self._next_epoch),
+            sampler=EpochSampler(
+                self.epoch_samples,
+                self._next["epoch"],
+                first=self._next["batch"] * self.batch_size,
+                rank=self.trainer.global_rank,
+                processes=self.trainer.world_size,
+            ),
             batch_size=self.batch_size,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,

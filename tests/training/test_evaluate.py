@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 import i2i
 from i2i.metrics import psnr
 from i2i.model_folder import ModelError, ModelFolder
 from training import cli
 from training.card import card
+from training.data.crops import to_tensor
 from training.degradations import Chain, GaussianNoise, Holes, Jpeg
 from training.evaluate import evaluate, find_samples, task_of
 from training.pixels import to_8_bit
@@ -47,8 +47,8 @@ def test_a_restoration_is_measured_on_8_bit_pictures_and_again_alike(
     expected = []
     for index, sample in enumerate(samples):
         noisy = to_8_bit(task.degradation(sample.image, np.random.default_rng([0, index])))
-        pair = [torch.from_numpy(p).movedim(-1, 0)[None] / 255 for p in (noisy, sample.image)]
-        expected.append(psnr(*pair).item())
+        output, target = (task.input_tensor(to_tensor(p)[None]) for p in (noisy, sample.image))
+        expected.append(psnr(output, target).item())
     assert results["baseline"]["psnr"] == pytest.approx(np.mean(expected))
 
 

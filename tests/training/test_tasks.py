@@ -222,7 +222,7 @@ def test_what_is_shown_is_an_8_bit_picture_in_colour(
 def test_white_is_1_at_any_depth_and_floats_stay(depth: type, seed: int) -> None:
     task = Reconstruction()
     levels = np.random.default_rng(seed).integers(0, np.iinfo(depth).max + 1, (2, 3, 3))
-    pixels = levels.astype(depth)
+    pixels: np.ndarray = levels.astype(depth)
 
     values = task.input_tensor(to_tensor(pixels))
 
@@ -331,9 +331,10 @@ def test_the_trivial_answers_are_bicubic_the_input_itself_and_the_mean_colour(
     image = picture(20, 24)
 
     assert (SuperResolution(3).baseline(image) == bicubic(image, 60, 72)).all()
-    assert (Depixelate(4).baseline(image) == image).all()
-    assert (Restoration(Gray()).baseline(image) == image).all()
-    assert (Colourisation().baseline(image[..., :1]) == image[..., :1]).all()
+    assert np.array_equal(Depixelate(4).baseline(image), image)
+    assert np.array_equal(Restoration(Gray()).baseline(image), image)
+    gray = image[..., :1]
+    assert np.array_equal(Colourisation().baseline(gray), gray.repeat(3, axis=2))
     mean = Reconstruction().baseline(image)
     assert mean.shape == image.shape
     assert np.abs(mean - image.mean((0, 1))).max() <= 0.5

@@ -331,8 +331,10 @@ def test_the_trivial_answers_are_bicubic_the_input_itself_and_the_mean_colour(
     image = picture(20, 24)
 
     assert (SuperResolution(3).baseline(image) == bicubic(image, 60, 72)).all()
-    assert np.array_equal(Depixelate(4).baseline(image), image)
-    assert np.array_equal(Restoration(Gray()).baseline(image), image)
+    for task in (Depixelate(4), Restoration(Gray())):
+        trivial = task.baseline(image)
+        assert trivial is not None
+        assert (trivial == image).all()
     gray = image[..., :1]
     assert np.array_equal(Colourisation().baseline(gray), gray.repeat(3, axis=2))
     mean = Reconstruction().baseline(image)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from i2i.nets.autoencoder import Autoencoder
+from i2i.nets.backbones import TorchvisionEncoder
 from i2i.nets.blocks import PlainBlock, ReparameterisedBlock
 from i2i.nets.decoder import Decoder
 from i2i.nets.encoder import Encoder
@@ -24,14 +25,16 @@ def fold(net: Net) -> Net:
     """A copy of `net` for inference, whose parts are those that `build(describe(copy))` makes.
 
     Batch norm becomes part of the convolution before it: the copy describes itself with norm
-    "folded", which keeps batch norm's activation after the sum of a residual block. The branches of
-    a reparameterised block become the one convolution of a plain block. Dropout and auxiliary heads
-    are gone.
+    "folded", which keeps batch norm's activation after the sum of a residual block; an encoder of
+    torchvision folds itself. The branches of a reparameterised block become the one convolution of
+    a plain block. Dropout and auxiliary heads are gone.
     """
     folded = copy.deepcopy(net).eval()
     if isinstance(folded, Autoencoder):
         folded.auxiliary, folded.auxiliary_heads = [], nn.ModuleList()
     for module in folded.modules():
+        if isinstance(module, TorchvisionEncoder):
+            module.fold()
         if isinstance(module, nn.Sequential) and len(module) == 2:
             _fold_batch_norm(module)
     for module in list(folded.modules()):

@@ -73,9 +73,9 @@ class ImageToImage(pl.LightningModule):
             buffer.data = buffer.data.clone(memory_format=torch.contiguous_format)
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.optimizer, self.schedule = optimizer or AdamW(), schedule or Cosine()
-        self.auxiliary_weight = auxiliary_weight
-        self.average_decay, self.patience = average_decay, patience
-        self.checkpoint_minutes, self.compiles = checkpoint_minutes, compile
+        self.auxiliary_weight, self.average_decay = auxiliary_weight, average_decay
+        self.patience, self.checkpoint_minutes = patience, checkpoint_minutes
+        self.compiles = compile
         # Input pixels at each side of a crop whose outputs do not count.
         self.border = margin(net) if net.padding == "valid" else 0
         self.outputs = Outputs(task.kind, map=task.map_info())
@@ -150,11 +150,8 @@ class ImageToImage(pl.LightningModule):
         if self.trainer.state.fn == "fit" and not self.trainer.sanity_checking:
             self.rate.validated(float(monitored))
 
-    def test_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:
-        self.validation_step(batch, batch_index)
-
-    def on_test_epoch_end(self) -> None:
-        self.on_validation_epoch_end()
+    test_step = validation_step
+    on_test_epoch_end = on_validation_epoch_end
 
     def predict_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
         image, _ = batch

@@ -162,6 +162,7 @@ def test_auxiliary_outputs_add_to_the_loss_by_their_weight() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.torch.jit.:DeprecationWarning")  # torch's own, as it compiles
 def test_a_compiled_run_trains_the_same_weights_under_the_same_names() -> None:
     image = torch.randint(256, (1, 3, 16, 16), dtype=torch.uint8)
     target = torch.randint(256, (1, 3, 32, 32), dtype=torch.uint8)

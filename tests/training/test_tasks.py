@@ -18,6 +18,7 @@ from training.data.crops import (
     TrainingCrops,
     ValidationPictures,
     check_inputs,
+    collate,
     cut_border,
     to_tensor,
 )
@@ -229,6 +230,21 @@ def test_white_is_1_at_any_depth_and_floats_stay(depth: type, seed: int) -> None
     assert np.allclose(values.permute(1, 2, 0), pixels / np.iinfo(depth).max, atol=1e-7)
     assert task.input_tensor(values - 2).equal(values - 2)
     assert task.target_tensor(to_tensor(pixels)).equal(values)
+
+
+def test_pictures_of_several_depths_make_a_batch_of_floats(
+    picture: Callable[..., np.ndarray],
+) -> None:
+    eight = to_tensor(picture())
+    sixteen = to_tensor(picture().astype(np.uint16) * 257)
+    task, mask = Reconstruction(), torch.zeros(64, 80, dtype=torch.uint8)
+
+    images, masks = collate([(eight, mask), (sixteen, mask), (task.input_tensor(eight), mask)])
+    same, _ = collate([(eight, mask), (eight, mask)])
+
+    assert images.dtype == torch.float32
+    assert images.allclose(task.input_tensor(eight), atol=1e-7)
+    assert same.dtype == masks.dtype == torch.uint8
 
 
 def test_a_restoration_gets_what_its_degradation_made_of_the_target(

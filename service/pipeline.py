@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from i2i.image import Format, ImageError, Picture, decode, read_header
-from i2i.predictor import Cancelled, DeadlineExceeded, Prediction, Predictor, View
+from i2i.prediction import Prediction, View, check_file
+from i2i.predictor import Cancelled, DeadlineExceeded, Predictor
 from service.errors import Problem
 from service.inflight import Hold
 from service.record import Record
@@ -32,7 +33,7 @@ class Order:
 
     predictor: Predictor
     format: Format
-    view: View
+    view: View | None
     deadline: float
     gone: threading.Event
 
@@ -94,6 +95,7 @@ class Pipeline:
                 expected=f"at most {most} pixels",
                 got=f"{header.width} x {header.height}",
             )
+        check_file(spec, order.format, order.view, header.height, header.width)
         hold.add(record.pixels * (1 + spec.scale**2) * _BYTES_PER_PIXEL)
         return decode(data, max_pixels=most)
 

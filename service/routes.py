@@ -16,7 +16,8 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 
 from i2i.image import MEDIA_TYPES, Format
-from i2i.predictor import Cancelled, View
+from i2i.prediction import VIEWS, View
+from i2i.predictor import Cancelled
 from i2i.spec import ModelSpec
 from service.body import FIELD, read_picture
 from service.errors import CODES, HANDLERS, MEDIA_TYPE, RETRY_AFTER_S, Problem
@@ -121,7 +122,8 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
     ) -> Response:
         """The model's prediction for the picture in the body.
 
-        `view` is for models of labels: `mask` (the default), `overlay` or `confidence`.
+        `view` is for models of labels: `mask` (the default), `overlay` or `confidence`; and for
+        models of maps: `values` (the default) or `colour`.
         """
         record = Record.of(request.scope)
         predictor = models.find(name)
@@ -138,7 +140,7 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
             except ClientDisconnect:
                 return _nobody(record)
             async with _client_gone(request) as gone:
-                order = Order(predictor, format, view or "mask", deadline, gone)
+                order = Order(predictor, format, view, deadline, gone)
                 try:
                     picture = await pipeline.predict(data, order, hold, record)
                 except Cancelled:
@@ -185,11 +187,12 @@ def _only(*names: str) -> Any:
 
 
 def _check_view(view: View | None, spec: ModelSpec) -> None:
-    if view is not None and spec.kind != "labels":
+    views = VIEWS[spec.kind]
+    if view is not None and view not in views:
         raise Problem(
             "bad_parameter",
-            f"view: {spec.name} gives no labels",
-            expected="no view",
+            f"view: {spec.name} has no such view",
+            expected=" or ".join(views) or "no view",
             got=view,
         )
 

@@ -15,13 +15,10 @@ from i2i.image.picture import ImageError, Picture
 from i2i.image.stored import STRIP_PIXELS
 from i2i.image.strip_writer import open_writer
 
-# PNG and TIFF: as `open_writer`; here only for indexed pictures. JPEG keeps full colour
-# resolution: halving it would take back what a model just drew.
+# JPEG keeps full colour resolution: halving it would take back what a model just drew.
 _OPTIONS: dict[Format, dict[str, Any]] = {
-    "png": {"compress_level": 1},
     "jpeg": {"quality": 92, "subsampling": "4:4:4"},
     "webp": {"quality": 90, "method": 2},
-    "tiff": {"compression": "tiff_lzw"},
 }
 
 
@@ -62,12 +59,10 @@ def encode_labels(
     """
     if format not in ("png", "tiff"):
         raise ImageError("format_cannot_hold", f"{format} would blur labels", "png or tiff", format)
-    # All 256 entries: Pillow packs the labels into fewer bits where the palette is shorter.
-    palette = np.zeros((256, 3), np.uint8)
-    palette[: len(colours)] = colours
-    image = Image.fromarray(labels)
-    image.putpalette(palette.tobytes())
-    return _save(image, format)
+    buffer = io.BytesIO()
+    with open_writer(buffer, format, *labels.shape, 1, palette=colours) as writer:
+        writer.write(labels[..., None])
+    return buffer.getvalue()
 
 
 def _lossless(picture: Picture, format: Literal["png", "tiff"]) -> bytes:

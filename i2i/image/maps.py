@@ -71,11 +71,16 @@ def encode_map(
     with open_writer(buffer, format, height, width, 1, kind) as writer:
         for top in range(0, height, rows):
             strip = values[top : top + rows, :, None]
-            writer.write(strip if format == "tiff" else _levels(strip, low, high))
+            writer.write(strip if format == "tiff" else map_levels(strip, low, high))
     return buffer.getvalue()
 
 
-def _levels(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint16]:
+def map_levels(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint16]:
+    """The numbers of a 16-bit PNG: 0..65535 for low..high, those beyond clamped.
+
+    Raises:
+        ImageError: format_cannot_hold, there is NaN or infinity.
+    """
     if not np.isfinite(values).all():
         raise ImageError(
             "format_cannot_hold",

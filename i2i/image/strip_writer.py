@@ -10,6 +10,7 @@ import contextlib
 import struct
 import zlib
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Literal, Self
@@ -19,7 +20,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from i2i.image.files import replacing
 from i2i.image.formats import check_format
-from i2i.image.tiff import BLACK_IS_ZERO, DEFLATE, RGB, pack_directory
+from i2i.image.tiff import BLACK_IS_ZERO, DEFLATE, PALETTE, RGB, pack_directory
 
 _STRIP_BYTES = 1 << 18
 _LEVEL = 1  # of zlib: four times as fast as level 6 for some per cent more bytes
@@ -38,8 +39,10 @@ class StripWriter(ABC):
         shape: tuple[int, int, int],
         dtype: np.dtype[Any],
         profile: bytes,
+        palette: NDArray[np.uint8] | None,
     ) -> None:
-        self._shape, self._dtype, self._profile = shape, dtype, profile
+        self._shape, self._dtype = shape, dtype
+        self._profile, self._palette = profile, palette
         height, width, channels = shape
         rows = min(height, max(1, _STRIP_BYTES // (width * channels * dtype.itemsize)))
         self._strip = np.empty((rows, width, channels), dtype)
@@ -130,13 +133,15 @@ class _PngWriter(StripWriter):
 
     def _begin(self) -> None:
         height, width, channels = self._shape
-        colour_type = (0, 4, 2, 6)[channels - 1]
+        colour_type = (0, 4, 2, 6)[channels - 1] if self._palette is None else 3
         bits = 8 * self._dtype.itemsize
         self._packer = zlib.compressobj(_LEVEL)
         self._file.write(b"\x89PNG\r\n\x1a\n")
         self._chunk(b"IHDR", struct.pack(">2I5B", width, height, bits, colour_type, 0, 0, 0))
         if self._profile:
             self._chunk(b"iCCP", b"icc\0\0" + zlib.compress(self._profile))
+        if self._palette is not None:
+            self._chunk(b"PLTE", self._palette.tobytes())
 
     def _put(self, strip: NDArray[Any]) -> None:
         pixel = strip.shape[2] * strip.itemsize
@@ -190,7 +195,7 @@ class _TiffWriter(StripWriter):
             257: [height],
             258: [bits] * channels,
             259: [DEFLATE],
-            262: [RGB if colours == 3 else BLACK_IS_ZERO],
+            262: [RGB if colours == 3 else BLACK_IS_ZERO if self._palette is None else PALETTE],
             277: [channels],
             278: [len(self._strip)],
             317: [1 if floats else 2],
@@ -200,6 +205,8 @@ class _TiffWriter(StripWriter):
         directory = {tag: np.array(values, np.uint32) for tag, values in tags.items()}
         directory[273] = np.array(self._places, place)
         directory[279] = np.array(self._sizes, place)
+        if self._palette is not None:  # all reds, all greens, all blues, in 16 bits
+            directory[320] = self._palette.T.ravel().astype(np.uint16) * 257
         directory[34675] = np.frombuffer(self._profile, np.uint8)
         start = self._at + self._at % 2
         self._file.write(bytes(self._at % 2) + pack_directory(directory, start, big=self._big))
@@ -216,6 +223,7 @@ def open_writer(
     dtype: DTypeLike = np.uint8,
     *,
     profile: bytes | None = None,
+    palette: Sequence[tuple[int, int, int]] | None = None,
 ) -> StripWriter:
     """A writer of a picture that comes in rows, from top to bottom.
 
@@ -231,6 +239,8 @@ def open_writer(
         channels: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha.
         dtype: uint8 or uint16; for TIFF also float32. A TIFF that may pass 4 GiB is a BigTIFF.
         profile: ICC profile to be embedded.
+        palette: (red, green, blue) of the values 0, 1, ... of uint8 in one channel, which stay the
+            numbers in the file; a value beyond them is black.
 
     Raises:
         ImageError: format_cannot_hold, as `check_format`.
@@ -246,6 +256,15 @@ def open_writer(
         raise ValueError(
             f"expected 1 x 1 pixels or more of 1 to 4 channels, got {height} x {width}, {channels}"
         )
+    if palette is not None and (kind != np.uint8 or channels != 1 or len(palette) > 256):
+        raise ValueError(
+            f"palette: expected at most 256 colours for uint8 in 1 channel, got {len(palette)} for "
+            f"{kind} in {channels}"
+        )
     check_format(format, height, width, 8 * kind.itemsize)
+    colours = None
+    if palette is not None:
+        colours = np.zeros((256, 3), np.uint8)  # all of them: readers may pack fewer in fewer bits
+        colours[: len(palette)] = palette
     made = _PngWriter if format == "png" else _TiffWriter
-    return made(target, (height, width, channels), kind, profile or b"")
+    return made(target, (height, width, channels), kind, profile or b"", colours)

@@ -95,7 +95,7 @@ def test_a_picture_smaller_than_the_crop_is_named() -> None:
 @settings(deadline=None, max_examples=20)
 @given(seeds, st.sampled_from([np.uint8, np.uint16]))
 def test_crops_flips_and_turns_move_a_target_picture_alike(seed: int, depth: type) -> None:
-    image = np.random.default_rng(seed).integers(0, 256, (64, 64, 3)).astype(depth)
+    image: np.ndarray = np.random.default_rng(seed).integers(0, 256, (64, 64, 3)).astype(depth)
 
     moved = Augmentation(GEOMETRY[1:3], []).geometry(
         Sample("s", image, target=image.copy()), np.random.default_rng(seed)

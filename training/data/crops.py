@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from torch.utils.data.distributed import DistributedSampler
 
 from training.augment import Augmentation
-from training.pixels import Values
+from training.pixels import Values, float_tensor
 from training.tasks.task import Sample, Task
 
 Pair = tuple[Tensor, Tensor]
@@ -133,6 +133,18 @@ def check_inputs(images: Sequence[Tensor], multiple: int) -> None:
             f"geometry: expected inputs whose sides are multiples of {multiple}, got "
             f"{height}×{width}; change the crop's size"
         )
+
+
+def collate(pairs: Sequence[Pair]) -> Pair:
+    """A batch of pairs; where pictures of several depths meet, all are float32 with white at 1."""
+    images, targets = zip(*pairs, strict=True)
+    return _stack(images), _stack(targets)
+
+
+def _stack(tensors: Sequence[Tensor]) -> Tensor:
+    # torch would take 255 in 8 bit for 255.0.
+    mixed = len({tensor.dtype for tensor in tensors}) > 1
+    return torch.stack([float_tensor(tensor) if mixed else tensor for tensor in tensors])
 
 
 def to_tensor(pixels: Values) -> Tensor:

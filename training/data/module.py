@@ -22,6 +22,7 @@ from training.data.crops import (
     TrainingCrops,
     ValidationPictures,
     check_inputs,
+    collate,
 )
 from training.tasks.segmentation import Segmentation
 from training.tasks.task import Task
@@ -165,6 +166,7 @@ class ImageData(pl.LightningDataModule):
                 processes=self.trainer.world_size,
             ),
             batch_size=self.batch_size,
+            collate_fn=collate,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             prefetch_factor=self.prefetch if self.num_workers > 0 else None,

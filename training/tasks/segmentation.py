@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from i2i.losses import CrossEntropy, Dice, Sum
-from i2i.metrics import object_f1
+from i2i.metrics import boundary_f1, image_iou, object_f1
 from i2i.spec import ClassInfo
 from i2i.views import overlay, palette
 from training.pixels import Pixels, Values, in_colour, to_8_bit
@@ -85,18 +85,25 @@ class Segmentation(Task):
 
     @property
     def mean_scores(self) -> tuple[str, ...]:  # type: ignore[override]
-        return (*(f"iou/{name}" for name in self.class_names), "object_f1")
+        by_class = (f"iou/{name}" for name in self.class_names)
+        return (*by_class, "image_iou", "boundary_f1", "object_f1")
 
     def read_options(self) -> dict[str, Any]:
         ids = {"num_classes": len(self.class_names), "ignore": self.ignore}
         return super().read_options() | ids
 
     def picture_scores(self, prediction: Values, target: Values) -> dict[str, float]:
-        """Of two classes: F1 of the objects, connected parts of the second class, at IoU 0.5."""
-        if len(self.class_names) != 2:
-            return {}
+        """The picture's own mean IoU, and the boundary F1 of its classes; of two classes also F1 of
+        the objects, connected parts of the second class, at IoU 0.5."""
         pair = torch.from_numpy(prediction)[None], torch.from_numpy(target)[None]
-        return {"object_f1": float(object_f1(*pair, ignore=self.ignore))}
+        count = len(self.class_names)
+        scores = {
+            "image_iou": image_iou(*pair, count, ignore=self.ignore),
+            "boundary_f1": boundary_f1(*pair, count, ignore=self.ignore).nanmean(),
+        }
+        if count == 2:
+            scores["object_f1"] = object_f1(*pair, ignore=self.ignore)
+        return {name: float(value) for name, value in scores.items()}
 
     def classes(self) -> tuple[ClassInfo, ...]:
         colours = palette(len(self.class_names))

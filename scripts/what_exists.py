@@ -20,8 +20,9 @@ CONFIGS = ROOT / "training" / "configs"
 
 HEAD = """# What exists
 
-Every choice, what it is, where it is, and which config shows it. A config names a class by its `class_path`, a word as the value of
-its argument. Made from the code by `python -m scripts.what_exists`; a test compares the two.
+Every choice, what it is, where it is, and which config shows it. A config names a class by its
+`class_path`, a word as the value of its argument. Made from the code by
+`python -m scripts.what_exists`; a test compares the two.
 """
 
 # Heading of a table, and the module whose public names it lists.
@@ -35,6 +36,8 @@ MODULES = {
     "Optimisers": "training.optimisers",
     "Schedules": "training.schedules",
 }
+NAMES = ("name", "what it is", "in a config", "shown by")
+WORDS = ("argument", "choices, the default first", "shown by")
 # Whose arguments take one of a few words.
 CHOOSING = ("Encoder", "Decoder", "PictureHead", "LeNet", "TorchvisionEncoder")
 
@@ -49,11 +52,9 @@ def page() -> str:
     for heading, name in MODULES.items():
         module = importlib.import_module(name)
         rows = [row(module, each) for each in public(module)]
-        head = ("name", "what it is", "in a config", "shown by")
-        parts.append(f"## {heading}\n\n" + table(head, rows))
+        parts.append(f"## {heading}\n\n" + table(NAMES, rows))
         if name == "i2i.nets":
-            head = ("argument", "choices, the default first", "shown by")
-            parts.append("### Words\n\n" + table(head, words(module)))
+            parts.append("### Words\n\n" + table(WORDS, words(module)))
     parts.append("## Configs\n\n" + table(("config", "what it is"), configs()))
     return "\n".join(parts)
 
@@ -113,8 +114,8 @@ def configs() -> Iterator[tuple[str, str]]:
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    head = list(head)
-    lines = [head, ["---"] * len(head), *rows]
+    head = tuple(head)
+    lines = [head, ("---",) * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from i2i.image import Format, ImageError, Picture, check_format, encode, map_levels, open_writer
+from i2i.image.picture import to_8_bit
 from i2i.spec import Kind, ModelSpec
 from i2i.views import false_colours, overlay
 
@@ -104,7 +105,7 @@ class Prediction:
         if view == "confidence":
             return Picture(to_samples(self.confidence, np.uint8)[..., None])
         colours = [entry.colour for entry in self.spec.classes]
-        return Picture(overlay(self.source.to_8_bit().pixels, self.labels, colours))
+        return Picture(overlay(to_8_bit(self.source.pixels), self.labels, colours))
 
     def _samples(self, format: Format, view: View | None) -> Plane:
         """What a PNG or TIFF file of this view holds, (H, W, C)."""

@@ -292,7 +292,8 @@ def to_float(pixels: Samples) -> NDArray[np.float32]:
     """(H, W, C) uint8 or uint16 as a batch (1, C, H, W) in [0, 1]."""
     planes = np.ascontiguousarray(pixels.transpose(2, 0, 1))
     white = np.iinfo(pixels.dtype).max
-    return np.multiply(planes, np.float32(1 / white), dtype=np.float32)[None]
+    values: NDArray[np.float32] = np.multiply(planes, np.float32(1 / white), dtype=np.float32)
+    return values[None]
 
 
 def _with_channels(pixels: Samples, channels: int) -> Samples:

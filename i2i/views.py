@@ -68,4 +68,5 @@ def _cubehelix() -> NDArray[np.uint8]:
     amplitude = level * (1 - level) / 2
     across = np.array([[-0.14861, -0.29227, 1.97294], [1.78277, -0.90649, 0.0]])
     colours = level + amplitude * (np.hstack((np.cos(angle), np.sin(angle))) @ across)
-    return np.floor(255 * colours.clip(0, 1) + 0.5).astype(np.uint8)
+    levels: NDArray[np.uint8] = np.floor(255 * colours.clip(0, 1) + 0.5).astype(np.uint8)
+    return levels

@@ -23,7 +23,7 @@ from training.curves import Curves
 from training.data.module import ImageData
 from training.export import load_checkpoint
 from training.module import ImageToImage
-from training.recipe import build
+from training.recipe import build, class_of
 
 RUNS = Path("runs")
 # Tells the further processes of a run, which run this file again, the folder of the first.
@@ -77,7 +77,11 @@ class TrainingCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         config = self.config[self.subcommand]
         data = build(_plain(config.data))
-        _merge(config.model.task, data.task_arguments())
+        owned = data.task_arguments()
+        if class_of(config.model.task.class_path).needs != "masks":
+            # A list may have masks that this task does not read.
+            owned.pop("class_names", None)
+        _merge(config.model.task, owned)
         task = build(_plain(config.model.task))
         _merge(config.model.net, task.net_arguments())
         # What is kept says nothing of this run alone, so that the next can begin with it.
@@ -212,6 +216,10 @@ def main(arguments: list[str]) -> None:
             run(["--help" if each == "--help-all" else each for each in arguments])
         except MisconfigurationException as error:
             raise ValueError(str(error)) from error
+        finally:
+            # A folder made for a run that never began is empty.
+            with suppress(KeyError, OSError):
+                Path(os.environ[RUN_VARIABLE]).rmdir()
 
 
 def _tells(record: logging.LogRecord) -> bool:

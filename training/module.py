@@ -97,6 +97,10 @@ class ImageToImage(pl.LightningModule):
         forward = self.net.forward_with_auxiliary
         self.trained = torch.compile(forward) if self.compiles else forward
 
+    def on_train_start(self) -> None:
+        # The loss is no part of the module, whose weights a checkpoint holds.
+        self.task.loss.to(self.device)
+
     def on_train_batch_start(self, batch: Any, batch_index: int) -> None:
         """Dropout's random state follows from seed, epoch and batch: a resumed run repeats it."""
         seed = int(os.environ.get("PL_GLOBAL_SEED", 0))

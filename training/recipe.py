@@ -38,12 +38,17 @@ def build(description: dict[str, Any]) -> Any:
         ValueError: there is no such class, or it does not take these arguments.
     """
     path = description["class_path"]
-    module, _, name = path.rpartition(".")
     arguments = {key: _built(value) for key, value in description["init_args"].items()}
     try:
-        return getattr(importlib.import_module(module), name)(**arguments)
+        return class_of(path)(**arguments)
     except (ImportError, AttributeError, TypeError) as error:
         raise ValueError(f"{path}: expected a class that takes these arguments: {error}") from error
+
+
+def class_of(path: str) -> Any:
+    """The class of a class path; ImportError or AttributeError where there is none."""
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name)
 
 
 def first_difference(expected: Any, got: Any, where: str) -> str | None:

@@ -59,8 +59,8 @@ def encode_labels(
     """
     if format not in ("png", "tiff"):
         raise ImageError("format_cannot_hold", f"{format} would blur labels", "png or tiff", format)
-    buffer = io.BytesIO()
-    with open_writer(buffer, format, *labels.shape, 1, palette=colours) as writer:
+    (height, width), buffer = labels.shape, io.BytesIO()
+    with open_writer(buffer, format, height, width, 1, palette=colours) as writer:
         writer.write(labels[..., None])
     return buffer.getvalue()
 

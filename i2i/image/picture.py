@@ -20,7 +20,7 @@ Code = Literal[
     "format_cannot_hold",
 ]
 Depth = Literal[8, 16]
-Samples = NDArray[np.uint8] | NDArray[np.uint16]
+Samples = NDArray[np.uint8 | np.uint16]
 
 
 class ImageError(ValueError):

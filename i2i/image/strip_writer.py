@@ -202,7 +202,9 @@ class _TiffWriter(StripWriter):
             338: [2] * (channels - colours),  # alpha, not multiplied into the pixels
             339: [3 if floats else 1] * channels,
         }
-        directory = {tag: np.array(values, np.uint32) for tag, values in tags.items()}
+        directory: dict[int, NDArray[Any]] = {
+            tag: np.array(values, np.uint32) for tag, values in tags.items()
+        }
         directory[273] = np.array(self._places, place)
         directory[279] = np.array(self._sizes, place)
         if self._palette is not None:  # all reds, all greens, all blues, in 16 bits

@@ -74,8 +74,10 @@ def conv2d(
     match padding:
         case "partial" if rows or columns:
             return PartialConv2d(*shape)
-        case "reflect" | "replicate" if rows or columns:
-            return nn.Conv2d(*shape, padding_mode=padding)
+        case "reflect" if rows or columns:
+            return ReflectConv2d(*shape, padding_mode="reflect")
+        case "replicate" if rows or columns:
+            return nn.Conv2d(*shape, padding_mode="replicate")
         case _:
             return nn.Conv2d(*shape)
 
@@ -99,6 +101,19 @@ def conv_transpose2d(
             return ExtendedConvTranspose2d(*shape, bias=bias, padding_mode=padding)
         case _:
             return nn.ConvTranspose2d(*shape, bias=bias)
+
+
+class ReflectConv2d(nn.Conv2d):
+    """A convolution whose input is reflected at its border.
+
+    Raises:
+        ValueError: the input is too small to be reflected.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        assert isinstance(self.padding, tuple)
+        _check_reflects(input, *self.padding)
+        return super().forward(input)
 
 
 class ExtendedConvTranspose2d(nn.ConvTranspose2d):
@@ -125,6 +140,8 @@ class ExtendedConvTranspose2d(nn.ConvTranspose2d):
         self.crop = padding + self.extension * stride
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
+        if self.padding_mode == "reflect":
+            _check_reflects(input, self.extension, self.extension)
         extended = F.pad(input, 4 * (self.extension,), mode=self.padding_mode)
         return F.conv_transpose2d(extended, self.weight, self.bias, self.stride, self.crop)
 
@@ -156,6 +173,15 @@ class PartialConvTranspose2d(nn.ConvTranspose2d):
         summed = F.conv_transpose2d(input, self.weight, None, *where)
         taps = math.prod(self.kernel_size) / math.prod(self.stride)
         return _weighted(summed, taps / inside, self.bias)
+
+
+def _check_reflects(features: Tensor, rows: int, columns: int) -> None:
+    height, width = features.shape[-2:]
+    if height <= rows or width <= columns:
+        raise ValueError(
+            f"padding: expected features above {rows} x {columns} to reflect, got "
+            f"{height} x {width}; take a larger picture, fewer stages, or padding replicate"
+        )
 
 
 def _needs_bias(style: Style) -> bool:

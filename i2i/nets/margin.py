@@ -17,7 +17,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from i2i.nets.autoencoder import Autoencoder
-from i2i.nets.convolutions import ExtendedConvTranspose2d, PartialConv2d, PartialConvTranspose2d
+from i2i.nets.convolutions import (
+    ExtendedConvTranspose2d,
+    PartialConv2d,
+    PartialConvTranspose2d,
+    ReflectConv2d,
+)
 from i2i.nets.heads import BicubicEnlargement
 from i2i.nets.norms import LayerNorm2d
 
@@ -56,6 +61,7 @@ _LEAVES = (
     LayerNorm2d,
     PartialConv2d,
     PartialConvTranspose2d,
+    ReflectConv2d,
 )
 # Far enough from 0 that no interval reaches a border.
 _FAR = 2**20

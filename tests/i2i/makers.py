@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-from i2i.image import ImageError, decode
+from i2i.image import ImageError, Picture, decode, encode
 
 
 def noise(height: int, width: int, channels: int, seed: int = 0) -> NDArray[np.uint8]:
@@ -30,3 +31,33 @@ def code_of(data: bytes, **options: Any) -> str:
     with pytest.raises(ImageError) as caught:
         decode(data, **options)
     return caught.value.code
+
+
+def written(values: NDArray[Any], **options: Any) -> bytes:
+    """A TIFF file by another program."""
+    file = io.BytesIO()
+    stored = np.moveaxis(values, 2, 0) if options.get("planarconfig") == "separate" else values
+    tifffile.imwrite(file, stored, **options)
+    return file.getvalue()
+
+
+# A file of every kind that is read.
+VALID = {
+    "png": encoded(Image.fromarray(smooth()), "PNG"),
+    "gray png": encoded(Image.fromarray(smooth()).convert("L"), "PNG"),
+    "palette png": encoded(Image.fromarray(smooth()).convert("P"), "PNG", transparency=3),
+    "jpeg": encoded(Image.fromarray(smooth()), "JPEG"),
+    "progressive jpeg": encoded(Image.fromarray(smooth()), "JPEG", progressive=True),
+    "cmyk jpeg": encoded(Image.fromarray(smooth()).convert("CMYK"), "JPEG"),
+    "webp": encoded(Image.fromarray(smooth()), "WEBP"),
+    "lossless webp": encoded(Image.fromarray(smooth()).convert("RGBA"), "WEBP", lossless=True),
+    "tiff": encoded(Image.fromarray(smooth()), "TIFF"),
+    "lzw tiff": encoded(Image.fromarray(smooth()), "TIFF", compression="tiff_lzw"),
+    "jpeg tiff": encoded(Image.fromarray(smooth()), "TIFF", compression="jpeg"),
+    "fax tiff": encoded(Image.fromarray(smooth()).convert("1"), "TIFF", compression="group4"),
+    "deep png": encode(Picture(smooth().astype(np.uint16) * 257)),
+    "deep tiff": encode(Picture(smooth().astype(np.uint16) * 257), "tiff"),
+    "tiled big tiff": written(smooth(), tile=(16, 16), compression="zlib", bigtiff=True),
+    "planar tiff": written(smooth(), planarconfig="separate", photometric="rgb"),
+    "bmp": encoded(Image.fromarray(smooth()), "BMP"),
+}

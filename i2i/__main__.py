@@ -132,7 +132,7 @@ def _predict_file(
 
     picture = read(source, max_pixels=options.max_pixels)
     prediction = predictor.predict(picture, progress=progress)
-    write_bytes(target, prediction.encode(options.format, options.view or "mask"))
+    write_bytes(target, prediction.encode(options.format, options.view))
 
 
 def output_paths(files: Sequence[Path], folder: Path, suffix: str) -> list[tuple[Path, Path]]:

@@ -1,27 +1,43 @@
-"""From picture to picture: cut windows, run the engine on each, keep what is valid, stitch."""
+"""From picture to picture: cut windows, run the engine on each, keep what is valid, stitch.
+
+The unit is the window; a row of windows gives a band of the prediction, and all bands the whole.
+"""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from i2i.engines import Engine, open_engine
-from i2i.image import Format, ImageError, Picture, encode, encode_labels
+from i2i.engines.engine import Outputs
+from i2i.image import ImageError, Picture
+from i2i.image.picture import Samples
 from i2i.model_folder import ModelError, ModelFolder, find_model
-from i2i.resize import bicubic
-from i2i.spec import ModelSpec
-from i2i.views import overlay
+from i2i.prediction import Plane, Prediction, View, join, to_samples
+from i2i.resize import bicubic_rows
+from i2i.spec import OUTPUTS
 from i2i.windows import Plan, Window, cut, keep, plan_windows, stitch
 
-Canvas = NDArray[np.generic]
-View = Literal["mask", "overlay", "confidence"]
+__all__ = [
+    "Band",
+    "Cancelled",
+    "DeadlineExceeded",
+    "Prediction",
+    "Predictor",
+    "Sweep",
+    "View",
+    "golden_difference",
+    "load",
+    "to_float",
+]
+
+# A band is the prediction for some rows of a picture, over its whole width.
+Band = Prediction
 
 
 class DeadlineExceeded(Exception):
@@ -32,57 +48,10 @@ class Cancelled(Exception):
     """The caller asked to stop between two windows."""
 
 
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """What a model answered for a picture.
-
-    Attributes:
-        source: the picture asked about.
-        picture: kind `image`: the picture of scale x the size.
-        labels: kind `labels`: class ids (H, W) uint8.
-        confidence: kind `labels`: probability of that class, (H, W) float32 in [0, 1].
-        run_s: seconds spent in the engine.
-    """
-
-    spec: ModelSpec
-    source: Picture
-    picture: Picture | None = None
-    labels: NDArray[np.uint8] | None = None
-    confidence: NDArray[np.float32] | None = None
-    run_s: float = 0.0
-
-    def encode(self, format: Format = "png", view: View = "mask") -> bytes:
-        """The prediction as a file.
-
-        Args:
-            view: of labels: the class ids with their palette, the picture under the colours of its
-                classes, or the confidence in gray. A picture has one view.
-
-        Raises:
-            ImageError: the format cannot hold it.
-        """
-        if self.picture is not None:
-            return encode(self.picture, format)
-        assert self.labels is not None
-        assert self.confidence is not None
-        colours = [c.colour for c in self.spec.classes]
-        if view == "mask":
-            return encode_labels(self.labels, colours, format)
-        if view == "overlay":
-            return encode(Picture(overlay(self.source.pixels, self.labels, colours), None), format)
-        return encode(Picture(to_8_bit(self.confidence)[..., None], None), format)
-
-
 class Predictor:
-    """A model, ready to predict. One thread at a time may call `predict`.
-
-    Raises:
-        ModelError: the model gives a dense map, which no predictor writes yet.
-    """
+    """A model, ready to predict. One thread at a time may call `predict` or go through `bands`."""
 
     def __init__(self, folder: ModelFolder, engine: Engine) -> None:
-        if folder.spec.kind == "map":
-            raise ModelError(f"{folder.path}: expected a model of pictures or labels, got a map's")
         self.folder, self.engine = folder, engine
         self.spec = folder.spec
 
@@ -117,7 +86,25 @@ class Predictor:
         deadline: float | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> Prediction:
-        """The prediction of a whole picture of any size.
+        """The prediction of a whole picture of any size; arguments and errors as of `bands`."""
+        bands = self.bands(
+            picture, plan=plan, progress=progress, deadline=deadline, cancelled=cancelled
+        )
+        return join(bands, picture)
+
+    def bands(
+        self,
+        picture: Picture,
+        *,
+        plan: Plan | None = None,
+        progress: Callable[[int, int], None] | None = None,
+        deadline: float | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Iterator[Band]:
+        """The prediction of a picture in horizontal bands, from top to bottom.
+
+        Each is made when it is asked for, so that one is in memory at a time, whatever the
+        picture's height.
 
         Args:
             plan: other windows than `self.plan`; the prediction does not depend on them.
@@ -130,27 +117,18 @@ class Predictor:
             ImageError: the model cannot take a picture of this size.
             ModelError: the graph's output is not of the size that the spec says.
         """
-        plan = plan or self.plan(picture.height, picture.width)
-        pixels = _with_channels(picture.pixels, self.spec.input_channels)
-        canvases: dict[str, Canvas] = {}
-        run_s = 0.0
-        for done, window in enumerate(plan, start=1):
+        sweep = Sweep(self, picture, plan)
+        windows = sweep.windows_left
+        while sweep.windows_left:
             if deadline is not None and time.monotonic() > deadline:
                 raise DeadlineExceeded
             if cancelled is not None and cancelled():
                 raise Cancelled
-            batch = to_float(cut(pixels, window))
-            started = time.perf_counter()
-            outputs = self.engine.run(batch)
-            run_s += time.perf_counter() - started
-            for name, output in outputs.items():
-                values = _to_pixels(output[0])
-                self._check_size(values, window)
-                kept = keep(values, window, self.spec.scale)
-                stitch(self._canvas(canvases, name, kept, picture), kept, window, self.spec.scale)
+            band = sweep.put(self.engine.run(sweep.cut()))
             if progress is not None:
-                progress(done, len(plan))
-        return self._prediction(picture, canvases, run_s)
+                progress(windows - sweep.windows_left, windows)
+            if band is not None:
+                yield band
 
     def check_golden(self) -> None:
         """Replays the golden sample of the model folder on this engine.
@@ -174,38 +152,92 @@ class Predictor:
                 f"{self.engine.name} {self.engine.precision}, got {difference:.3g}"
             )
 
-    def _check_size(self, output: Canvas, window: Window) -> None:
-        expected = self.spec.scale * window.height, self.spec.scale * window.width
+
+class Sweep:
+    """The way over one picture, window by window: `cut` the next, run an engine on it, `put`.
+
+    For whoever runs windows of several pictures in turns; `Predictor.bands` is the way over one.
+
+    Args:
+        plan: other windows than the predictor's.
+
+    Attributes:
+        windows_left: those that no outputs were put for.
+
+    Raises:
+        ImageError: the model cannot take a picture of this size.
+    """
+
+    def __init__(self, predictor: Predictor, picture: Picture, plan: Plan | None = None) -> None:
+        self.predictor, self.picture = predictor, picture
+        self.plan = plan or predictor.plan(picture.height, picture.width)
+        self.windows_left = len(self.plan)
+        self._windows = iter(self.plan)
+        self._window = next(self._windows)
+        self._planes: dict[str, Plane] = {}
+
+    @property
+    def window_shape(self) -> tuple[int, int]:
+        """Height and width of every window, in input pixels."""
+        return self.plan.rows.side, self.plan.columns.side
+
+    @property
+    def pixels_left(self) -> int:
+        """Input pixels of the windows left."""
+        height, width = self.window_shape
+        return self.windows_left * height * width
+
+    def cut(self) -> NDArray[np.float32]:
+        """The next window as the engine takes it, (1, C, H, W) in [0, 1]."""
+        pixels = cut(self.picture.pixels, self._window)
+        return to_float(_with_channels(pixels, self.predictor.spec.input_channels))
+
+    def put(self, outputs: Outputs) -> Band | None:
+        """Takes the outputs for the window cut; gives the band that its row of windows completes.
+
+        Raises:
+            ModelError: an output is not of the size that the spec says.
+        """
+        window, scale = self._window, self.predictor.spec.scale
+        for name, output in outputs.items():
+            values = output[0].transpose(1, 2, 0) if name == "image" else output[0]
+            self._check_size(values, window)
+            kept = keep(values, window, scale)
+            if name == "image":
+                kept = to_samples(kept.astype(np.float32, copy=False), self.picture.pixels.dtype)
+            stitch(self._plane(name, kept), kept, window, scale, first=window.rows[0])
+        self.windows_left -= 1
+        self._window = next(self._windows, window)
+        return self._band(*window.rows) if window.columns[1] == self.picture.width else None
+
+    def _check_size(self, output: Plane, window: Window) -> None:
+        scale = self.predictor.spec.scale
+        expected = scale * window.height, scale * window.width
         if output.shape[:2] != expected:
             raise ModelError(
-                f"{self.folder.path}: expected {expected[0]} x {expected[1]} values of the graph, "
-                f"scale {self.spec.scale}, got {output.shape[0]} x {output.shape[1]}; export again"
+                f"{self.predictor.folder.path}: expected {expected[0]} x {expected[1]} values of "
+                f"the graph, scale {scale}, got {output.shape[0]} x {output.shape[1]}; export again"
             )
 
-    def _canvas(
-        self, canvases: dict[str, Canvas], name: str, kept: Canvas, picture: Picture
-    ) -> Canvas:
-        if name not in canvases:
-            size = self.spec.scale * picture.height, self.spec.scale * picture.width
-            canvases[name] = np.empty((*size, *kept.shape[2:]), kept.dtype)
-        return canvases[name]
+    def _plane(self, name: str, kept: Plane) -> Plane:
+        """Where the values of a row of windows are put together."""
+        if name not in self._planes:
+            width = self.predictor.spec.scale * self.picture.width
+            self._planes[name] = np.empty((len(kept), width, *kept.shape[2:]), kept.dtype)
+        return self._planes[name]
 
-    def _prediction(
-        self, picture: Picture, canvases: dict[str, Canvas], run_s: float
-    ) -> Prediction:
-        if self.spec.kind == "image":
-            pixels = canvases["image"].view(np.uint8)
-            if picture.channels == 1 and pixels.shape[2] == 3:
-                pixels = _gray(pixels)
-            enlarged = Picture(pixels, _enlarge(picture.alpha, self.spec.scale))
-            return Prediction(self.spec, picture, picture=enlarged, run_s=run_s)
-        return Prediction(
-            self.spec,
-            picture,
-            labels=canvases["labels"].view(np.uint8),
-            confidence=canvases["confidence"].view(np.float32),
-            run_s=run_s,
-        )
+    def _band(self, top: int, bottom: int) -> Band:
+        planes, self._planes = self._planes, {}
+        spec, whole = self.predictor.spec, self.picture
+        pixels, alpha = whole.pixels[top:bottom], whole.alpha
+        source = Picture(pixels, None if alpha is None else alpha[top:bottom], whole.profile)
+        if spec.kind == "image":
+            # A net of one channel that answers in colour is meant to.
+            if whole.channels == 1 and spec.input_channels == 3 and planes["image"].shape[2] == 3:
+                planes["image"] = _gray(planes["image"])
+            if alpha is not None:
+                planes["alpha"] = _enlarged_rows(alpha, spec.scale, top, bottom)
+        return Prediction.of(spec, source, planes)
 
 
 def load(
@@ -229,48 +261,39 @@ def load(
     return Predictor(folder, open_engine(folder, engine, precision, threads))
 
 
-def golden_difference(prediction: Prediction, expected: dict[str, Canvas]) -> float:
+def golden_difference(prediction: Prediction, expected: dict[str, Plane]) -> float:
     """Largest difference to the golden outputs, in [0, 1]; infinite where their sizes differ.
 
     Of labels: of the confidence. Where the labels differ, a class that got the confidence c had at
     most 1 - c' beside the golden class with c', so its probability differs by c + c' - 1 or more:
-    nothing where two classes are equally likely, and 1 where the model was sure of either.
+    nothing where two classes are equally likely, and 1 where the model was sure of either. Of a
+    map: as a share of its range from low to high, and may be above 1.
     """
-    if prediction.picture is not None:
-        got = prediction.picture.pixels.astype(np.int16)
-        if got.shape != expected["image"].shape:
-            return math.inf
-        return float(np.abs(got - expected["image"].astype(np.int16)).max() / 255)
-    assert prediction.labels is not None
-    assert prediction.confidence is not None
-    if not prediction.labels.shape == expected["labels"].shape == expected["confidence"].shape:
+    spec, planes = prediction.spec, prediction.planes
+    if any(planes[name].shape != expected[name].shape for name in OUTPUTS[spec.kind]):
         return math.inf
+    if spec.kind == "image":
+        got = planes["image"].astype(np.int16)
+        return float(np.abs(got - expected["image"].astype(np.int16)).max() / 255)
+    if spec.kind == "map":
+        assert spec.map is not None
+        difference = np.abs(planes["map"] - expected["map"].astype(np.float32))
+        return float(difference.max() / (spec.map.high - spec.map.low))
     confidence = expected["confidence"].astype(np.float32)
-    difference = np.abs(prediction.confidence - confidence)
-    other = prediction.labels != expected["labels"]
-    excess = (prediction.confidence + confidence - 1)[other]
+    difference = np.abs(planes["confidence"] - confidence)
+    other = planes["labels"] != expected["labels"]
+    excess = (planes["confidence"] + confidence - 1)[other]
     return float(max(difference.max(), excess.max(initial=0)))
 
 
-def to_float(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(H, W, C) in 0..255 as a batch (1, C, H, W) in [0, 1]."""
+def to_float(pixels: Samples) -> NDArray[np.float32]:
+    """(H, W, C) uint8 or uint16 as a batch (1, C, H, W) in [0, 1]."""
     planes = np.ascontiguousarray(pixels.transpose(2, 0, 1))
-    return np.multiply(planes, np.float32(1 / 255), dtype=np.float32)[None]
+    white = np.iinfo(pixels.dtype).max
+    return np.multiply(planes, np.float32(1 / white), dtype=np.float32)[None]
 
 
-def to_8_bit(values: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Values in [0, 1] as floor(255 · x + 0.5)."""
-    return (values * np.float32(255) + np.float32(0.5)).astype(np.uint8)
-
-
-def _to_pixels(output: Canvas) -> Canvas:
-    """An output of the graph without its batch axis: pictures (C, H, W) as 8-bit (H, W, C)."""
-    if output.ndim == 2:
-        return output
-    return to_8_bit(output.transpose(1, 2, 0).astype(np.float32, copy=False))
-
-
-def _with_channels(pixels: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
+def _with_channels(pixels: Samples, channels: int) -> Samples:
     """The picture as the net takes it: gray as three equal channels, colours as brightness."""
     if pixels.shape[2] == channels:
         return pixels
@@ -279,14 +302,15 @@ def _with_channels(pixels: NDArray[np.uint8], channels: int) -> NDArray[np.uint8
     return _gray(pixels)
 
 
-def _gray(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _gray(pixels: Samples) -> Samples:
     """(H, W, 3) as brightness (H, W, 1), BT.601; three equal channels stay what they are."""
     weights = np.array([0.299, 0.587, 0.114], np.float32)
     brightness: NDArray[np.float32] = pixels @ weights
-    return (brightness + np.float32(0.5)).astype(np.uint8)[..., None]
+    return (brightness + np.float32(0.5)).astype(pixels.dtype)[..., None]
 
 
-def _enlarge(alpha: NDArray[np.uint8] | None, scale: int) -> NDArray[np.uint8] | None:
-    if alpha is None or scale == 1:
-        return alpha
-    return bicubic(alpha, scale * alpha.shape[0], scale * alpha.shape[1])
+def _enlarged_rows(alpha: Samples, scale: int, top: int, bottom: int) -> Samples:
+    if scale == 1:
+        return alpha[top:bottom]
+    height, width = (scale * side for side in alpha.shape)
+    return bicubic_rows(alpha, height, width, scale * top, scale * bottom)

@@ -51,8 +51,31 @@ def bicubic(image: NDArray[Pixel], height: int, width: int) -> NDArray[Pixel]:
     _check(image)
     if height < 1 or width < 1:
         raise ValueError(f"expected a height and width of at least 1, got {height} x {width}")
-    rows, columns = image.shape[:2]
-    return _resize(image, (height, width), (height / rows, width / columns))
+    return _resize(image, _whole(image, height, width))
+
+
+def bicubic_rows(
+    image: NDArray[Pixel], height: int, width: int, start: int, stop: int
+) -> NDArray[Pixel]:
+    """Rows `start` up to `stop` of `bicubic(image, height, width)`, from the input they need alone.
+
+    Args:
+        image, height, width: as of `bicubic`; the image and the size are those of the whole.
+
+    Raises:
+        ValueError: as `bicubic`, or there are no such rows.
+    """
+    _check(image)
+    if not 0 <= start < stop <= height:
+        raise ValueError(f"expected rows within 0..{height}, got {start}..{stop}")
+    down, across = _whole(image, height, width)
+    # The same products of matrices as for the whole, so that the sums are the same.
+    bands = down.bands[start // _BAND : -(-stop // _BAND)]
+    top, bottom = min(band.start for band in bands), max(band.stop for band in bands)
+    moved = tuple(_Band(band.start - top, band.stop - top, band.matrix) for band in bands)
+    rows = _resize(image[top:bottom], (_Axis(down.scale, moved), across))
+    first = start // _BAND * _BAND
+    return rows[start - first : stop - first]
 
 
 def bicubic_by(image: NDArray[Pixel], scale: float | Fraction) -> NDArray[Pixel]:
@@ -71,9 +94,11 @@ def bicubic_by(image: NDArray[Pixel], scale: float | Fraction) -> NDArray[Pixel]
     _check(image)
     if not 0 < scale < math.inf:
         raise ValueError(f"expected a positive, finite scale, got {scale}")
-    rows, columns = image.shape[:2]
-    size = (math.ceil(scale * rows), math.ceil(scale * columns))
-    return _resize(image, size, (float(scale), float(scale)))
+    down, across = (
+        _Axis(float(scale), _bands(side, math.ceil(scale * side), float(scale)))
+        for side in image.shape[:2]
+    )
+    return _resize(image, (down, across))
 
 
 def pixelate(image: NDArray[Pixel], block: int) -> NDArray[Pixel]:
@@ -109,16 +134,27 @@ class _Band(NamedTuple):
     matrix: NDArray[np.float64]
 
 
-def _resize(
-    image: NDArray[Pixel], size: tuple[int, int], scales: tuple[float, float]
-) -> NDArray[Pixel]:
-    for axis in sorted((0, 1), key=scales.__getitem__):
-        lines = np.moveaxis(image, axis, 0)
+class _Axis(NamedTuple):
+    """How one axis is resized: the outputs are those of all bands, in order."""
+
+    scale: float
+    bands: tuple[_Band, ...]
+
+
+def _whole(image: NDArray[Any], height: int, width: int) -> tuple[_Axis, _Axis]:
+    rows, columns = image.shape[:2]
+    down = _Axis(height / rows, _bands(rows, height, height / rows))
+    return down, _Axis(width / columns, _bands(columns, width, width / columns))
+
+
+def _resize(image: NDArray[Pixel], axes: tuple[_Axis, _Axis]) -> NDArray[Pixel]:
+    for number in sorted((0, 1), key=lambda number: axes[number].scale):
+        lines = np.moveaxis(image, number, 0)
         flat = lines.reshape(lines.shape[0], -1).astype(np.float64, copy=False)
-        bands = _bands(lines.shape[0], size[axis], scales[axis])
+        bands = axes[number].bands
         sums = np.concatenate([band.matrix @ flat[band.start : band.stop] for band in bands])
-        resized = _as_type(sums, image.dtype).reshape(size[axis], *lines.shape[1:])
-        image = np.moveaxis(resized, 0, axis)
+        resized = _as_type(sums, image.dtype).reshape(-1, *lines.shape[1:])
+        image = np.moveaxis(resized, 0, number)
     return np.ascontiguousarray(image)
 
 

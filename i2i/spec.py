@@ -55,6 +55,10 @@ class MapInfo:
     low: float
     high: float
 
+    def __post_init__(self) -> None:
+        if not -math.inf < self.low < self.high < math.inf:
+            raise ValueError(f"low, high: expected finite, low < high, got {self.low}, {self.high}")
+
 
 @dataclass(frozen=True)
 class Graph:

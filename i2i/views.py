@@ -1,14 +1,17 @@
-"""Pictures of labels: colours for classes, and the overlay on the picture they belong to."""
+"""Pictures of labels and maps: colours for classes, the overlay on a picture, false colours."""
 
 from __future__ import annotations
 
 import colorsys
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 Colour = tuple[int, int, int]
+
+_MISSING: Colour = (128, 128, 128)  # no colour of the scale is gray but its two ends
 
 
 def palette(count: int) -> list[Colour]:
@@ -40,3 +43,29 @@ def overlay(
     blended = image[drawn].astype(np.uint16) + table[labels[drawn]]
     image[drawn] = (blended // 2).astype(np.uint8)
     return image
+
+
+def false_colours(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint8]:
+    """A map (H, W) as colours (H, W, 3): black at `low`, ever brighter up to white at `high`.
+
+    Values beyond the two get the end's colour; NaN is gray. The brightness grows evenly, so that
+    the order of values shows in print and to those who tell few colours apart: the scale is
+    "cubehelix" (D. A. Green, Bull. Astr. Soc. India 39, 2011, arXiv 1108.5083).
+    """
+    share = (values.astype(np.float32) - np.float32(low)) / np.float32(high - low)
+    missing = np.isnan(share)
+    level = np.where(missing, 0, share.clip(0, 1) * 255 + 0.5).astype(np.uint8)
+    colours: NDArray[np.uint8] = _cubehelix()[level]
+    colours[missing] = _MISSING
+    return colours
+
+
+@cache
+def _cubehelix() -> NDArray[np.uint8]:
+    """256 colours of Green's scheme with his start 0.5, -1.5 rotations, hue 1 and gamma 1."""
+    level = np.linspace(0, 1, 256)[:, None]
+    angle = 2 * np.pi * (0.5 / 3 + 1 - 1.5 * level)
+    amplitude = level * (1 - level) / 2
+    across = np.array([[-0.14861, -0.29227, 1.97294], [1.78277, -0.90649, 0.0]])
+    colours = level + amplitude * (np.hstack((np.cos(angle), np.sin(angle))) @ across)
+    return np.floor(255 * colours.clip(0, 1) + 0.5).astype(np.uint8)

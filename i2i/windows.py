@@ -10,9 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+Pixel = TypeVar("Pixel", bound=np.generic)
 
 SMALLEST_SIDE = 64
 
@@ -131,12 +134,12 @@ def _bucket(needed: int, multiple: int) -> int:
         octave *= 2
 
 
-def cut(pixels: NDArray[np.uint8], window: Window) -> NDArray[np.uint8]:
+def cut(pixels: NDArray[Pixel], window: Window) -> NDArray[Pixel]:
     """The window's (height, width, C) part of the plane around `pixels` (H, W, C)."""
     rows = reflect(np.arange(window.top, window.top + window.height), pixels.shape[0])
     columns = reflect(np.arange(window.left, window.left + window.width), pixels.shape[1])
     # Rows first: a gather of whole rows is a few large copies.
-    cut_pixels: NDArray[np.uint8] = pixels[rows].take(columns, axis=1)
+    cut_pixels: NDArray[Pixel] = pixels[rows].take(columns, axis=1)
     return cut_pixels
 
 
@@ -149,11 +152,20 @@ def keep(output: NDArray[np.generic], window: Window, scale: int) -> NDArray[np.
 
 
 def stitch(
-    canvas: NDArray[np.generic], kept: NDArray[np.generic], window: Window, scale: int
+    canvas: NDArray[np.generic],
+    kept: NDArray[np.generic],
+    window: Window,
+    scale: int,
+    first: int = 0,
 ) -> None:
-    """Writes what was kept of a window to its place in the output picture."""
+    """Writes what was kept of a window to its place in the output picture.
+
+    Args:
+        first: the input row where the canvas begins, for a canvas of some rows only.
+    """
     (top, bottom), (left, right) = window.rows, window.columns
-    canvas[scale * top : scale * bottom, scale * left : scale * right] = kept
+    rows = slice(scale * (top - first), scale * (bottom - first))
+    canvas[rows, scale * left : scale * right] = kept
 
 
 def reflect(index: NDArray[np.intp], length: int) -> NDArray[np.intp]:

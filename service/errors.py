@@ -41,14 +41,27 @@ _GOT_LENGTH = 100
 
 
 class Problem(Exception):
-    """A request that is refused: a code of `CODES`, and what its caller can do about it."""
+    """A request that is refused: a code of `CODES`, and what its caller can do about it.
 
-    def __init__(self, code: str, detail: str, *, expected: str = "", got: str = "") -> None:
+    Args:
+        retry_after_s: seconds until another try makes sense; default: what the code says.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        *,
+        expected: str = "",
+        got: str = "",
+        retry_after_s: int | None = None,
+    ) -> None:
         super().__init__(f"{code}: {detail}")
         self.code = code
         self.detail = detail
         self.expected = expected
         self.got = got[:_GOT_LENGTH]
+        self.retry_after_s = retry_after_s or RETRY_AFTER_S.get(code, 0)
 
     @property
     def status(self) -> int:
@@ -69,8 +82,8 @@ class Problem(Exception):
         """The reply; notes the code in the request's record."""
         record.code = self.code
         headers = {}
-        if self.code in RETRY_AFTER_S:
-            headers["Retry-After"] = str(RETRY_AFTER_S[self.code])
+        if self.retry_after_s:
+            headers["Retry-After"] = str(self.retry_after_s)
         return JSONResponse(self.body(), self.status, headers, MEDIA_TYPE)
 
 

@@ -7,17 +7,18 @@ import contextlib
 import io
 import logging
 import os
+import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, Literal, TypeVar
 
-from i2i.image import Format, Header, ImageError, Picture, decode, read_header, write_bytes
-from i2i.prediction import BandWriter, Prediction, View, check_file, join
-from i2i.predictor import Band, Cancelled, DeadlineExceeded, Predictor, Sweep
+from i2i.image import Format, Header, ImageError, decode, read_header
+from i2i.prediction import BandWriter, View, check_file
+from i2i.predictor import Cancelled, DeadlineExceeded, Predictor, Sweep
 from service.admission import Admission
 from service.errors import Problem
 from service.inflight import Hold
@@ -126,8 +127,7 @@ class Pipeline:
         self._scheduler.submit(work)
         with _translated(order, record):
             async with contextlib.aclosing(work.bands()) as bands:
-                writer = _writer(target, order, picture)
-                with writer:
+                with BandWriter(target, order.format, picture, order.view) as writer:
                     async for band in bands:
                         begun = time.monotonic()
                         await self._on(lane, writer.write, band)

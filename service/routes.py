@@ -5,7 +5,7 @@ import contextlib
 import re
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
@@ -16,8 +16,10 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 
 from i2i.image import MEDIA_TYPES, Format
-from i2i.predictor import Cancelled, View
+from i2i.prediction import VIEWS, View
+from i2i.predictor import Cancelled
 from i2i.spec import ModelSpec
+from service.admission import Admission, Estimate, Speed
 from service.body import FIELD, read_picture
 from service.errors import CODES, HANDLERS, MEDIA_TYPE, RETRY_AFTER_S, Problem
 from service.inflight import InFlight
@@ -26,6 +28,7 @@ from service.middleware import CLIENT_GONE, BodyLimit, RequestLog
 from service.models import Models
 from service.pipeline import Order, Pipeline, late
 from service.record import Record
+from service.scheduler import Scheduler
 from service.settings import Settings
 
 # A picture is shown as a picture and nothing else, wherever a browser opens it.
@@ -73,7 +76,10 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
     """The whole service but for its process: what BentoML serves, and tests call in process."""
     metrics = Metrics()
     in_flight = InFlight(settings.inflight_bytes, metrics.held_bytes)
-    pipeline = Pipeline(settings)
+    speed = Speed()
+    scheduler = Scheduler(measured=speed.note)
+    admission = Admission(scheduler, speed, settings.queue_s)
+    pipeline = Pipeline(scheduler, admission)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -121,7 +127,8 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
     ) -> Response:
         """The model's prediction for the picture in the body.
 
-        `view` is for models of labels: `mask` (the default), `overlay` or `confidence`.
+        `view` is for models of labels: `mask` (the default), `overlay` or `confidence`; and for
+        models of maps: `values` (the default) or `colour`.
         """
         record = Record.of(request.scope)
         predictor = models.find(name)
@@ -138,7 +145,9 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
             except ClientDisconnect:
                 return _nobody(record)
             async with _client_gone(request) as gone:
-                order = Order(predictor, format, view or "mask", deadline, gone)
+                order = Order(
+                    predictor, format, view, settings.most_pixels(predictor.spec), deadline, gone
+                )
                 try:
                     picture = await pipeline.predict(data, order, hold, record)
                 except Cancelled:
@@ -149,6 +158,30 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
             "Content-Security-Policy": _PICTURE_POLICY,
         }
         return Response(picture, 200, headers, MEDIA_TYPES[format])
+
+    @app.post("/v1/models/{name}/estimate", dependencies=[_only("width", "height")])
+    async def estimate(
+        name: str,
+        width: Annotated[int, Query(ge=1, le=2**31)],
+        height: Annotated[int, Query(ge=1, le=2**31)],
+    ) -> JSONResponse:
+        """How long a picture of this size would take now, and whether it would be taken."""
+        predictor = models.find(name)
+        retry_after_s, accepted = 0, width * height <= settings.most_pixels(predictor.spec)
+        estimated = Estimate(0.0, 0.0)
+        if accepted:
+            estimated = admission.estimate(predictor, height, width)
+            try:
+                admission.check(estimated, time.monotonic() + settings.deadline_s)
+            except Problem as problem:
+                retry_after_s, accepted = problem.retry_after_s, False
+        return JSONResponse(
+            {
+                "seconds": round(estimated.seconds, 3),
+                "accepted": accepted,
+                "retry_after_s": retry_after_s,
+            }
+        )
 
     @app.get("/livez", include_in_schema=False)
     async def live() -> PlainTextResponse:
@@ -185,11 +218,12 @@ def _only(*names: str) -> Any:
 
 
 def _check_view(view: View | None, spec: ModelSpec) -> None:
-    if view is not None and spec.kind != "labels":
+    views = VIEWS[spec.kind]
+    if view is not None and view not in views:
         raise Problem(
             "bad_parameter",
-            f"view: {spec.name} gives no labels",
-            expected="no view",
+            f"view: {spec.name} has no such view",
+            expected=" or ".join(views) or "no view",
             got=view,
         )
 
@@ -206,8 +240,8 @@ def _check_accept(request: Request, media_type: str) -> None:
 
 
 @asynccontextmanager
-async def _client_gone(request: Request) -> AsyncIterator[threading.Event]:
-    """An event that is set once the client has closed its connection, or the block is left."""
+async def _client_gone(request: Request) -> AsyncIterator[Callable[[], bool]]:
+    """Whether the client has closed its connection, or the block has been left."""
     gone = threading.Event()
 
     async def watch() -> None:
@@ -217,7 +251,7 @@ async def _client_gone(request: Request) -> AsyncIterator[threading.Event]:
 
     watching = asyncio.create_task(watch())
     try:
-        yield gone
+        yield gone.is_set
     finally:
         gone.set()
         watching.cancel()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from i2i.engines.engine import EngineName, Precision
+from i2i.spec import ModelSpec
 
 PREFIX = "I2I_"
 # Kubernetes sets these by itself for a Service that is called `i2i`.
@@ -47,6 +48,10 @@ class Settings:
     deadline_s: float = 300.0
     queue_s: float = 30.0
     inflight_bytes: int = 2**30
+
+    def most_pixels(self, spec: ModelSpec) -> int:
+        """Of a picture that this model answers within a request."""
+        return min(self.max_pixels, self.max_output_pixels // spec.scale**2)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:

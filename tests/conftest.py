@@ -106,14 +106,14 @@ def export_untrained(folder: Path, net: Any, **fields: Any) -> None:
     from i2i.image import Picture, encode
     from i2i.model_folder import GOLDEN_INPUT, GOLDEN_OUTPUT, SPEC, WEIGHTS, ModelFolder, digest_of
     from i2i.nets.description import describe
-    from i2i.nets.folding import fold_batch_norm
+    from i2i.nets.folding import fold
     from i2i.nets.margin import margin
     from i2i.predictor import Predictor
     from i2i.spec import ModelSpec
     from training.graph import write_graph
 
     folder.mkdir()
-    folded = fold_batch_norm(net.eval())
+    folded = fold(net.eval())
     weights = {name: value.contiguous() for name, value in folded.state_dict().items()}
     (folder / WEIGHTS).write_bytes(safetensors.torch.save(weights))
     spec = ModelSpec(

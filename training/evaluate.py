@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import inspect
 import json
 import math
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +24,15 @@ from rich.table import Table
 
 from i2i.image import Picture, write_bytes
 from i2i.model_folder import CARD, SPEC, ModelError, ModelFolder
-from i2i.predictor import Predictor, load
+from i2i.predictor import Prediction, Predictor, load
 from i2i.spec import Measurement
+from training import degradations
 from training.card import card
 from training.data.cache import Load
 from training.data.crops import to_tensor
-from training.data.files import Entry, find_pictures, pair_with_masks, read_entry
-from training.tasks import Sample, Segmentation, Task
-from training.tasks.scores import ClassScores
+from training.data.files import find_photos, load_of, pair_with_masks, pair_with_targets
+from training.pixels import Values, as_stored
+from training.tasks import Sample, Task
 
 Scores = dict[str, float]
 
@@ -40,14 +41,15 @@ def task_of(folder: ModelFolder) -> Task:
     """The task that the model was trained for, with the arguments that its scores depend on.
 
     Raises:
-        ModelError: the model folder names another class than a task of `training.tasks`. A model
-            folder may come from anyone: its arguments are plain data, and stay so.
+        ModelError: the model folder names another class than a task of `training.tasks`, or in its
+            arguments another than a degradation of `training.degradations`. A model folder may come
+            from anyone: all other arguments are plain data, and stay so.
     """
     try:
         description = folder.spec.provenance["config"]["task"]
         module, _, name = description["class_path"].rpartition(".")
         # The loss is an object of its own, and no score depends on it.
-        arguments = {k: v for k, v in description["init_args"].items() if k != "loss"}
+        arguments = {k: _argument(v) for k, v in description["init_args"].items() if k != "loss"}
         if not module.startswith("training.tasks"):
             raise ValueError(f"a class of {module}")
         task = getattr(importlib.import_module(module), name)
@@ -60,6 +62,19 @@ def task_of(folder: ModelFolder) -> Task:
         ) from error
 
 
+def _argument(value: Any) -> Any:
+    """Plain data as they are, a degradation as the object it describes; ValueError for others."""
+    if isinstance(value, list):
+        return [_argument(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    module, _, name = value["class_path"].rpartition(".")
+    kind = getattr(degradations, name, None) if module == degradations.__name__ else None
+    if not (inspect.isclass(kind) and issubclass(kind, degradations.Degradation)):
+        raise ValueError(f"an argument of the class {value['class_path']}")
+    return kind(**{key: _argument(item) for key, item in value["init_args"].items()})
+
+
 def evaluate(predictor: Predictor, task: Task, samples: Iterable[Sample]) -> dict[str, Any]:
     """Scores of each picture, of the set, of the trivial answer, and the gain over it.
 
@@ -70,12 +85,12 @@ def evaluate(predictor: Predictor, task: Task, samples: Iterable[Sample]) -> dic
     pictures = []
     for index, sample in enumerate(samples):
         image, target = task.pair(sample, np.random.default_rng([0, index]))
+        image = as_stored(image)
         started = time.perf_counter()
         prediction = predictor.predict(Picture(image, None))
         seconds = time.perf_counter() - started
-        answer = prediction.labels if prediction.picture is None else prediction.picture.pixels
-        assert answer is not None
-        scored, expected = _as_scored(task, answer), task.target_tensor(to_tensor(target)[None])
+        answer = _values(prediction)
+        scored, expected = _as_scored(task, answer), _as_scored(task, target)
         one = task.metrics()
         try:
             one.update(scored, expected)
@@ -84,16 +99,13 @@ def evaluate(predictor: Predictor, task: Task, samples: Iterable[Sample]) -> dic
         total.update(scored, expected)
         scores = _floats(one.compute()) | _finite(task.picture_scores(answer, target))
         pictures.append({"name": sample.name, "seconds": round(seconds, 4), "scores": scores})
-        if task.kind != "labels":
-            baseline.update(_as_scored(task, task.baseline(image)), expected)
-    if isinstance(total, ClassScores) and pictures:
-        total.check_targets()
+        trivial = task.baseline(image)
+        if trivial is not None:
+            baseline.update(_as_scored(task, trivial), expected)
     if not pictures:
         raise ValueError("pictures: expected at least one to measure on, got none")
     scores = _floats(total.compute()) | _means(pictures, task.mean_scores)
-    trivial_scores = _floats(
-        total.majority() if isinstance(total, ClassScores) else baseline.compute()
-    )
+    trivial_scores = _floats(task.baseline_scores(total, baseline))
     return {
         "model": predictor.spec.address,
         "engine": predictor.engine.name,
@@ -106,9 +118,18 @@ def evaluate(predictor: Predictor, task: Task, samples: Iterable[Sample]) -> dic
     }
 
 
-def _as_scored(task: Task, pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> torch.Tensor:
-    """A prediction as the metrics take it, (1, C, H, W) in [0, 1] or ids (1, H, W)."""
-    return task.target_tensor(to_tensor(pixels)[None])
+def _values(prediction: Prediction) -> Values:
+    """What was predicted: a picture (H, W, C), or labels or a map (H, W)."""
+    if prediction.picture is not None:
+        return prediction.picture.pixels
+    values = prediction.labels if prediction.map is None else prediction.map
+    assert values is not None
+    return values
+
+
+def _as_scored(task: Task, values: Values) -> torch.Tensor:
+    """As the metrics take it: (1, C, H, W) in [0, 1], ids (1, H, W), or a map (1, H, W)."""
+    return task.target_tensor(to_tensor(values)[None])
 
 
 def _floats(scores: dict[str, torch.Tensor]) -> Scores:
@@ -130,14 +151,31 @@ def _means(pictures: Sequence[dict[str, Any]], names: Sequence[str]) -> Scores:
     return means
 
 
-def find_samples(images: Path, masks: Path | None, task: Task) -> list[Load]:
-    """What reads the pictures of a folder, and the masks of the same stem for a segmentation."""
-    if not isinstance(task, Segmentation):
-        return [partial(read_entry, Entry(path)) for path in find_pictures(images)]
-    if masks is None:
-        raise ValueError("--masks: expected a folder of masks for a segmentation, got none")
-    entries = pair_with_masks(images, masks)
-    return [partial(read_entry, entry, len(task.class_names), task.ignore) for entry in entries]
+def find_samples(images: Path, masks: Path | None, targets: Path | None, task: Task) -> list[Load]:
+    """What reads the pictures of a folder, and the masks or targets of the same stem."""
+    if task.needs == "none":
+        entries = find_photos(images)
+    elif task.needs == "masks":
+        entries = pair_with_masks(images, _needed(masks, task))
+    else:
+        entries = pair_with_targets(images, _needed(targets, task))
+    return [load_of(entry, task) for entry in entries]
+
+
+def _needed(folder: Path | None, task: Task) -> Path:
+    if folder is None:
+        raise ValueError(
+            f"--{task.needs}: expected a folder of {task.needs} for the task {task.name}, got none"
+        )
+    return folder
+
+
+def add_samples_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `find_samples` takes beside the pictures, as options of a command."""
+    parser.add_argument("--masks", type=Path, help="folder of masks, for a segmentation")
+    parser.add_argument(
+        "--targets", type=Path, help="folder of target pictures or maps, for pairs and dense maps"
+    )
 
 
 def show_table(results: dict[str, Any], console: Console) -> None:
@@ -162,9 +200,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--images",
         required=True,
         type=Path,
-        help="folder of pictures; for super-resolution and depixelating: the originals",
+        help="folder of pictures; for super-resolution and restorations: the originals",
     )
-    parser.add_argument("--masks", type=Path, help="folder of masks, for a segmentation")
+    add_samples_arguments(parser)
     parser.add_argument("--output", type=Path, help="JSON file for the results")
     parser.add_argument(
         "--record",
@@ -176,25 +214,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     predictor = load(options.model, engine=options.engine, precision=options.precision)
     task = task_of(predictor.folder)
-    loads = find_samples(options.images, options.masks, task)
+    loads = find_samples(options.images, options.masks, options.targets, task)
     samples = (load() for load in track(loads, "Evaluating"))
     results = evaluate(predictor, task, samples)
     show_table(results, Console())
     if options.output is not None:
         write_bytes(options.output, (json.dumps(results, indent=2) + "\n").encode())
     if options.record is not None:
-        record(predictor.folder, options.record, results)
+        record(predictor.folder, task, options.record, results)
 
 
-def record(folder: ModelFolder, name: str, results: dict[str, Any]) -> None:
+def record(folder: ModelFolder, task: Task, name: str, results: dict[str, Any]) -> None:
     """Adds the scores on the set `name` to the spec and the card of a model folder."""
-    masks = " --masks MASKS" if folder.spec.kind == "labels" else ""
+    also = "" if task.needs == "none" else f" --{task.needs} {task.needs.upper()}"
     measured = Measurement(
         len(results["pictures"]),
         results["scores"],
         results["baseline"],
         engine=f"{results['engine']} {results['precision']}",
-        command=f"python -m training evaluate --model {folder.spec.name} --images IMAGES{masks}",
+        command=f"python -m training evaluate --model {folder.spec.name} --images IMAGES{also}",
     )
     spec = replace(folder.spec, scores=folder.spec.scores | {name: measured})
     write_bytes(folder.path / SPEC, spec.to_json().encode())

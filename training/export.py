@@ -33,13 +33,14 @@ from i2i.model_folder import (
 )
 from i2i.nets import Autoencoder
 from i2i.nets.description import describe
-from i2i.nets.folding import fold_batch_norm
+from i2i.nets.folding import fold
 from i2i.nets.margin import margin
 from i2i.predictor import Prediction, Predictor, golden_difference
 from i2i.spec import Measurement, ModelSpec
 from training.card import card
-from training.evaluate import evaluate, find_samples
+from training.evaluate import add_samples_arguments, evaluate, find_samples
 from training.graph import write_graph
+from training.pixels import as_stored
 from training.recipe import build
 from training.tasks import Sample, Task
 
@@ -82,11 +83,12 @@ def export(
     with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as temporary:
         folder = Path(temporary) / output.name
         folder.mkdir()
-        folded = fold_batch_norm(net)
+        folded = fold(net)
         weights = {name: value.contiguous() for name, value in folded.state_dict().items()}
         (folder / WEIGHTS).write_bytes(safetensors.torch.save(weights))
         spec = _spec(output.name, task, folded, recipe, licence)
-        spec = replace(spec, graph=write_graph(folded, task.kind, spec.temperature, folder))
+        graph = write_graph(folded, task.kind, spec.temperature, folder, spec.map)
+        spec = replace(spec, graph=graph)
         reference = Predictor(ModelFolder(folder, spec), TorchEngine(net, spec))
         golden = reference.predict(_golden_input(samples[0], task))
         _write_golden(folder, golden)
@@ -167,6 +169,7 @@ def _spec(
         margin=reach,
         window=window_for(reach, net.size_multiple),
         classes=task.classes(),
+        map=task.map_info(),
         protocol=task.protocol(),
         provenance={
             "config": {"task": recipe["task"], "net": recipe["net"]},
@@ -190,17 +193,20 @@ def window_for(margin: int, size_multiple: int) -> int:
 
 def _golden_input(sample: Sample, task: Task) -> Picture:
     image, _ = task.pair(sample, np.random.default_rng(0))
-    return Picture(np.ascontiguousarray(image[:GOLDEN_SIDE, :GOLDEN_SIDE]), None)
+    return Picture(np.ascontiguousarray(as_stored(image)[:GOLDEN_SIDE, :GOLDEN_SIDE]), None)
 
 
 def _write_golden(folder: Path, golden: Prediction) -> None:
     (folder / GOLDEN_INPUT).write_bytes(encode(golden.source))
-    outputs = (
-        {"image": golden.picture.pixels}
-        if golden.picture is not None
-        else {"labels": golden.labels, "confidence": golden.confidence}
-    )
-    np.savez_compressed(folder / GOLDEN_OUTPUT, **outputs)
+    image = None if golden.picture is None else golden.picture.pixels
+    outputs = {
+        "image": image,
+        "labels": golden.labels,
+        "confidence": golden.confidence,
+        "map": golden.map,
+    }
+    given = {name: values for name, values in outputs.items() if values is not None}
+    np.savez_compressed(folder / GOLDEN_OUTPUT, **given)
 
 
 def _measured(
@@ -288,14 +294,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--images", type=Path, help="pictures to measure on; default: those that validated the run"
     )
-    parser.add_argument("--masks", type=Path, help="their masks, for a segmentation")
+    add_samples_arguments(parser)
     parser.add_argument(
         "--licence", default="not stated", help="of the training data, for the card"
     )
     options = parser.parse_args(arguments)
     task, _, recipe = read_checkpoint(options.checkpoint)
     if options.images is not None:
-        loads = find_samples(options.images, options.masks, task)
+        loads = find_samples(options.images, options.masks, options.targets, task)
     elif recipe["source"] is None:
         raise ValueError("--images: expected a folder; the run had no data of its own")
     else:

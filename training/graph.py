@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from i2i.model_folder import GRAPH, WEIGHTS
 from i2i.nets import Autoencoder
 from i2i.nets.outputs import Outputs
-from i2i.spec import OUTPUTS, Graph, Kind
+from i2i.spec import OUTPUTS, Graph, Kind, MapInfo
 
 OPSET = 20
 # Not "image", which is the name of an output: ONNX gives each name to one value.
@@ -28,16 +28,18 @@ INPUT = "input"
 class _Deployed(nn.Module):
     """The net with what a prediction needs at its end."""
 
-    def __init__(self, net: nn.Module, kind: Kind, temperature: float) -> None:
+    def __init__(self, net: nn.Module, outputs: Outputs) -> None:
         super().__init__()
-        self.net, self.outputs = net, Outputs(kind, temperature)
+        self.net, self.outputs = net, outputs
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         outputs: tuple[Tensor, ...] = self.outputs(self.net(image))
         return outputs
 
 
-def write_graph(net: Autoencoder, kind: Kind, temperature: float, folder: Path) -> Graph:
+def write_graph(
+    net: Autoencoder, kind: Kind, temperature: float, folder: Path, map: MapInfo | None = None
+) -> Graph:
     """Writes `folder`/graph.onnx for any batch and any multiple of the net's size_multiple.
 
     `folder`/weights.safetensors holds the net's weights already.
@@ -51,7 +53,7 @@ def write_graph(net: Autoencoder, kind: Kind, temperature: float, folder: Path) 
         # The exporter warns of its own internals.
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            _Deployed(net, kind, temperature).eval(),
+            _Deployed(net, Outputs(kind, temperature, map)).eval(),
             (sample.contiguous(),),
             dynamo=True,
             input_names=[INPUT],

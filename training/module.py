@@ -55,7 +55,7 @@ class ImageToImage(pl.LightningModule):
         self.learning_rate, self.warmup_steps = learning_rate, warmup_steps
         self.final_share, self.weight_decay = final_share, weight_decay
         self.average_decay, self.patience = average_decay, patience
-        self.outputs = Outputs(task.kind)
+        self.outputs = Outputs(task.kind, map=task.map_info())
         self.scores = task.metrics()
         self.earlier_core_minutes = 0.0
 
@@ -66,9 +66,9 @@ class ImageToImage(pl.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
         image, target = batch
-        output = self(image.float() / 255)
+        output = self(self.task.input_tensor(image))
         # The loss in float32: bfloat16's steps near 1 are 4e-3.
-        loss: Tensor = self.task.loss(output.float(), self.task.target_tensor(target))
+        loss = self.task.loss_of(output.float(), target)
         self.log("loss", loss, prog_bar=True)
         self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
         return loss
@@ -92,7 +92,7 @@ class ImageToImage(pl.LightningModule):
 
     def predict_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
         image, _ = batch
-        prediction: Tensor = self.outputs(self(image.float() / 255).float())[0]
+        prediction: Tensor = self.outputs(self(self.task.input_tensor(image)).float())[0]
         return prediction
 
     def configure_optimizers(self) -> Any:

@@ -31,7 +31,7 @@ class TorchEngine:
         self._net = net.eval().to(  # type: ignore[call-overload]
             self.device, memory_format=torch.channels_last
         )
-        self._last = LastStep(spec.kind, spec.temperature)
+        self._last = LastStep(spec.kind, spec.temperature, spec.map)
         self._outputs = spec.graph.outputs
 
     @classmethod

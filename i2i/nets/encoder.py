@@ -1,4 +1,4 @@
-"""The encoder: a stem, then stages that each halve the size by a strided convolution."""
+"""Encoders: the interface of all, and the one of strided convolutions."""
 
 from __future__ import annotations
 
@@ -7,20 +7,53 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from i2i.nets.blocks import (
+from i2i.nets.activations import activation_layer
+from i2i.nets.blocks import blocks
+from i2i.nets.convolutions import convolution
+from i2i.nets.style import (
     Activation,
+    BlockKind,
+    Initialisation,
     Norm,
-    activation_layer,
+    Padding,
+    Style,
     check_choice,
     check_counts,
-    convolution,
-    residual_blocks,
 )
 
 StemStride = Literal[1, 2]
+Down = Literal["stride", "max", "average"]
 
 
-class Encoder(nn.Module):
+class FeatureEncoder(nn.Module):
+    """Features of a picture at falling sizes: the base of every encoder.
+
+    (N, input_channels, H, W), values in [0, 1] → one tensor a stage, shallow first: feature i is
+    (N, widths[i], H / strides[i], W / strides[i]). H and W must be multiples of the last stride.
+
+    Attributes:
+        input_channels: channels of the picture.
+        widths: channels of each feature.
+        stem_stride: input pixels per pixel of the first feature; each further feature has half the
+            size of the one before.
+        padding: what its convolutions see beyond the border.
+    """
+
+    input_channels: int
+    widths: list[int]
+    stem_stride: int
+    padding: Padding = "zeros"
+
+    @property
+    def strides(self) -> list[int]:
+        """Input pixels per feature pixel, of each feature."""
+        return [self.stem_stride * 2**i for i in range(len(self.widths))]
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        raise NotImplementedError
+
+
+class Encoder(FeatureEncoder):
     """Features of a picture at falling sizes, (N, input_channels, H, W) → one tensor a stage.
 
     Feature i is (N, widths[i], H / strides[i], W / strides[i]), strides = stem_stride ·
@@ -35,8 +68,11 @@ class Encoder(nn.Module):
 
     Args:
         widths: channels of each stage, the stem first.
-        depths: residual blocks of each stage.
+        depths: blocks of each stage.
         stem_stride: 1 keeps the size in the stem; 2 halves it there.
+        down: what halves the size: the convolution's `stride`, or, for comparison, pooling (`max`,
+            `average`) after a 3 x 3 convolution.
+        norm, activation, block, dilations, padding, dropout, initialisation: see `Style`.
     """
 
     def __init__(
@@ -45,8 +81,14 @@ class Encoder(nn.Module):
         depths: Sequence[int],
         input_channels: int = 3,
         stem_stride: StemStride = 1,
-        norm: Norm = "none",
-        activation: Activation = "relu",
+        norm: Norm = Style.norm,
+        activation: Activation = Style.activation,
+        block: BlockKind = Style.block,
+        dilations: Sequence[int] = Style.dilations,
+        padding: Padding = Style.padding,
+        dropout: float = Style.dropout,
+        initialisation: Initialisation = Style.initialisation,
+        down: Down = "stride",
     ) -> None:
         super().__init__()
         if not widths or len(widths) != len(depths):
@@ -56,28 +98,22 @@ class Encoder(nn.Module):
         check_counts("widths", widths, 1)
         check_counts("depths", depths, 0)
         check_choice("stem_stride", stem_stride, StemStride)
-        check_choice("norm", norm, Norm)
+        check_choice("down", down, Down)
+        style = Style(block, dilations, activation, norm, padding, dropout, initialisation)
         self.widths, self.depths = list(widths), list(depths)
-        self.input_channels, self.stem_stride = input_channels, stem_stride
+        self.input_channels, self.stem_stride, self.down = input_channels, stem_stride, down
         self.norm: Norm = norm
-        self.activation = activation
+        self.activation, self.block, self.dilations = activation, block, list(dilations)
+        self.padding, self.dropout, self.initialisation = padding, dropout, initialisation
         self.stages = nn.ModuleList()
         for i, (width, depth) in enumerate(zip(widths, depths, strict=True)):
-            stride = stem_stride if i == 0 else 2
-            down = convolution(
-                widths[i - 1] if i else input_channels,
-                width,
-                kernel_size=3 if stride == 1 else 4,
-                stride=stride,
-                norm=norm,
+            inputs = widths[i - 1] if i else input_channels
+            stage = nn.Sequential(
+                _down(inputs, width, stem_stride if i == 0 else 2, down, style),
+                activation_layer(activation),
+                blocks(depth, width, style, dilations if i == len(widths) - 1 else (1,)),
             )
-            blocks = residual_blocks(depth, width, norm, activation)
-            self.stages.append(nn.Sequential(down, activation_layer(activation), blocks))
-
-    @property
-    def strides(self) -> list[int]:
-        """Input pixels per feature pixel, of each stage."""
-        return [self.stem_stride * 2**i for i in range(len(self.widths))]
+            self.stages.append(stage)
 
     def forward(self, image: Tensor) -> list[Tensor]:
         features = []
@@ -86,3 +122,12 @@ class Encoder(nn.Module):
             x = stage(x)
             features.append(x)
         return features
+
+
+def _down(inputs: int, width: int, stride: int, down: Down, style: Style) -> nn.Sequential:
+    if stride == 1:
+        return convolution(inputs, width, style)
+    if down == "stride":
+        return convolution(inputs, width, style, kernel_size=4, stride=2)
+    pool = nn.MaxPool2d(2) if down == "max" else nn.AvgPool2d(2)
+    return nn.Sequential(convolution(inputs, width, style), pool)

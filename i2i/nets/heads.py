@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from i2i.nets.blocks import check_choice
+from i2i.nets.convolutions import conv2d, conv_transpose2d
+from i2i.nets.style import Padding, Style, check_choice
 
 PictureSkip = Literal["bicubic", "identity", "none"]
 
@@ -27,6 +28,7 @@ class PictureHead(nn.Module):
         scale: output pixels per input pixel.
         skip: what the residual is added to: `bicubic` enlargement, the `identity` (scale 1), or
             `none`.
+        padding: what the last layer sees beyond the border: see `Style`.
     """
 
     def __init__(
@@ -36,14 +38,16 @@ class PictureHead(nn.Module):
         channels: int = 3,
         scale: int = 1,
         skip: PictureSkip = "bicubic",
+        padding: Padding = Style.padding,
     ) -> None:
         super().__init__()
         check_choice("skip", skip, PictureSkip)
+        check_choice("padding", padding, Padding)
         if skip == "identity" and scale != 1:
             raise ValueError(f"skip: expected bicubic or none at scale {scale}, got identity")
         self.features, self.stride, self.channels = features, stride, channels
-        self.scale, self.skip = scale, skip
-        self.residual = enlargement(features, channels, stride)
+        self.scale, self.skip, self.padding = scale, skip, padding
+        self.residual = enlargement(features, channels, stride, padding)
         self.base: nn.Module = (
             BicubicEnlargement(channels, scale)
             if skip == "bicubic" and scale > 1
@@ -58,32 +62,45 @@ class PictureHead(nn.Module):
         # Autocast gives bfloat16 here, whose steps near 1 are 4e-3: the sum is kept in float32.
         return residual if self.skip == "none" else self.base(image) + residual.float()
 
+    def at(self, features: int, stride: int) -> PictureHead:
+        """A new head for the same picture, from features of another width and size."""
+        return PictureHead(features, stride, self.channels, self.scale, self.skip, self.padding)
+
 
 class ClassHead(nn.Module):
     """Scores (logits) of each class, (N, features, H, W) → (N, classes, H · stride, W · stride)."""
 
-    def __init__(self, features: int, stride: int = 1, classes: int = 2) -> None:
+    scale = 1
+    skip = "none"
+
+    def __init__(
+        self, features: int, stride: int = 1, classes: int = 2, padding: Padding = Style.padding
+    ) -> None:
         super().__init__()
-        self.features, self.stride, self.classes = features, stride, classes
-        self.scale = 1
-        self.scores = enlargement(features, classes, stride)
+        check_choice("padding", padding, Padding)
+        self.features, self.stride, self.classes, self.padding = features, stride, classes, padding
+        self.scores = enlargement(features, classes, stride, padding)
 
     def forward(self, features: Tensor, image: Tensor) -> Tensor:
         scores: Tensor = self.scores(features)
         return scores
 
+    def at(self, features: int, stride: int) -> ClassHead:
+        """A new head for the same classes, from features of another width and size."""
+        return ClassHead(features, stride, self.classes, self.padding)
 
-def enlargement(inputs: int, outputs: int, stride: int) -> nn.Conv2d | nn.ConvTranspose2d:
+
+def enlargement(
+    inputs: int, outputs: int, stride: int, padding: Padding = Style.padding
+) -> nn.Conv2d | nn.ConvTranspose2d:
     """The last layer: a transposed convolution on a symmetric grid, or a convolution at stride 1.
 
-    Kernel 2s for even s; for s = 3 kernel 9, padding 3: symmetric, and divisible by the stride.
+    Kernel 2s for even s, 3s for odd s: symmetric, and divisible by the stride.
     """
     if stride == 1:
-        return nn.Conv2d(inputs, outputs, 3, padding=1)
+        return conv2d(inputs, outputs, padding=padding)
     kernel_size = 2 * stride if stride % 2 == 0 else 3 * stride
-    return nn.ConvTranspose2d(
-        inputs, outputs, kernel_size, stride=stride, padding=(kernel_size - stride) // 2
-    )
+    return conv_transpose2d(inputs, outputs, kernel_size, stride, padding=padding)
 
 
 class BicubicEnlargement(nn.Module):

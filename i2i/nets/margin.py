@@ -7,22 +7,55 @@ strided net treats neighbouring pixels differently, so one phase may look furthe
 from __future__ import annotations
 
 import math
+import operator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.fx
+import torch.nn.functional as F
 from torch import nn
 
 from i2i.nets.autoencoder import Autoencoder
+from i2i.nets.convolutions import ExtendedConvTranspose2d, PartialConv2d, PartialConvTranspose2d
 from i2i.nets.heads import BicubicEnlargement
+from i2i.nets.norms import LayerNorm2d
 
 # Layers whose output at a pixel depends on that pixel of the input alone.
 _POINTWISE: tuple[type[nn.Module], ...] = (
     nn.ReLU,
     nn.LeakyReLU,
+    nn.PReLU,
+    nn.ELU,
     nn.SiLU,
+    nn.GELU,
+    nn.Tanh,
     nn.Identity,
+    nn.Dropout2d,
     nn.BatchNorm2d,
+    LayerNorm2d,
+)
+# Indices pick channels, or a feature of a list.
+_POINTWISE_FUNCTIONS = (
+    operator.add,
+    operator.iadd,
+    operator.sub,
+    operator.mul,
+    operator.truediv,
+    operator.getitem,
+    torch.cat,
+    torch.tanh,
+    F.relu,
+)
+_POINTWISE_METHODS = ("float", "expand")
+_POOLS = (F.max_pool2d, torch.max_pool2d, F.avg_pool2d)
+# Layers of ours that are not traced into: what they do depends on sizes.
+_LEAVES = (
+    BicubicEnlargement,
+    ExtendedConvTranspose2d,
+    LayerNorm2d,
+    PartialConv2d,
+    PartialConvTranspose2d,
 )
 # Far enough from 0 that no interval reaches a border.
 _FAR = 2**20
@@ -120,8 +153,7 @@ def _input_interval(
         elif node.op == "call_module":
             before = _before(modules[str(node.target)], needed[node], axis)
         else:
-            # Sums, concatenations, casts: pixel by pixel.
-            before = needed[node]
+            before = _before_call(node, needed[node], axis)
         for source in node.all_input_nodes:
             needed[source] = before | needed.get(source)
     raise AssertionError("a traced net has a placeholder")
@@ -130,21 +162,59 @@ def _input_interval(
 def _before(layer: nn.Module, interval: Interval, axis: int) -> Interval:
     """The input pixels that a layer's output pixels `interval` depend on."""
     if isinstance(layer, nn.Conv2d):
-        stride, padding = layer.stride[axis], int(layer.padding[axis])
-        reach = layer.dilation[axis] * (layer.kernel_size[axis] - 1)
-        return Interval(interval.low * stride - padding, interval.high * stride - padding + reach)
+        return _before_window(
+            interval, axis, layer.kernel_size, layer.stride, layer.padding, layer.dilation
+        )
+    if isinstance(layer, nn.MaxPool2d | nn.AvgPool2d):
+        return _before_window(interval, axis, layer.kernel_size, layer.stride, layer.padding)
     if isinstance(layer, nn.ConvTranspose2d):
+        # An extended input is cropped by as much: the pixels are those of a padded one.
         return _before_transposed(
-            interval, layer.kernel_size[axis], layer.stride[axis], int(layer.padding[axis])
+            interval, layer.kernel_size[axis], layer.stride[axis], _side(layer.padding, axis)
         )
     if isinstance(layer, BicubicEnlargement):
         taps, scale = layer.kernel.shape[-1], layer.scale
         return _before_transposed(interval, taps, scale, (taps - scale) // 2)
+    if isinstance(layer, nn.Upsample) and layer.mode == "nearest":
+        scale = _side(layer.scale_factor, axis)
+        return Interval(interval.low // scale, interval.high // scale)
+    if isinstance(layer, nn.ZeroPad2d):
+        # (left, right, top, bottom)
+        before = layer.padding[2 - 2 * axis]
+        return Interval(interval.low - before, interval.high - before)
     if isinstance(layer, _POINTWISE):
         return interval
     raise ValueError(
         f"the extent of {type(layer).__name__} is not known; add it to i2i.nets.margin"
     )
+
+
+def _before_call(node: torch.fx.Node, interval: Interval, axis: int) -> Interval:
+    """The same for what a module calls in its forward."""
+    if node.op == "get_attr" or node.target in (*_POINTWISE_FUNCTIONS, *_POINTWISE_METHODS):
+        return interval
+    if node.target in _POOLS:
+        names = ("input", "kernel_size", "stride", "padding")
+        given: dict[str, Any] = dict(zip(names, node.args, strict=False)) | node.kwargs
+        kernel = given["kernel_size"]
+        stride = given.get("stride") or kernel
+        return _before_window(interval, axis, kernel, stride, given.get("padding", 0))
+    raise ValueError(f"the extent of {node.target} is not known; add it to i2i.nets.margin")
+
+
+def _before_window(
+    interval: Interval,
+    axis: int,
+    kernel: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any = 1,
+) -> Interval:
+    """A window of `kernel` pixels that moves by `stride`; each number for both axes or a pair."""
+    first = _side(padding, axis)
+    reach = _side(dilation, axis) * (_side(kernel, axis) - 1)
+    step = _side(stride, axis)
+    return Interval(interval.low * step - first, interval.high * step - first + reach)
 
 
 def _before_transposed(interval: Interval, kernel: int, stride: int, padding: int) -> Interval:
@@ -153,6 +223,10 @@ def _before_transposed(interval: Interval, kernel: int, stride: int, padding: in
     )
 
 
+def _side(value: Any, axis: int) -> int:
+    return int(value[axis] if isinstance(value, tuple) else value)
+
+
 class _Tracer(torch.fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, BicubicEnlargement) or super().is_leaf_module(m, module_qualified_name)
+        return isinstance(m, _LEAVES) or super().is_leaf_module(m, module_qualified_name)

@@ -84,7 +84,7 @@ def bad_pictures() -> list[BadPicture]:
         BadPicture("gif", encoded(image, "GIF"), "unsupported_format"),
         BadPicture("ppm", encoded(image, "PPM"), "unsupported_format"),
         BadPicture("float tiff", encoded(image.convert("F"), "TIFF"), "unsupported_format"),
-        BadPicture("big tiff", encoded(image, "TIFF", big_tiff=True), "unsupported_format"),
+        BadPicture("bmp with run lengths", bmp[:30] + b"\1" + bmp[31:], "unsupported_format"),
         BadPicture("12 bit tiff", gray_tiff(1, bits=12), "unsupported_format"),
         BadPicture("animated gif", encoded(image, "GIF", **several), "animated"),
         BadPicture("animated png", encoded(image, "PNG", **several), "animated"),
@@ -112,6 +112,7 @@ def bad_pictures() -> list[BadPicture]:
         BadPicture("tiff without a size", tiff_of([(258, 3, 1, 8), (262, 3, 1, 1)]), "damaged"),
         BadPicture("bmp without a size", bmp[:18] + bytes(8) + bmp[26:], "damaged"),
         BadPicture("13000 x 13000 in 20 KB", huge_png(13_000), "too_many_pixels"),
+        BadPicture("tiff of 2^60 tags", many_tags(), "damaged"),
         BadPicture("webp canvas of 2^48", vast_webp(), "too_many_pixels"),
         BadPicture("tiff of 2^60 pixels", gray_tiff(1 << 30), "too_many_pixels"),
         BadPicture("two-picture phone jpeg", encoded(image, "MPO", **several), None),
@@ -123,6 +124,7 @@ def bad_pictures() -> list[BadPicture]:
         BadPicture("png with 2000 profile bombs", png_of(2, 2, 8, 0, zeros, *profiles), None),
         BadPicture("tiff with a broken name", gray_tiff(1, (269, 2, 1 << 31, 8)), None),
         BadPicture("tiff of strips and giant tiles", strips_and_tiles(), None),
+        BadPicture("big tiff", encoded(image, "TIFF", big_tiff=True), None),
         BadPicture("one pixel", encoded(image.crop((0, 0, 1, 1)), "PNG"), None),
         BadPicture("1 x 5000", encoded(Image.new("RGB", (1, 5000), "teal"), "JPEG"), None),
         BadPicture("jpeg with a tail", jpeg + b"PK\3\4 and more", None),
@@ -156,6 +158,11 @@ def repeated_strips() -> bytes:
     """A 2 x 2 TIFF of two strips that lists 999, each to be decoded."""
     entries = [(256, 4, 1, 2), (257, 4, 1, 2), (258, 3, 1, 8), (262, 3, 1, 1), (278, 4, 1, 1)]
     return tiff_of([*entries, (273, 4, 999, 100), (279, 4, 999, 100)], b"\1\0\0\0" * 1999)
+
+
+def many_tags() -> bytes:
+    """A BigTIFF whose directory claims 2^60 entries."""
+    return b"II+\0\x08\0\0\0" + struct.pack("<QQ", 16, 1 << 60) + bytes(1 << 20)
 
 
 def vast_webp() -> bytes:

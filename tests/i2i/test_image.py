@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -27,6 +28,7 @@ from i2i.image import (
     Header,
     ImageError,
     Picture,
+    check_format,
     decode,
     encode,
     encode_labels,
@@ -34,6 +36,7 @@ from i2i.image import (
     read_header,
     write_bytes,
 )
+from i2i.image.picture import Depth
 from tests.i2i.makers import code_of, encoded, noise, smooth
 
 BadPictures = list[tuple[str, bytes, str | None]]
@@ -42,15 +45,17 @@ BadPictures = list[tuple[str, bytes, str | None]]
 @st.composite
 def pictures_of_any_kind(draw: st.DrawFn) -> Picture:
     height, width = draw(st.integers(1, 9)), draw(st.integers(1, 9))
-    pixels = draw(arrays(np.uint8, (height, width, draw(st.sampled_from((1, 3))))))
-    alpha = draw(st.none() | arrays(np.uint8, (height, width)))
+    dtype = draw(st.sampled_from((np.uint8, np.uint16)))
+    pixels = draw(arrays(dtype, (height, width, draw(st.sampled_from((1, 3))))))
+    alpha = draw(st.none() | arrays(dtype, (height, width)))
     return Picture(pixels, alpha)
 
 
 @pytest.mark.parametrize("format", ["png", "tiff"])
 @given(picture=pictures_of_any_kind())
 def test_decode_undoes_encode(format: Format, picture: Picture) -> None:
-    again = decode(encode(picture, format))
+    again = decode(encode(picture, format), depth=16)
+    assert again.depth == picture.depth
     np.testing.assert_array_equal(again.pixels, picture.pixels)
     assert (again.alpha is None) == (picture.alpha is None)
     if picture.alpha is not None:
@@ -59,9 +64,14 @@ def test_decode_undoes_encode(format: Format, picture: Picture) -> None:
 
 @pytest.mark.parametrize("format", ["png", "tiff"])
 @pytest.mark.parametrize("size", [(1, 5000), (5000, 1), (1100, 1000)])
-def test_decode_undoes_encode_over_strips(format: Format, size: tuple[int, int]) -> None:
-    pixels = noise(*size, 3)
-    np.testing.assert_array_equal(decode(encode(Picture(pixels), format)).pixels, pixels)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_decode_undoes_encode_over_strips(
+    format: Format, size: tuple[int, int], dtype: Any
+) -> None:
+    pixels = noise(*size, 3).astype(dtype) * dtype(np.iinfo(dtype).max // 255)
+    picture = decode(encode(Picture(pixels, pixels[..., 0]), format), depth=16)
+    np.testing.assert_array_equal(picture.pixels, pixels)
+    np.testing.assert_array_equal(picture.alpha, pixels[..., 0])
 
 
 @pytest.mark.parametrize("format", ["png", "tiff"])
@@ -72,6 +82,14 @@ def test_labels_are_the_values_in_the_file(format: Format, labels: NDArray[np.ui
     assert image.mode == "P"
     np.testing.assert_array_equal(np.asarray(image), labels)
     np.testing.assert_array_equal(np.asarray(image.convert("RGB")), np.array(colours)[labels])
+
+
+def written(values: NDArray[Any], **options: Any) -> bytes:
+    """A TIFF file by another program."""
+    file = io.BytesIO()
+    stored = np.moveaxis(values, 2, 0) if options.get("planarconfig") == "separate" else values
+    tifffile.imwrite(file, stored, **options)
+    return file.getvalue()
 
 
 VALID = {
@@ -87,13 +105,17 @@ VALID = {
     "lzw tiff": encoded(Image.fromarray(smooth()), "TIFF", compression="tiff_lzw"),
     "jpeg tiff": encoded(Image.fromarray(smooth()), "TIFF", compression="jpeg"),
     "fax tiff": encoded(Image.fromarray(smooth()).convert("1"), "TIFF", compression="group4"),
+    "deep png": encode(Picture(smooth().astype(np.uint16) * 257)),
+    "deep tiff": encode(Picture(smooth().astype(np.uint16) * 257), "tiff"),
+    "tiled big tiff": written(smooth(), tile=(16, 16), compression="zlib", bigtiff=True),
+    "planar tiff": written(smooth(), planarconfig="separate", photometric="rgb"),
     "bmp": encoded(Image.fromarray(smooth()), "BMP"),
 }
 
 
-def is_picture_or_image_error(data: bytes) -> bool:
+def is_picture_or_image_error(data: bytes, depth: Depth = 16) -> bool:
     try:
-        return isinstance(decode(data, max_pixels=1_000_000), Picture)
+        return isinstance(decode(data, max_pixels=1_000_000, depth=depth), Picture)
     except ImageError as error:
         return bool(error.code and error.detail)
 
@@ -112,6 +134,20 @@ def test_any_changed_byte_is_a_picture_or_an_image_error(
     changed = bytearray(data)
     changed[choice.draw(st.integers(0, len(data) - 1))] = choice.draw(st.integers(0, 255))
     assert is_picture_or_image_error(bytes(changed))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("data", VALID.values(), ids=VALID.keys())
+def test_thousands_of_changed_files_are_pictures_or_image_errors(data: bytes) -> None:
+    random = np.random.default_rng(0)
+    for _ in range(3000):
+        changed = np.frombuffer(data, np.uint8).copy()
+        # Most changes near the ends, where headers and directories are.
+        reach = len(changed) if random.random() < 0.3 else min(len(changed), 300)
+        places = random.integers(0, reach, random.integers(1, 6))
+        places = places if random.random() < 0.5 else len(changed) - 1 - places
+        changed[places] = random.choice([0, 1, 2, 255, 128, random.integers(256)], len(places))
+        assert is_picture_or_image_error(changed.tobytes())
 
 
 @given(start=st.sampled_from([b"", *(data[:16] for data in VALID.values())]), rest=st.binary())
@@ -310,10 +346,62 @@ def test_every_format_has_a_media_type_and_a_suffix() -> None:
 def test_what_is_no_picture_is_refused() -> None:
     floats: Any = np.zeros((2, 2, 3))
     for pixels in (noise(2, 2, 4), noise(2, 2, 3)[0], floats, noise(0, 2, 3)):
-        with pytest.raises(ValueError, match="pixels: expected uint8"):
+        with pytest.raises(ValueError, match="pixels: expected uint8 or uint16"):
             Picture(pixels)
-    with pytest.raises(ValueError, match="alpha: expected uint8"):
-        Picture(noise(2, 2, 3), noise(3, 2, 1)[..., 0])
+    for alpha in (noise(3, 2, 1)[..., 0], noise(2, 2, 1)[..., 0].astype(np.uint16)):
+        with pytest.raises(ValueError, match="alpha: expected uint8"):
+            Picture(noise(2, 2, 3), alpha)
+
+
+def test_what_decode_cannot_do_is_refused() -> None:
+    wrong: Any = "16"
+    with pytest.raises(ValueError, match="depth: expected 8 or 16"):
+        decode(VALID["png"], depth=wrong)
+    with pytest.raises(ValueError, match="profile: expected convert or keep"):
+        decode(VALID["png"], profile=wrong)
+
+
+@pytest.mark.parametrize("format", ["jpeg", "webp"])
+def test_16_bits_are_refused_where_a_format_has_8(format: Format) -> None:
+    for refuse in (
+        lambda: check_format(format, 2, 2, 16),
+        lambda: encode(Picture(np.zeros((2, 2, 3), np.uint16)), format),
+    ):
+        with pytest.raises(ImageError, match="use png or tiff") as caught:
+            refuse()
+        assert caught.value.code == "format_cannot_hold"
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_every_format_holds_a_small_picture_of_8_bits(format: Format) -> None:
+    check_format(format, 1, 1)
+
+
+@given(
+    pixels=arrays(np.uint8, (3, 4, 1)) | arrays(np.uint16, (3, 4, 3)),
+    level=st.integers(0, 255),
+    choice=st.data(),
+)
+def test_a_picture_is_laid_on_a_colour(
+    pixels: NDArray[Any], level: int, choice: st.DataObject
+) -> None:
+    most = np.iinfo(pixels.dtype).max
+    alpha = choice.draw(arrays(pixels.dtype, (3, 4)))
+    laid = Picture(pixels, alpha).over((level, level, level))
+    weight = alpha[..., None] / most
+    exact = pixels * weight + level * (most // 255) * (1 - weight)
+    assert laid.alpha is None
+    assert laid.pixels.shape == pixels.shape
+    assert np.abs(laid.pixels - exact).max() <= 0.5 + 1e-6
+    assert Picture(pixels).over((1, 2, 3)).pixels is pixels
+
+
+def test_a_gray_picture_on_a_colour_is_coloured() -> None:
+    alpha = np.array([[0, 255]], np.uint8)
+    laid = Picture(np.full((1, 2, 1), 9, np.uint8), alpha).over((1, 2, 3))
+    assert laid.pixels.tolist() == [[[1, 2, 3], [9, 9, 9]]]
+    with pytest.raises(ValueError, match="colour: expected"):
+        laid.over((1, 2, 256))
 
 
 def test_threads_decode_and_encode_at_once() -> None:

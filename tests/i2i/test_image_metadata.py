@@ -4,7 +4,7 @@ import io
 import struct
 import zlib
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -15,6 +15,8 @@ from i2i.image import (
     FORMATS,
     Format,
     Header,
+    ImageError,
+    Picture,
     decode,
     encode,
     read_header,
@@ -35,6 +37,8 @@ def test_16_bit_png_is_scaled_and_rounded(pictures: ModuleType, colour: int, cha
     picture = decode(pictures.png_of(len(values), 1, 16, colour, rows))
     expected = as_8_bits(values)
     colours = 3 if channels > 2 else 1
+    deep = decode(pictures.png_of(len(values), 1, 16, colour, rows), depth=16)
+    np.testing.assert_array_equal(deep.pixels[0], values[:, :colours])
     np.testing.assert_array_equal(picture.pixels[0], expected[:, :colours])
     if channels % 2 == 0:
         assert picture.alpha is not None
@@ -99,9 +103,9 @@ def test_an_invalid_orientation_is_ignored(exif: bytes) -> None:
         assert decode(data).pixels.shape == (3, 5, 3)
 
 
-def profile_of(gamma: float, space: bytes = b"RGB ") -> bytes:
-    """A matrix or gray ICC profile (version 2) of the sRGB primaries and a pure gamma."""
-    curve = b"curv" + bytes(4) + struct.pack(">IHxx", 1, round(gamma * 256))
+def profile_of(gamma: float, space: bytes = b"RGB ", curve: bytes = b"") -> bytes:
+    """A matrix or gray ICC profile of the sRGB primaries and a pure gamma, or another curve."""
+    curve = curve or b"curv" + bytes(4) + struct.pack(">IHxx", 1, round(gamma * 256))
     white = (0.9642, 1.0, 0.8249)
     primaries = [(0.4360, 0.2225, 0.0139), (0.3851, 0.7169, 0.0971), (0.1431, 0.0606, 0.7139)]
     tags = {b"wtpt": xyz(white), b"desc": b"desc" + bytes(4) + struct.pack(">I", 2) + b"x\0"}
@@ -134,8 +138,8 @@ def xyz(value: tuple[float, float, float]) -> bytes:
     return b"XYZ " + bytes(4) + struct.pack(">3i", *(round(v * 65536) for v in value))
 
 
-def srgb_of_linear(levels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """The published sRGB transfer curve, of 8-bit linear light."""
+def srgb_of_linear(levels: NDArray[Any]) -> NDArray[np.float64]:
+    """The published sRGB transfer curve, of linear light in 0..255."""
     light = levels / 255
     return 255 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
 
@@ -152,6 +156,59 @@ def test_a_linear_profile_is_converted_to_srgb(format: str, mode: str) -> None:
     assert picture.channels == (1 if space == b"GRAY" else 3)
     difference = picture.pixels[8, 2:] - srgb_of_linear(levels)[2:, None]
     assert np.abs(difference).max() <= (8 if format == "JPEG" else 1.5)
+
+
+@pytest.mark.parametrize("format", ["png", "tiff"])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("gamma", [1.0, 1.8, 2.2])
+def test_a_profile_is_converted_at_16_bits(
+    format: Literal["png", "tiff"], channels: int, gamma: float
+) -> None:
+    levels = np.repeat(np.linspace(0, 65535, 700).astype(np.uint16)[None, :, None], channels, 2)
+    profile = profile_of(gamma, b"GRAY" if channels == 1 else b"RGB ")
+    data = encode(Picture(levels, profile=profile), format)
+    light = 255 * (levels / 65535) ** (round(gamma * 256) / 256)
+    deep = decode(data, depth=16).pixels
+    # The primaries in the profile have four digits.
+    assert np.abs(deep / 257 - srgb_of_linear(light)).max() <= (0.05 if channels == 3 else 0.003)
+
+
+def test_16_bit_colours_are_those_of_little_cms() -> None:
+    pixels = noise(40, 40, 3)
+    wide = profile_of(1.8)
+    wide = wide.replace(xyz((0.4360, 0.2225, 0.0139)), xyz((0.6097, 0.3111, 0.0195)))
+    wide = wide.replace(xyz((0.3851, 0.7169, 0.0971)), xyz((0.2053, 0.6257, 0.0609)))
+    wide = wide.replace(xyz((0.1431, 0.0606, 0.7139)), xyz((0.1492, 0.0632, 0.7446)))
+    expected = decode(encode(Picture(pixels, profile=wide))).pixels
+    deep = Picture(pixels.astype(np.uint16) * 257, profile=wide)
+    assert np.abs(decode(encode(deep), depth=16).pixels / 257 - expected).max() <= 1
+    assert (expected != pixels).any()
+
+
+@pytest.mark.parametrize("cut", range(128, 560, 24))
+def test_a_profile_cut_anywhere_is_no_error_at_16_bits(cut: int) -> None:
+    deep = Picture(noise(4, 4, 3).astype(np.uint16) * 257, profile=profile_of(1.0)[:cut])
+    assert decode(encode(deep), depth=16).depth == 16
+
+
+@pytest.mark.parametrize(
+    ("kind", "numbers"),
+    [
+        (0, [2.2]),
+        (1, [2.2, 0.9, -0.05]),
+        (1, [2.2, 0.9, 0.1]),  # black gives light
+        (2, [2.2, 1.05, -0.05, 0]),
+        (3, [2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.3]),
+        (4, [3, 0.9, 0.1, 0.5, 0.1, 0.02, 0]),
+    ],
+)
+def test_curves_of_formulas_are_those_of_little_cms(kind: int, numbers: list[float]) -> None:
+    values = struct.pack(f">{len(numbers)}i", *(round(number * 65536) for number in numbers))
+    profile = profile_of(1.0, b"RGB ", b"para" + bytes(4) + struct.pack(">Hxx", kind) + values)
+    levels = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, 2)
+    expected = decode(encode(Picture(levels, profile=profile))).pixels
+    deep = Picture(levels.astype(np.uint16) * 257, profile=profile)
+    assert np.abs(decode(encode(deep), depth=16).pixels / 257 - expected).max() <= 1
 
 
 @pytest.mark.parametrize("format", ["PNG", "TIFF"])
@@ -193,6 +250,37 @@ def test_the_first_profile_of_a_png_counts(pictures: ModuleType) -> None:
     )
     np.testing.assert_array_equal(both, first)
     assert (first != second).any()
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("space", [b"GRAY", b"RGB "])
+def test_a_profile_is_kept_and_written_back(format: Format, space: bytes) -> None:
+    mode, profile = "RGB" if space == b"RGB " else "L", profile_of(1.0, space)
+    image = Image.fromarray(smooth()).convert(mode)
+    picture = decode(encoded(image, "PNG", icc_profile=profile), profile="keep")
+    assert picture.profile == profile
+    np.testing.assert_array_equal(picture.pixels.squeeze(), np.asarray(image))
+    if format == "webp" and mode == "L":
+        with pytest.raises(ImageError, match="webp has no gray for a profile"):
+            encode(picture, format)
+        return
+    again = decode(encode(picture, format), profile="keep")
+    assert again.profile == profile
+    assert np.abs(again.pixels.astype(int) - picture.pixels).mean() < 4
+    assert decode(encode(picture, format)).profile is None
+
+
+def test_a_gray_profile_needs_a_gray_background() -> None:
+    alpha = np.zeros((2, 2), np.uint8)
+    picture = Picture(noise(2, 2, 1), alpha, profile_of(1.0, b"GRAY"))
+    assert picture.over((7, 7, 7)).profile == picture.profile
+    with pytest.raises(ValueError, match="expected a gray for a profile of gray"):
+        picture.over((7, 7, 8))
+
+
+def test_cmyk_is_converted_even_where_profiles_are_kept() -> None:
+    image = Image.fromarray(smooth()).convert("CMYK")
+    assert decode(encoded(image, "JPEG", icc_profile=b"x"), profile="keep").profile is None
 
 
 @pytest.mark.parametrize("scans", [1, 90])

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from i2i.image import Picture
 from i2i.model_folder import shipped_models
-from i2i.predictor import Predictor, load, to_8_bit, to_float
+from i2i.prediction import to_samples
+from i2i.predictor import Predictor, load, to_float
 from i2i.windows import Plan, cut, keep, plan_windows, stitch
 
 few = settings(max_examples=20, deadline=None)
@@ -54,7 +55,7 @@ def test_the_plan_of_windows_does_not_show_in_a_picture(
         np.testing.assert_allclose(raw(enlarging, pixels, plan)["image"], whole, atol=1e-5)
         picture = enlarging.predict(Picture(pixels), plan=plan).picture
         assert picture is not None
-        differing = np.abs(picture.pixels.astype(int) - to_8_bit(whole))
+        differing = np.abs(picture.pixels.astype(int) - to_samples(whole, np.uint8))
         assert differing.max() <= 1
         assert differing.sum() <= 1 + 0.01 * differing.size
 

@@ -15,6 +15,8 @@ numbers = st.floats(allow_nan=False, allow_infinity=False)
 words = st.text(max_size=12)
 scraps = st.dictionaries(words, numbers | words | st.none() | st.lists(st.integers()), max_size=3)
 colours = st.tuples(*[st.integers(0, 255)] * 3)
+ranges = st.lists(numbers, min_size=2, max_size=2, unique=True).map(sorted)
+maps = st.builds(lambda unit, limits: MapInfo(unit, *limits), words, ranges)
 
 
 measurements = st.builds(
@@ -48,7 +50,7 @@ def specs(draw: st.DrawFn) -> ModelSpec:
         window=2 * margin + kept * multiple,
         max_pixels=draw(st.integers(1, 10**9)),
         classes=tuple(draw(classes)) if kind == "labels" else (),
-        map=draw(st.builds(MapInfo, words, numbers, numbers)) if kind == "map" else None,
+        map=draw(maps) if kind == "map" else None,
         temperature=draw(st.floats(0.01, 100)),
         graph=draw(st.builds(Graph, words, st.lists(words).map(tuple), st.integers(1, 30))),
         tolerance=draw(st.dictionaries(words, st.dictionaries(words, numbers), max_size=2)),

@@ -89,3 +89,33 @@ def test_a_picture_smaller_than_the_crop_is_named() -> None:
 
     with pytest.raises(ValueError, match=r"small-one: .*\(32, 32\) vs \(16, 16\).*pad_if_needed"):
         Augmentation([A.RandomCrop(32, 32)], []).geometry(sample, np.random.default_rng(0))
+
+
+@settings(deadline=None, max_examples=20)
+@given(seeds, st.sampled_from([np.uint8, np.uint16]))
+def test_crops_flips_and_turns_move_a_target_picture_alike(seed: int, depth: type) -> None:
+    image = np.random.default_rng(seed).integers(0, 256, (64, 64, 3)).astype(depth)
+
+    moved = Augmentation(GEOMETRY[1:3], []).geometry(
+        Sample("s", image, target=image.copy()), np.random.default_rng(seed)
+    )
+
+    assert moved.target is not None
+    assert moved.target.dtype == moved.image.dtype == depth
+    assert (moved.target == moved.image).all()
+
+
+@settings(deadline=None, max_examples=20)
+@given(seeds)
+def test_a_map_is_never_interpolated(seed: int) -> None:
+    distances = np.random.default_rng(seed).random((64, 64)).astype(np.float32)
+    distances[:8] = np.nan
+    sample = Sample("s", np.zeros((64, 64, 3), np.uint8), target=distances)
+
+    changed = Augmentation(GEOMETRY, []).geometry(sample, np.random.default_rng(seed))
+
+    assert changed.target is not None
+    known = changed.target[~np.isnan(changed.target)]
+    assert changed.target.dtype == np.float32
+    # 0 is what a turn leaves beyond the picture.
+    assert np.isin(known, [0, *distances.flat]).all()

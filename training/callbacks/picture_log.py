@@ -51,7 +51,7 @@ class PictureLog(pl.Callback):
         side = self.longest // module.net.size_multiple * module.net.size_multiple
         image, target = image[:, :side, :side], target[..., : side * scale, : side * scale]
         with torch.no_grad():
-            batch = image[None].to(module.device).float() / 255
+            batch = module.task.input_tensor(image[None].to(module.device))
             prediction = module.outputs(module(batch).float())[0][0].cpu()
         if module.task.kind == "image":
             prediction = (module.task.rounded(prediction) * 255).round().byte()

@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from training.augment import Augmentation
-from training.tasks.task import Pixels, Sample, Task
+from training.pixels import Values
+from training.tasks.task import Sample, Task
 
 Pair = tuple[Tensor, Tensor]
 
@@ -93,7 +94,7 @@ class ValidationPictures(Dataset[Pair]):
         return (length - taken) // 2 // self.multiple * self.multiple, taken
 
 
-def cut_border(image: Pixels, target: Pixels, border: int) -> tuple[Pixels, Pixels]:
+def cut_border(image: Values, target: Values, border: int) -> tuple[Values, Values]:
     """The pair without `border` input pixels at each side.
 
     Raises:
@@ -127,8 +128,8 @@ def check_inputs(images: Sequence[Tensor], multiple: int) -> None:
         )
 
 
-def to_tensor(pixels: Pixels) -> Tensor:
-    """(H, W, C) or (H, W) uint8 as (C, H, W) or (H, W) uint8; it becomes float on the device."""
+def to_tensor(pixels: Values) -> Tensor:
+    """(H, W, C) or (H, W) as (C, H, W) or (H, W) of its type; it becomes float on the device."""
     if pixels.ndim == 3:
         pixels = pixels.transpose(2, 0, 1)
     return torch.from_numpy(np.ascontiguousarray(pixels))

@@ -9,9 +9,10 @@ from torch import nn
 
 from i2i.losses import Charbonnier
 from i2i.resize import pixelate
+from training.pixels import Pixels, Values
 from training.tasks.scores import PictureScores
 from training.tasks.super_resolution import crop_to_multiple
-from training.tasks.task import Pixels, Sample, Task, side_by_side
+from training.tasks.task import Sample, Task, side_by_side
 
 
 class Depixelate(Task):
@@ -36,7 +37,7 @@ class Depixelate(Task):
         self.block = block
         self.loss = loss or Charbonnier()
 
-    def pair(self, sample: Sample, random: np.random.Generator) -> tuple[Pixels, Pixels]:
+    def pair(self, sample: Sample, random: np.random.Generator) -> tuple[Values, Values]:
         target = crop_to_multiple(sample.image, self.block)
         return pixelate(target, self.block), target
 
@@ -57,7 +58,7 @@ class Depixelate(Task):
     def metrics(self) -> PictureScores:
         return PictureScores(border=0)
 
-    def show(self, image: Pixels, output: Pixels, target: Pixels) -> Pixels:
+    def show(self, image: Values, output: Values, target: Values) -> Pixels:
         return side_by_side(image, output, target)
 
     def protocol(self) -> dict[str, Any]:

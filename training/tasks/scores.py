@@ -6,7 +6,22 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from i2i.metrics import accuracy, confusion_matrix, dice, iou, psnr, psnr_y, ssim_y
+from i2i.metrics import (
+    accuracy,
+    confusion_matrix,
+    delta_accuracy,
+    dice,
+    iou,
+    map_errors,
+    mean_absolute_error,
+    mean_accuracy,
+    precision,
+    psnr,
+    psnr_y,
+    recall,
+    root_mean_square_error,
+    ssim_y,
+)
 
 # dB that a picture counts for at most: one that is met exactly, at infinity, would hide all others.
 BEST_PSNR = 100.0
@@ -41,7 +56,7 @@ class PictureScores(Metric):
 
 
 class ClassScores(Metric):
-    """IoU, Dice and accuracy from one confusion matrix over all pixels that are not ignored."""
+    """IoU, Dice, accuracy, precision and recall of one confusion matrix over the counted pixels."""
 
     full_state_update = False
     confusion: Tensor
@@ -79,10 +94,41 @@ class ClassScores(Metric):
         return self._scores(constant)
 
     def _scores(self, confusion: Tensor) -> dict[str, Tensor]:
-        by_class = iou(confusion)
+        by_class = {
+            "iou": iou(confusion),
+            "precision": precision(confusion),
+            "recall": recall(confusion),
+        }
         scores = {
-            "mean_iou": by_class.nanmean(),
+            "mean_iou": by_class["iou"].nanmean(),
             "mean_dice": dice(confusion).nanmean(),
             "accuracy": accuracy(confusion),
+            "mean_accuracy": mean_accuracy(confusion),
         }
-        return scores | {f"iou/{name}": by_class[i] for i, name in enumerate(self.classes)}
+        return scores | {
+            f"{score}/{name}": values[i]
+            for score, values in by_class.items()
+            for i, name in enumerate(self.classes)
+        }
+
+
+class MapScores(Metric):
+    """Mean absolute error, its root mean square and delta 1, over all values that are known."""
+
+    full_state_update = False
+    errors: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("errors", torch.zeros(4, dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, prediction: Tensor, target: Tensor) -> None:
+        """Two of one shape, in the unit of the map; NaN in the target where nothing is known."""
+        self.errors += map_errors(prediction, target)
+
+    def compute(self) -> dict[str, Tensor]:
+        return {
+            "mae": mean_absolute_error(self.errors),
+            "rmse": root_mean_square_error(self.errors),
+            "delta1": delta_accuracy(self.errors),
+        }

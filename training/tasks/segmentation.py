@@ -6,14 +6,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torchmetrics import Metric
 
 from i2i.losses import CrossEntropy, Dice, Sum
 from i2i.metrics import object_f1
 from i2i.spec import ClassInfo
 from i2i.views import overlay, palette
+from training.pixels import Pixels, Values, in_colour, to_8_bit
 from training.tasks.scores import ClassScores
-from training.tasks.task import Pixels, Sample, Task, side_by_side
+from training.tasks.task import Sample, Task, side_by_side
 
 
 class Segmentation(Task):
@@ -27,6 +29,7 @@ class Segmentation(Task):
 
     name = "segmentation"
     kind = "labels"
+    needs = "masks"
     monitor = "mean_iou"
     mode = "max"
 
@@ -50,7 +53,7 @@ class Segmentation(Task):
         self.class_names, self.ignore = list(class_names), ignore
         self.loss = loss or Sum([CrossEntropy(ignore), Dice(ignore)], [1.0, 1.0])
 
-    def pair(self, sample: Sample, random: np.random.Generator) -> tuple[Pixels, Pixels]:
+    def pair(self, sample: Sample, random: np.random.Generator) -> tuple[Values, Values]:
         if sample.mask is None:
             raise ValueError(f"{sample.name}: expected a picture with a mask; use data with masks")
         return sample.image, sample.mask
@@ -64,11 +67,20 @@ class Segmentation(Task):
     def metrics(self) -> ClassScores:
         return ClassScores(self.class_names, self.ignore)
 
+    def baseline(self, image: Pixels) -> None:
+        """None: it is the most frequent class of the set."""
+
+    def baseline_scores(self, scores: Metric, baseline: Metric) -> dict[str, Tensor]:
+        """Those of the most frequent class; ValueError where the masks hold one class only."""
+        assert isinstance(scores, ClassScores)
+        scores.check_targets()
+        return scores.majority()
+
     @property
     def mean_scores(self) -> tuple[str, ...]:  # type: ignore[override]
         return (*(f"iou/{name}" for name in self.class_names), "object_f1")
 
-    def picture_scores(self, prediction: Pixels, target: Pixels) -> dict[str, float]:
+    def picture_scores(self, prediction: Values, target: Values) -> dict[str, float]:
         """Of two classes: F1 of the objects, connected parts of the second class, at IoU 0.5."""
         if len(self.class_names) != 2:
             return {}
@@ -81,8 +93,8 @@ class Segmentation(Task):
             ClassInfo(name, colour) for name, colour in zip(self.class_names, colours, strict=True)
         )
 
-    def show(self, image: Pixels, output: Pixels, target: Pixels) -> Pixels:
-        colours = palette(len(self.class_names))
+    def show(self, image: Values, output: Values, target: Values) -> Pixels:
+        image, colours = to_8_bit(in_colour(image)), palette(len(self.class_names))
         shown = np.where(target == self.ignore, output, target)
         return side_by_side(image, overlay(image, output, colours), overlay(image, shown, colours))
 

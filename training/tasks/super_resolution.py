@@ -9,8 +9,10 @@ from torch import nn
 
 from i2i.losses import Charbonnier
 from i2i.resize import bicubic
+from training.degradations import Degradation
+from training.pixels import Pixels, Values, to_8_bit
 from training.tasks.scores import PictureScores
-from training.tasks.task import Pixels, Sample, Task, side_by_side
+from training.tasks.task import Sample, Task, side_by_side
 
 
 class SuperResolution(Task):
@@ -19,6 +21,7 @@ class SuperResolution(Task):
     Args:
         scale: 2, 3 or 4.
         border: low-resolution pixels cut from each side of a training pair: bicubic reflects there.
+        degradation: of the small picture, for pictures from the wild; by default bicubic alone.
         loss: on (output, target), both (N, C, H, W) in [0, 1].
     """
 
@@ -27,16 +30,24 @@ class SuperResolution(Task):
     monitor = "psnr_y"
     mode = "max"
 
-    def __init__(self, scale: int = 2, border: int = 4, loss: nn.Module | None = None) -> None:
+    def __init__(
+        self,
+        scale: int = 2,
+        border: int = 4,
+        loss: nn.Module | None = None,
+        degradation: Degradation | None = None,
+    ) -> None:
         if scale not in (2, 3, 4):
             raise ValueError(f"scale: expected 2, 3 or 4, got {scale}")
-        self.scale, self.border = scale, border
+        self.scale, self.border, self.degradation = scale, border, degradation
         self.loss = loss or Charbonnier()
 
-    def pair(self, sample: Sample, random: np.random.Generator) -> tuple[Pixels, Pixels]:
+    def pair(self, sample: Sample, random: np.random.Generator) -> tuple[Values, Values]:
         target = crop_to_multiple(sample.image, self.scale)
         height, width = target.shape[0] // self.scale, target.shape[1] // self.scale
-        image = bicubic(target, height, width)
+        image: Values = bicubic(target, height, width)
+        if self.degradation is not None:
+            image = self.degradation(image, random)
         return image, target
 
     def net_arguments(self) -> dict[str, Any]:
@@ -51,12 +62,15 @@ class SuperResolution(Task):
     def baseline(self, image: Pixels) -> Pixels:
         return bicubic(image, self.scale * image.shape[0], self.scale * image.shape[1])
 
-    def show(self, image: Pixels, output: Pixels, target: Pixels) -> Pixels:
-        return side_by_side(self.baseline(image), output, target)
+    def show(self, image: Values, output: Values, target: Values) -> Pixels:
+        return side_by_side(self.baseline(to_8_bit(image)), output, target)
 
     def protocol(self) -> dict[str, Any]:
+        degradation = f"bicubic ÷{self.scale}, MATLAB imresize, antialiased, 8 bit"
+        if self.degradation is not None:
+            degradation += f", then {self.degradation}, random by (0, index of the picture)"
         return {
-            "degradation": f"bicubic ÷{self.scale}, MATLAB imresize, antialiased, 8 bit",
+            "degradation": degradation,
             "crop": f"to a multiple of {self.scale}",
             "colour": "Y of BT.601, unrounded; gray pictures as gray",
             "border": self.scale,
@@ -64,7 +78,7 @@ class SuperResolution(Task):
         }
 
 
-def crop_to_multiple(image: Pixels, multiple: int) -> Pixels:
+def crop_to_multiple(image: Values, multiple: int) -> Values:
     """The top left part of (H, W, C) whose sides are multiples."""
     height, width = image.shape[:2]
     if height < multiple or width < multiple:

@@ -10,28 +10,36 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
 from i2i.metrics import round_to_8_bit
-from i2i.spec import ClassInfo, Kind
-
-Pixels = NDArray[np.uint8]
+from i2i.spec import ClassInfo, Kind, MapInfo
+from training.pixels import Pixels, Values, in_colour, to_8_bit
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """A picture of the data, (H, W, 1 or 3) uint8, and where it has one its mask (H, W) uint8."""
+    """A picture of the data, and where it has them its mask and its target, all of one size.
+
+    Attributes:
+        image: (H, W, 1 or 3) uint8 or uint16.
+        mask: class ids, (H, W) uint8.
+        target: a second picture, like `image`, or a map (H, W) float32 in its unit.
+    """
 
     name: str
-    image: Pixels
+    image: Values
     mask: Pixels | None = None
+    target: Values | None = None
 
     def in_colour(self) -> Sample:
-        """The sample with three channels, equal ones where it is gray."""
-        image = np.broadcast_to(self.image, (*self.image.shape[:2], 3))
-        return replace(self, image=np.ascontiguousarray(image))
+        """The sample with three channels in each picture, equal ones where it is gray."""
+        target = self.target
+        if target is not None and target.ndim == 3:
+            target = in_colour(target)
+        return replace(self, image=in_colour(self.image), target=target)
 
 
 class Task(ABC):
@@ -43,6 +51,8 @@ class Task(ABC):
 
     name: ClassVar[str]
     kind: ClassVar[Kind]
+    # What a sample has beside its picture.
+    needs: ClassVar[Literal["none", "masks", "targets"]] = "none"
     monitor: ClassVar[str]
     mode: ClassVar[Literal["min", "max"]]
     scale: int = 1
@@ -53,8 +63,12 @@ class Task(ABC):
     loss: nn.Module
 
     @abstractmethod
-    def pair(self, sample: Sample, random: np.random.Generator) -> tuple[Pixels, Pixels]:
-        """Input (H, W, 3) and target, (scale · H, scale · W, 3) or a mask (H, W), of one sample."""
+    def pair(self, sample: Sample, random: np.random.Generator) -> tuple[Values, Values]:
+        """Input and target of one sample.
+
+        The input is (H, W, C), the target (scale · H, scale · W, C), a mask or a map (H, W). In
+        evaluation a gray picture stays one channel, and a float32 input is rounded to 8 bit.
+        """
 
     @abstractmethod
     def net_arguments(self) -> dict[str, Any]:
@@ -64,19 +78,29 @@ class Task(ABC):
     def metrics(self) -> Metric:
         """A metric on (prediction, target) that gives values by name, `monitor` among them."""
 
-    def baseline(self, image: Pixels) -> Pixels:
+    def baseline(self, image: Pixels) -> Pixels | None:
         """What one would answer without a net, for an input (H, W, C): by default the input itself.
 
-        Not asked of labels: there it is the most frequent class, which their metric knows.
+        None where it takes the targets of the whole set: `baseline_scores` knows.
         """
         return image
 
-    def picture_scores(self, prediction: Pixels, target: Pixels) -> dict[str, float]:
+    def baseline_scores(self, scores: Metric, baseline: Metric) -> dict[str, Tensor]:
+        """Scores of the answer without a net.
+
+        Args:
+            scores: `metrics` updated by each prediction and target.
+            baseline: the same, updated by each `baseline`.
+        """
+        computed: dict[str, Tensor] = baseline.compute()
+        return computed
+
+    def picture_scores(self, prediction: Values, target: Values) -> dict[str, float]:
         """Further scores of one picture, too slow for a validation step."""
         return {}
 
     @abstractmethod
-    def show(self, image: Pixels, output: Pixels, target: Pixels) -> Pixels:
+    def show(self, image: Values, output: Values, target: Values) -> Pixels:
         """Input, output and target side by side, as one picture (H, W, 3)."""
 
     @abstractmethod
@@ -94,13 +118,27 @@ class Task(ABC):
         """The prediction as a file would hold it: a picture in steps of 1/255; labels are exact."""
         return round_to_8_bit(prediction) if self.kind == "image" else prediction
 
+    def map_info(self) -> MapInfo | None:
+        """Unit and range of a dense map."""
+        return None
+
+    def input_tensor(self, image: Tensor) -> Tensor:
+        """The input as the net takes it: white is 1, and float32 stays what it is."""
+        white = {torch.uint8: 255, torch.uint16: 65535}.get(image.dtype, 1)
+        return image.float() / white
+
     def target_tensor(self, target: Tensor) -> Tensor:
-        """The target as the loss takes it: values in [0, 1] of a picture, or the ids of a mask."""
-        return target.float() / 255 if self.kind == "image" else target.long()
+        """The target as the scores take it: a picture like an input, a mask's ids, a map's unit."""
+        return target.long() if self.kind == "labels" else self.input_tensor(target)
+
+    def loss_of(self, output: Tensor, target: Tensor) -> Tensor:
+        """The loss of the net's output for a target as the batch holds it."""
+        loss: Tensor = self.loss(output, self.target_tensor(target))
+        return loss
 
 
-def side_by_side(*pictures: Pixels) -> Pixels:
-    """Pictures of one size in a row, with a white gap between them."""
+def side_by_side(*pictures: Values) -> Pixels:
+    """Pictures of one size, of any depth, in a row with a white gap between them."""
     gap = np.full((pictures[0].shape[0], 4, 3), 255, np.uint8)
-    row = [part for picture in pictures for part in (picture, gap)]
+    row = [part for picture in pictures for part in (in_colour(to_8_bit(picture)), gap)]
     return np.concatenate(row[:-1], axis=1)

@@ -14,7 +14,7 @@ from i2i.engines.openvino import OpenVINOEngine
 from i2i.model_folder import WEIGHTS, ModelFolder
 from i2i.nets import Autoencoder, ClassHead, Decoder, Encoder, PictureHead
 from i2i.nets.description import build, describe
-from i2i.nets.folding import fold_batch_norm
+from i2i.nets.folding import fold
 from i2i.nets.margin import extents, margin, probe
 from i2i.spec import ClassInfo, Kind, ModelSpec
 from training.graph import write_graph
@@ -121,7 +121,7 @@ def test_the_margin_is_what_a_nan_shows(net: Autoencoder) -> None:
 
 
 def test_a_description_builds_a_net_of_the_same_parts(net: Autoencoder) -> None:
-    for given in (net, fold_batch_norm(net)):
+    for given in (net, fold(net)):
         built = build(describe(given))
         assert describe(built) == describe(given)
         shapes = {name: value.shape for name, value in given.state_dict().items()}
@@ -140,7 +140,7 @@ def test_a_folded_net_gives_the_same(net: Autoencoder) -> None:
     image = picture(net)
     net.eval()
 
-    folded = fold_batch_norm(net)
+    folded = fold(net)
     assert not any(isinstance(layer, nn.BatchNorm2d) for layer in folded.modules())
     with torch.no_grad():
         torch.testing.assert_close(folded(image), net(image), atol=1e-5, rtol=1e-5)
@@ -148,7 +148,7 @@ def test_a_folded_net_gives_the_same(net: Autoencoder) -> None:
 
 
 def test_the_graph_gives_what_the_net_gives(net: Autoencoder, tmp_path: Path) -> None:
-    folded = fold_batch_norm(net)
+    folded = fold(net)
     labels = isinstance(net.head, ClassHead)
     kind: Kind = "labels" if labels else "image"
     spread = 0.5 if labels else 1.0
@@ -193,12 +193,12 @@ def wrong(value: object) -> Any:
             "stem_stride: expected one of 1, 2, got 3",
         ),
         (
-            lambda: Encoder([8], [0], norm=wrong("layer")),
-            "norm: expected one of none, batch, .*'layer'",
+            lambda: Encoder([8], [0], norm=wrong("weight")),
+            "norm: expected one of none, batch, .*'weight'",
         ),
         (
-            lambda: Encoder([8], [0], activation=wrong("tanh")),
-            "activation: expected relu, .* got 'tanh'",
+            lambda: Encoder([8], [0], activation=wrong("mish")),
+            "activation: expected one of relu, .* got 'mish'",
         ),
         (lambda: Decoder([8, 4], []), r"depths: expected one fewer than the widths \[8, 4\]"),
         (lambda: Decoder([8], [], skip=wrong("cat")), "skip: expected one of add, concat, none"),

@@ -18,8 +18,8 @@ def test_the_transposed_convolution_is_the_adjoint_of_the_strided_one(
     inputs: int, outputs: int, rows: int, columns: int, seed: int
 ) -> None:
     torch.manual_seed(seed)
-    down = convolution(inputs, outputs, kernel_size=4, stride=2)[0].double()
-    up = convolution(outputs, inputs, kernel_size=4, stride=2, transposed=True)[0].double()
+    down = convolution(inputs, outputs, Style(), kernel_size=4, stride=2)[0].double()
+    up = transposed_convolution(outputs, inputs, Style())[0].double()
     # A convolution has its weights as (outputs, inputs, …); so has its adjoint, the other way.
     up.load_state_dict({"weight": down.weight, "bias": torch.zeros(inputs)})
     x = torch.randn(1, inputs, 2 * rows, 2 * columns, dtype=torch.float64)

@@ -9,23 +9,23 @@ import io
 import re
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import (
     BmpImagePlugin,
     GifImagePlugin,
     ImageFile,
     JpegImagePlugin,
     PngImagePlugin,
-    TiffImagePlugin,
     WebPImagePlugin,
 )
 
-from i2i.picture import ImageError
+from i2i.image.picture import ImageError
+from i2i.image.tiff import Tiff, take_tiff_apart
 
 _READABLE = "PNG, JPEG, WebP, TIFF or BMP"
 _MAX_PARTS = 1 << 17  # chunks or segments of a file; a 256 MiB PNG of usual 8 KiB chunks has 2^15
@@ -36,16 +36,63 @@ _MAX_SCANS = 100
 
 @dataclass(frozen=True)
 class Parts:
-    """What Pillow shall decode, and the metadata that changes the picture."""
+    """What shall be decoded, and the metadata that changes the picture.
+
+    Attributes:
+        complete: the file ends where it says it does.
+        decoder: of Pillow, for the pieces of the file without its metadata.
+        tiff: in their place, how a TIFF file is stored.
+        size: (width, height), where opening the decoder costs a canvas.
+    """
 
     format: str
-    decoder: type[ImageFile.ImageFile]
-    pixels: bytes  # the file without its metadata
-    complete: bool  # the file ends where it says it does
+    complete: bool
+    decoder: type[ImageFile.ImageFile] | None = None
+    pieces: Sequence[bytes | memoryview] = ()
+    tiff: Tiff | None = None
     pictures: int = 1
     exif: bytes = b""
     profile: bytes = b""
-    size: tuple[int, int] | None = None  # (width, height), if opening the decoder costs a canvas
+    size: tuple[int, int] | None = None
+
+    @property
+    def png_bits(self) -> int:
+        """Of a sample in a PNG file: stands in its header, behind the signature."""
+        return int(self.pieces[1][16])
+
+    def open(self) -> ImageFile.ImageFile:
+        """The picture, by Pillow, before its pixels are decoded."""
+        assert self.decoder is not None
+        return self.decoder(io.BufferedReader(_Joined(self.pieces)))
+
+
+class _Joined(io.RawIOBase):
+    """A file of pieces that are not copied: pixels of a PNG may be half of the memory it costs."""
+
+    def __init__(self, pieces: Sequence[bytes | memoryview]) -> None:
+        self._pieces = [memoryview(piece) for piece in pieces]
+        self._starts = [0, *accumulate(map(len, self._pieces))]
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = max(0, offset + (0, self._at, self._starts[-1])[whence])
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        at = bisect_right(self._starts, self._at) - 1
+        if at == len(self._pieces):
+            return 0
+        start = self._at - self._starts[at]
+        read = self._pieces[at][start : start + len(buffer)]
+        buffer[: len(read)] = read
+        self._at += len(read)
+        return len(read)
 
 
 def take_apart(data: bytes) -> Parts:
@@ -98,12 +145,12 @@ def _take_png(data: bytes) -> Parts:
         raise ImageError("damaged", "the file consists of too many parts")
     return Parts(
         "png",
-        PngImagePlugin.PngImageFile,
-        b"".join(kept),
         kind == b"IEND" and at <= len(data),
-        frames,
-        exif,
-        _inflate(packed.partition(b"\0")[2][1:]),
+        PngImagePlugin.PngImageFile,
+        kept,
+        pictures=frames,
+        exif=exif,
+        profile=_inflate(packed.partition(b"\0")[2][1:]),
     )
 
 
@@ -156,9 +203,9 @@ def _take_jpeg(data: bytes) -> Parts:
         raise ImageError("damaged", "the file consists of too many scans")
     return Parts(
         "jpeg",
-        JpegImagePlugin.JpegImageFile,  # of MPO it sees the first picture only
-        b"".join([*kept, view[scans[0] :]]),
         complete,
+        JpegImagePlugin.JpegImageFile,  # of MPO it sees the first picture only
+        [*kept, view[scans[0] :]],
         exif=exif,
         profile=b"".join(profile[number] for number in sorted(profile)),
     )
@@ -191,110 +238,35 @@ def _take_webp(data: bytes) -> Parts:
     complete = struct.unpack_from("<I", data, 4)[0] + 8 <= len(data)
     return Parts(
         "webp",
-        WebPImagePlugin.WebPImageFile,
-        data,
         complete,
-        frames,
-        exif,
-        profile,
-        (width, height),
+        WebPImagePlugin.WebPImageFile,
+        [data],
+        pictures=frames,
+        exif=exif,
+        profile=profile,
+        size=(width, height),
     )
 
 
 def _take_bmp(data: bytes) -> Parts:
+    if struct.unpack_from("<I", data, 14)[0] >= 40 and data[30] in (1, 2):
+        # Pillow unpacks these byte by byte in Python: seconds for a picture of few bytes.
+        raise ImageError("unsupported_format", "BMP with run lengths is not read", _READABLE, "RLE")
     complete = struct.unpack_from("<I", data, 2)[0] <= len(data)
-    return Parts("bmp", BmpImagePlugin.BmpImageFile, data, complete)
-
-
-_Entry = tuple[int, int, bytes]  # type, count, and the value or its place
-
-_TIFF_MAX_NUMBERS = 1 << 20  # in one tag; a picture of a million strips
-_TIFF_TYPES = {1: "u1", 2: "u1", 3: "u2", 4: "u4", 5: "u8", 7: "u1"}
-_TIFF_COMPRESSIONS = (1, 2, 3, 4, 5, 7, 8, 32773, 32946)
-_TIFF_SINGLE = {256, 257, 259, 262, 266, 277, 278, 284, 292, 293, 317, 322, 323}
-# All that says how pixels are stored; no names, dates, resolutions, sub-files.
-_TIFF_TAGS = _TIFF_SINGLE | {258, 273, 279, 320, 324, 325, 338, 339, 347, 529, 530, 532}
+    return Parts("bmp", complete, BmpImagePlugin.BmpImageFile, [data])
 
 
 def _take_tiff(data: bytes) -> Parts:
-    order, entries, end = directory(data)
-
-    def numbers(tag: int, default: int = 1) -> NDArray[Any]:
-        kind, count, value = entries.get(tag, (4, 1, struct.pack(order + "I", default)))
-        dtype = np.dtype(order + _TIFF_TYPES.get(kind, "u1"))
-        limit = 1 if tag in _TIFF_SINGLE else _TIFF_MAX_NUMBERS
-        if not 1 <= count <= limit or kind not in _TIFF_TYPES:
-            raise ImageError("damaged", f"tag {tag} of the TIFF file makes no sense")
-        if count * dtype.itemsize <= 4:
-            return np.frombuffer(value, dtype, count)
-        (where,) = struct.unpack(order + "I", value)
-        if where + count * dtype.itemsize > len(data):
-            raise IndexError
-        return np.frombuffer(data, dtype, count, where)
-
-    kept = {tag: entries[tag] for tag in sorted(entries) if tag in _TIFF_TAGS}
-    for tag in kept:
-        numbers(tag)  # raises unless its values lie within the file
-    compression, bits = int(numbers(259)[0]), int(numbers(258)[0])
-    # Pillow reads 12 bits unscaled, and of 16 bits neither separate planes nor white-is-zero.
-    odd = bits == 16 and (numbers(284)[0] == 2 or numbers(262)[0] == 0)
-    if compression not in _TIFF_COMPRESSIONS or bits not in (1, 2, 4, 8, 16) or odd:
-        raise ImageError(
-            "unsupported_format",
-            "this kind of TIFF is not read",
-            "8 or 16 bits; no, CCITT, LZW, JPEG, deflate or PackBits compression",
-            f"{bits} bits, compression {compression}",
-        )
-    width, height = int(numbers(256)[0]), int(numbers(257)[0])
-    if 273 in kept:
-        places, sizes, across, down = 273, 279, width, min(height, int(numbers(278, height)[0]))
-        kept = {
-            tag: kept[tag] for tag in kept if not 322 <= tag <= 325
-        }  # strips or tiles, not both
-    else:
-        places, sizes, across, down = 324, 325, int(numbers(322)[0]), int(numbers(323)[0])
-    starts = numbers(places, 0).astype(np.int64)
-    # Every block costs a buffer, and Pillow decodes each that is listed, however often.
-    across, down = max(across, 1), max(down, 1)
-    blocks = -(-width // across) * -(-height // down) * int(numbers(277)[0])
-    if across * down > max(4 * width * height, 1 << 22):
-        raise ImageError("damaged", "the tiles of the TIFF file dwarf its picture")
-    if len(starts) > max(blocks, 1):
-        raise ImageError("damaged", "the TIFF file lists more blocks than its picture has")
-    last = int(starts.max()) + int(numbers(sizes, 0)[-1])
-    count, profile = entries.get(34675, (7, 0, b""))[1:]
-    if 4 < count <= _MAX_PROFILE:
-        (where,) = struct.unpack(order + "I", profile)
-        profile = data[where : where + count]
-    # The same file with a directory of what was kept, behind the rest.
-    listing = struct.pack(order + "H", len(kept)) + b"".join(
-        struct.pack(order + "HHI4s", tag, *entry) for tag, entry in kept.items()
-    )
-    header = data[:4] + struct.pack(order + "I", len(data) + len(data) % 2)
-    padding = b"\0" * (len(data) % 2)
-    pixels = b"".join((header, memoryview(data)[8:], padding, listing, b"\0" * 4))
-    (following,) = struct.unpack_from(order + "I", data, end)
+    tiff = take_tiff_apart(data)
     return Parts(
         "tiff",
-        TiffImagePlugin.TiffImageFile,
-        pixels,
-        last <= len(data),
-        pictures=2 if following else 1,
+        tiff.complete,
+        tiff=tiff,
+        pictures=2 if tiff.directory.has_next else 1,
         exif=data,
-        profile=profile,
+        profile=tiff.profile,
+        size=(tiff.width, tiff.height),
     )
-
-
-def directory(tiff: bytes) -> tuple[str, dict[int, _Entry], int]:
-    """Byte order, entries by tag, and the place behind them, of TIFF or EXIF bytes."""
-    order = "<" if tiff.startswith(b"II") else ">"
-    (at,) = struct.unpack_from(order + "I", tiff, 4)
-    (count,) = struct.unpack_from(order + "H", tiff, at)
-    entries: dict[int, _Entry] = {}
-    for place in range(at + 2, at + 2 + 12 * count, 12):
-        tag, *entry = struct.unpack_from(order + "HHI4s", tiff, place)
-        entries.setdefault(tag, (entry[0], entry[1], entry[2]))
-    return order, entries, at + 2 + 12 * count
 
 
 _SIGNATURES: dict[bytes, Callable[[bytes], Parts]] = {
@@ -303,5 +275,7 @@ _SIGNATURES: dict[bytes, Callable[[bytes], Parts]] = {
     b"RIFFWEBP": _take_webp,
     b"II*\0": _take_tiff,
     b"MM\0*": _take_tiff,
+    b"II+\0": _take_tiff,
+    b"MM\0+": _take_tiff,
     b"BM": _take_bmp,
 }

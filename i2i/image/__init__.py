@@ -1,0 +1,31 @@
+"""Bytes to pixels and back: the one door for pictures, in training, command line and service."""
+
+from i2i.image.decoding import Header, decode, read, read_header
+from i2i.image.encoding import encode, encode_labels
+from i2i.image.files import write_bytes
+from i2i.image.formats import FORMATS, MEDIA_TYPES, SUFFIXES, Format, check_format
+from i2i.image.maps import encode_map, map_levels, read_map
+from i2i.image.picture import ImageError, Picture
+from i2i.image.strip_writer import StripWriter, open_writer
+
+__all__ = [
+    "FORMATS",
+    "MEDIA_TYPES",
+    "SUFFIXES",
+    "Format",
+    "Header",
+    "ImageError",
+    "Picture",
+    "StripWriter",
+    "check_format",
+    "decode",
+    "encode",
+    "encode_labels",
+    "encode_map",
+    "map_levels",
+    "open_writer",
+    "read",
+    "read_header",
+    "read_map",
+    "write_bytes",
+]

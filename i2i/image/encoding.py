@@ -1,0 +1,89 @@
+"""Pixels to bytes: a picture or labels as a file without metadata."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from i2i.image.formats import Format, check_format
+from i2i.image.picture import ImageError, Picture
+from i2i.image.strip_writer import open_writer
+
+_STRIP_PIXELS = 1 << 20
+
+# JPEG keeps full colour resolution: halving it would take back what a model just drew.
+_OPTIONS: dict[Format, dict[str, Any]] = {
+    "jpeg": {"quality": 92, "subsampling": "4:4:4"},
+    "webp": {"quality": 90, "method": 2},
+}
+
+
+def encode(picture: Picture, format: Format = "png") -> bytes:
+    """The picture as a file without metadata but its profile; PNG and TIFF are lossless.
+
+    JPEG has no alpha: it is laid on white. WebP has no gray: it decodes to three equal channels.
+
+    Raises:
+        ImageError: format_cannot_hold: a side is too long or 16 bits are too deep for the format;
+            a gray profile for WebP.
+    """
+    check_format(format, picture.height, picture.width, picture.depth)
+    if format in ("png", "tiff"):
+        return _lossless(picture, format)
+    if format == "webp" and picture.channels == 1 and picture.profile:
+        raise ImageError("format_cannot_hold", "webp has no gray for a profile; use png")
+    if format == "jpeg":
+        picture = picture.over((255, 255, 255))
+    image = Image.fromarray(picture.pixels if picture.channels == 3 else picture.pixels[..., 0])
+    if picture.alpha is not None:
+        image.putalpha(Image.fromarray(picture.alpha))
+    return _save(image, format, icc_profile=picture.profile)
+
+
+def encode_labels(
+    labels: NDArray[np.uint8],
+    colours: Sequence[tuple[int, int, int]],
+    format: Format = "png",
+) -> bytes:
+    """Labels (H, W) as an indexed picture: the values in the file are the labels themselves.
+
+    Args:
+        colours: (red, green, blue) of label 0, 1, ...; a label beyond them is black.
+
+    Raises:
+        ImageError: format_cannot_hold, the format is not png or tiff.
+    """
+    if format not in ("png", "tiff"):
+        raise ImageError("format_cannot_hold", f"{format} would blur labels", "png or tiff", format)
+    buffer = io.BytesIO()
+    with open_writer(buffer, format, *labels.shape, 1, palette=colours) as writer:
+        writer.write(labels[..., None])
+    return buffer.getvalue()
+
+
+def _lossless(picture: Picture, format: Literal["png", "tiff"]) -> bytes:
+    channels = picture.channels + (picture.alpha is not None)
+    shape, buffer = (picture.height, picture.width, channels), io.BytesIO()
+    kind, profile = picture.pixels.dtype, picture.profile
+    rows = max(1, _STRIP_PIXELS // picture.width)
+    with open_writer(buffer, format, *shape, kind, profile=profile) as writer:
+        for top in range(0, picture.height, rows):
+            part = slice(top, top + rows)
+            pixels, alpha = picture.pixels[part], picture.alpha
+            writer.write(pixels if alpha is None else np.dstack((pixels, alpha[part])))
+    return buffer.getvalue()
+
+
+def _save(image: Image.Image, format: Format, **more: Any) -> bytes:
+    buffer = io.BytesIO()
+    try:
+        image.save(buffer, format, **_OPTIONS[format], **more)
+    except (OSError, ValueError) as error:  # lossy WebP of a huge noisy picture: partition overflow
+        detail = f"the picture does not fit into a {format} file; use png"
+        raise ImageError("format_cannot_hold", detail) from error
+    return buffer.getvalue()

@@ -1,0 +1,43 @@
+"""The formats that are written: names, media types, suffixes, and what each can hold."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from i2i.image.picture import ImageError
+
+Format = Literal["png", "jpeg", "webp", "tiff"]
+FORMATS: tuple[Format, ...] = ("png", "jpeg", "webp", "tiff")
+MEDIA_TYPES: dict[Format, str] = {name: f"image/{name}" for name in FORMATS}
+SUFFIXES: dict[Format, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tiff"}
+
+# libjpeg's JPEG_MAX_DIMENSION (the format could hold 65,535) and libwebp's WEBP_MAX_DIMENSION.
+_MAX_SIDE: dict[Format, int] = {"jpeg": 65_500, "webp": 16_383}
+_MAX_DEPTH: dict[Format, int] = {"jpeg": 8, "webp": 8, "png": 16, "tiff": 32}
+
+
+def check_format(format: Format, height: int, width: int, depth: int = 8) -> None:
+    """Refuses a picture that the format cannot hold, before it is made.
+
+    Args:
+        depth: bits of a sample: 8, 16, or 32 (float).
+
+    Raises:
+        ImageError: format_cannot_hold.
+    """
+    longest, most = max(height, width), _MAX_SIDE.get(format)
+    if most is not None and longest > most:
+        raise ImageError(
+            "format_cannot_hold",
+            f"the sides of a {format} picture are limited; use png or tiff",
+            f"at most {most:,}",
+            f"{longest:,}",
+        )
+    if depth > _MAX_DEPTH[format]:
+        raise ImageError(
+            "format_cannot_hold",
+            f"the depth of a {format} picture is limited; use "
+            + ("tiff" if depth > 16 else "png or tiff"),
+            f"at most {_MAX_DEPTH[format]} bits",
+            f"{depth}",
+        )

@@ -1,0 +1,134 @@
+"""A picture in memory, and the error of a picture that cannot be read or written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Code = Literal[
+    "empty",
+    "too_many_pixels",
+    "unsupported_format",
+    "truncated",
+    "damaged",
+    "animated",
+    "format_cannot_hold",
+]
+Depth = Literal[8, 16]
+Samples = NDArray[np.uint8] | NDArray[np.uint16]
+
+_STRIP_PIXELS = 1 << 20  # worked on at once, to bound the memory of wider numbers
+
+
+class ImageError(ValueError):
+    """A picture that cannot be read or written.
+
+    Attributes:
+        code: what went wrong, one of the documented codes.
+        detail: one sentence for people; never a decoder's own words, which may leak paths.
+        expected: what would have worked, where it can be said in a word.
+        got: what came.
+    """
+
+    def __init__(self, code: Code, detail: str, expected: str = "", got: str = "") -> None:
+        super().__init__(detail + (f": expected {expected}, got {got}" if expected else ""))
+        self.code: Code = code
+        self.detail = detail
+        self.expected = expected
+        self.got = got
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A decoded picture, upright and in sRGB.
+
+    Attributes:
+        pixels: (H, W, C) uint8 or uint16, C = 1 (gray) or 3 (RGB).
+        alpha: (H, W) of the same dtype, its maximum = opaque, or None; not multiplied into the
+            pixels.
+        profile: the ICC profile that says what the pixels mean; None is sRGB.
+    """
+
+    pixels: Samples
+    alpha: Samples | None = None
+    profile: bytes | None = None
+
+    def __post_init__(self) -> None:
+        shape, kind = self.pixels.shape, self.pixels.dtype
+        if (
+            kind not in (np.uint8, np.uint16)
+            or len(shape) != 3
+            or shape[2] not in (1, 3)
+            or 0 in shape
+        ):
+            raise ValueError(f"pixels: expected uint8 or uint16 (H, W, 1 or 3), got {kind} {shape}")
+        if self.alpha is not None and (self.alpha.dtype, self.alpha.shape) != (kind, shape[:2]):
+            raise ValueError(
+                f"alpha: expected {kind} {shape[:2]}, got {self.alpha.dtype} {self.alpha.shape}"
+            )
+
+    @property
+    def height(self) -> int:
+        return int(self.pixels.shape[0])
+
+    @property
+    def width(self) -> int:
+        return int(self.pixels.shape[1])
+
+    @property
+    def channels(self) -> int:
+        return int(self.pixels.shape[2])
+
+    @property
+    def depth(self) -> Depth:
+        """Bits of a sample."""
+        return 8 if self.pixels.dtype == np.uint8 else 16
+
+    def over(self, colour: tuple[int, int, int]) -> Picture:
+        """The picture without alpha, laid on a colour.
+
+        Mixed as browsers do: sample values, not light, are weighted by alpha, and rounded. A gray
+        picture stays gray on black, white and gray.
+
+        Args:
+            colour: red, green, blue in 0..255.
+
+        Raises:
+            ValueError: the colour is none, or is no gray under a picture with a gray profile.
+        """
+        if len(colour) != 3 or not all(0 <= value <= 255 for value in colour):
+            raise ValueError(f"colour: expected red, green, blue in 0..255, got {colour}")
+        if self.alpha is None:
+            return self
+        one_value = self.channels == 1 and len(set(colour)) == 1
+        if self.channels == 1 and self.profile and not one_value:
+            raise ValueError(f"colour: expected a gray for a profile of gray, got {colour}")
+        most = np.iinfo(self.pixels.dtype).max
+        paper = np.array(colour[:1] if one_value else colour, np.uint64) * (most // 255)
+        laid = np.empty((self.height, self.width, len(paper)), self.pixels.dtype)
+        rows = max(1, _STRIP_PIXELS // self.width)
+        for top in range(0, self.height, rows):
+            part = slice(top, top + rows)
+            weight = self.alpha[part, :, None].astype(np.uint64)
+            mixed = self.pixels[part] * weight + paper * (most - weight)
+            laid[part] = (mixed + most // 2) // most
+        return Picture(laid, profile=self.profile)
+
+    def to_8_bit(self) -> Picture:
+        """The picture with uint8 samples: 16 bits become 8 by v / 257, rounded."""
+        alpha = None if self.alpha is None else to_8_bit(self.alpha)
+        return Picture(to_8_bit(self.pixels), alpha, self.profile)
+
+
+def to_8_bit(samples: Samples) -> NDArray[np.uint8]:
+    """Samples as uint8: 16 bits by v / 257, rounded; 8 bits as they are."""
+    if samples.dtype == np.uint8:
+        return samples.view(np.uint8)
+    reduced = np.empty(samples.shape, np.uint8)
+    rows = max(1, _STRIP_PIXELS // max(1, samples[:1].size))
+    for top in range(0, len(samples), rows):
+        reduced[top : top + rows] = (samples[top : top + rows].astype(np.uint32) + 128) // 257
+    return reduced

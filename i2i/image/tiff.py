@@ -1,0 +1,232 @@
+"""TIFF and BigTIFF taken apart: directories read and written, and where the pixels lie.
+
+Nothing is decoded here. Tags that say nothing of the pixels are never looked at.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from i2i.image.picture import ImageError
+
+Order = Literal["<", ">"]  # little-endian, big-endian
+
+_MAX_ENTRIES = 1 << 16  # all that the count of a classic directory can say
+_MAX_NUMBERS = 1 << 20  # in one tag; a picture of a million strips
+_MAX_PROFILE = 1 << 22  # bytes; press profiles have 2 MiB
+_TYPES = {1: "u1", 3: "u2", 4: "u4", 7: "u1", 13: "u4", 16: "u8"}
+_TYPE_OF = {1: 7, 2: 3, 4: 4, 8: 16}  # by bytes of a number
+
+RAW, LZW, JPEG, DEFLATE, PACKBITS, OLD_DEFLATE = 1, 5, 7, 8, 32773, 32946
+_FAX = (2, 3, 4)
+_COMPRESSIONS = (RAW, *_FAX, LZW, JPEG, DEFLATE, PACKBITS, OLD_DEFLATE)
+WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6
+_COLOURS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, PALETTE: 1, CMYK: 4, YCBCR: 3}
+_NUMBERS = {1: "whole numbers", 2: "signed numbers", 3: "float values"}
+
+
+@dataclass(frozen=True)
+class Directory:
+    """The first directory of TIFF or EXIF bytes.
+
+    Attributes:
+        order: "<" little-endian or ">".
+        entries: by tag: type, count, and the value or its place.
+        end: the place behind the entries.
+        place: the struct code of a place in the file: "I", in BigTIFF "Q".
+    """
+
+    data: bytes
+    order: Order
+    entries: dict[int, tuple[int, int, bytes]]
+    end: int
+    place: str
+
+    def numbers(self, tag: int, default: int | None = None) -> NDArray[Any]:
+        """The values of a tag, or the default.
+
+        Raises:
+            ImageError: damaged, there is no default, or no sensible number of whole numbers.
+            IndexError: the values lie behind the end of the file.
+        """
+        if tag not in self.entries and default is not None:
+            return np.array([default])
+        kind, count, value = self.entries.get(tag, (0, 0, b""))
+        dtype = np.dtype(self.order + _TYPES.get(kind, "u1"))
+        if kind not in _TYPES or not 1 <= count <= (_MAX_PROFILE if kind == 7 else _MAX_NUMBERS):
+            raise ImageError("damaged", f"tag {tag} of the TIFF file makes no sense")
+        if count * dtype.itemsize <= len(value):
+            return np.frombuffer(value, dtype, count)
+        (where,) = struct.unpack(self.order + self.place, value)
+        if where + count * dtype.itemsize > len(self.data):
+            raise IndexError
+        return np.frombuffer(self.data, dtype, count, where)
+
+    @property
+    def has_next(self) -> bool:
+        """Whether another directory follows; raises struct.error where the bytes end early."""
+        return bool(struct.unpack_from(self.order + self.place, self.data, self.end)[0])
+
+    def number(self, tag: int, default: int | None = None) -> int:
+        """The first value of a tag, or the default; raises as `numbers`."""
+        return int(self.numbers(tag, default)[0])
+
+
+def read_directory(data: bytes) -> Directory:
+    """The first directory of TIFF, BigTIFF or EXIF bytes.
+
+    Raises:
+        struct.error: the bytes end early.
+        ImageError: damaged, too many entries.
+    """
+    order: Order = "<" if data.startswith(b"II") else ">"
+    big = data[2:4] in (b"+\0", b"\0+")
+    place, counted, size = ("Q", "Q", 8) if big else ("I", "H", 4)
+    (at,) = struct.unpack_from(order + place, data, 8 if big else 4)
+    if at > len(data):
+        raise struct.error("the directory lies behind the end")
+    (count,) = struct.unpack_from(order + counted, data, at)
+    if count > _MAX_ENTRIES:
+        raise ImageError("damaged", "the TIFF file has too many tags")
+    start = at + struct.calcsize("<" + counted)
+    entries: dict[int, tuple[int, int, bytes]] = {}
+    end = start + count * (4 + 2 * size)
+    for where in range(start, end, 4 + 2 * size):
+        tag, kind, length, value = struct.unpack_from(f"{order}HH{place}{size}s", data, where)
+        entries.setdefault(tag, (kind, length, value))
+    return Directory(data, order, entries, end, place)
+
+
+def pack_directory(
+    tags: dict[int, NDArray[Any]], start: int, order: Order = "<", *, big: bool = False
+) -> bytes:
+    """A directory to be written at `start`, with the values of its tags behind it."""
+    place, counted, size = ("Q", "Q", 8) if big else ("I", "H", 4)
+    tags = {tag: numbers for tag, numbers in sorted(tags.items()) if numbers.size}
+    behind = start + struct.calcsize("<" + counted) + len(tags) * (4 + 2 * size) + size
+    entries, values = [struct.pack(order + counted, len(tags))], b""
+    for tag, numbers in tags.items():
+        kind = _TYPE_OF[numbers.itemsize]
+        entries.append(struct.pack(order + "HH" + place, tag, kind, numbers.size))
+        packed = numbers.astype(numbers.dtype.newbyteorder(order)).tobytes()
+        if len(packed) > size:
+            entries.append(struct.pack(order + place, behind + len(values)))
+            values += packed + bytes(len(packed) % 2)
+        else:
+            entries.append(packed.ljust(size, b"\0"))
+    return b"".join((*entries, bytes(size), values))
+
+
+@dataclass(frozen=True)
+class Tiff:
+    """How the pixels of a TIFF file are stored.
+
+    Attributes:
+        dtype: of a sample, in the file's byte order; uint8 for less than 8 bits.
+        samples: of a pixel.
+        planar: the blocks of the first sample of all pixels come first, and so on.
+        plain: what is unpacked are whole samples, one after the other.
+        block: rows and columns of a strip or tile.
+        starts, sizes: places of the blocks, and their bytes as they are packed.
+    """
+
+    directory: Directory
+    height: int
+    width: int
+    dtype: np.dtype[Any]
+    samples: int
+    photometric: int
+    compression: int
+    planar: bool
+    plain: bool
+    tiled: bool
+    block: tuple[int, int]
+    starts: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+
+    @property
+    def complete(self) -> bool:
+        """Whether the file holds all the blocks it lists."""
+        return int((self.starts + self.sizes).max()) <= len(self.directory.data)
+
+    @property
+    def profile(self) -> bytes:
+        """The ICC profile, empty where there is none or it makes no sense."""
+        try:
+            return self.directory.numbers(34675).astype(np.uint8).tobytes()
+        except (ImageError, IndexError):
+            return b""
+
+
+def take_tiff_apart(data: bytes) -> Tiff:
+    """How the pixels are stored.
+
+    Raises:
+        ImageError: unsupported_format, damaged.
+        struct.error, IndexError: the file ends early.
+    """
+    listed = read_directory(data)
+    height, width = listed.number(257), listed.number(256)
+    every_bits, every_format = listed.numbers(258, 1), listed.numbers(339, 1)
+    bits, compression = int(every_bits[0]), listed.number(259, 1)
+    photometric, samples = listed.number(262, BLACK_IS_ZERO), listed.number(277, 1)
+    planar = listed.number(284, 1) == 2 and samples > 1
+    kind = "f" if every_format[0] == 3 else "u"
+    plain = bits >= 8 and photometric != YCBCR and compression not in (*_FAX, JPEG)
+    if (
+        compression not in _COMPRESSIONS
+        or bits not in ((16, 32, 64) if kind == "f" else (1, 2, 4, 8, 16))
+        or (bits > 8 and not plain)
+        or (every_bits != bits).any()
+        or (every_format != every_format[0]).any()
+        or every_format[0] == 2
+        or not _COLOURS.get(photometric, 17) <= samples <= 16
+        or (photometric == PALETTE and bits > 8)
+        or (planar and not plain)
+        or (listed.number(266, 1) != 1 and plain)
+    ):
+        raise ImageError(
+            "unsupported_format",
+            "this kind of TIFF is not read",
+            "8 or 16 bits, or a map of float values; no, CCITT, LZW, JPEG, deflate or PackBits "
+            "compression",
+            f"{bits}-bit {_NUMBERS.get(int(every_format[0]), 'values')}, compression {compression}",
+        )
+    tiled = 273 not in listed.entries
+    if tiled:
+        down, across = listed.number(323), listed.number(322)
+    else:
+        down, across = min(height, listed.number(278, height)), width
+    starts = listed.numbers(324 if tiled else 273).astype(np.int64)
+    rest = len(data) - int(starts[0])  # a single strip may leave its size out
+    sizes = listed.numbers(325 if tiled else 279, rest).astype(np.int64)
+    if not width * height * down * across > 0:
+        raise ImageError("damaged", "the TIFF file has pixels of no size")
+    # Every block costs a buffer, and is decoded as often as it is listed.
+    if across * down > max(4 * width * height, 1 << 22):
+        raise ImageError("damaged", "the tiles of the TIFF file dwarf its picture")
+    blocks = -(-width // across) * -(-height // down) * (samples if planar else 1)
+    if not len(starts) == len(sizes) == blocks:
+        raise ImageError("damaged", "the TIFF file lists other blocks than its picture has")
+    if (starts < 0).any() or (sizes < 0).any():
+        raise IndexError
+    return Tiff(
+        directory=listed,
+        height=height,
+        width=width,
+        dtype=np.dtype(f"{listed.order}{kind}{max(bits, 8) // 8}"),
+        samples=samples,
+        photometric=photometric,
+        compression=compression,
+        planar=planar,
+        plain=plain,
+        tiled=tiled,
+        block=(down, across),
+        starts=starts,
+        sizes=sizes,
+    )

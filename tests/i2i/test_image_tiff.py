@@ -1,0 +1,170 @@
+"""Every layout of a TIFF file gives the same picture: order, planes, tiles, packing, place size."""
+
+import io
+import struct
+import warnings
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from i2i.image import Picture, decode, encode, read_header
+from i2i.image.tiff import pack_directory, read_directory
+from tests.i2i.makers import code_of, encoded, noise, smooth
+
+
+def written(values: NDArray[Any], **options: Any) -> bytes:
+    file = io.BytesIO()
+    tifffile.imwrite(file, values, **options)
+    return file.getvalue()
+
+
+LAYOUTS: dict[str, dict[str, Any]] = {
+    "one strip": {},
+    "strips": {"rowsperstrip": 7},
+    "deflated strips": {"rowsperstrip": 7, "compression": "zlib"},
+    "tiles": {"tile": (16, 32)},
+    "deflated tiles": {"tile": (32, 16), "compression": "zlib"},
+    "big": {"bigtiff": True},
+    "big, deflated tiles": {"bigtiff": True, "tile": (16, 16), "compression": "zlib"},
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("planes", ["contig", "separate"])
+def test_a_layout_does_not_show(
+    layout: dict[str, Any], order: Literal["<", ">"], dtype: Any, planes: str
+) -> None:
+    most = np.iinfo(dtype).max
+    values = np.random.default_rng(0).integers(0, most, (45, 53, 3), dtype, endpoint=True)
+    stored = np.moveaxis(values, 2, 0) if planes == "separate" else values
+    data = written(stored, byteorder=order, photometric="rgb", planarconfig=planes, **layout)
+    picture = decode(data, depth=16)
+    assert picture.pixels.dtype == dtype
+    np.testing.assert_array_equal(picture.pixels, values)
+    assert (read_header(data).width, read_header(data).height) == (53, 45)
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "packbits", None])
+@pytest.mark.parametrize("predictor", [1, 2])
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "CMYK", "I;16", "LA"])
+def test_files_of_libtiff_are_read(compression: str | None, predictor: int, mode: str) -> None:
+    image: Image.Image = Image.fromarray(smooth(60, 50))
+    if mode == "I;16":
+        image = Image.fromarray(noise(60, 50, 2).view(np.uint16)[..., 0])
+    else:
+        image = image.convert(mode)
+    data = encoded(image, "TIFF", compression=compression, tiffinfo={317: predictor, 278: 9})
+    picture = decode(data, depth=16)
+    expected = np.asarray(image.convert("RGB") if mode == "CMYK" else image).reshape(60, 50, -1)
+    np.testing.assert_array_equal(picture.pixels, expected[..., : picture.channels])
+    assert (picture.alpha is not None) == (mode in ("LA", "RGBA"))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_alpha_that_is_multiplied_into_colours_is_divided_out(dtype: Any) -> None:
+    most = np.iinfo(dtype).max
+    values = np.array([[[most, most // 2, 0, most], [60, 30, 0, most // 2], [9, 9, 9, 0]]], dtype)
+    data = written(values, photometric="rgb", extrasamples=["assocalpha"])
+    picture = decode(data, depth=16)
+    np.testing.assert_array_equal(picture.alpha, values[..., 3])
+    exact = values[0, 1, :3] / (values[0, 1, 3] / most)
+    assert np.abs(picture.pixels[0, 1] - exact).max() <= 0.5
+    np.testing.assert_array_equal(picture.pixels[0, 0], values[0, 0, :3])
+
+
+def test_a_sample_that_means_nothing_is_left_out() -> None:
+    values = noise(5, 6, 4)
+    picture = decode(written(values, photometric="rgb", extrasamples=["unspecified"]))
+    assert picture.alpha is None
+    np.testing.assert_array_equal(picture.pixels, values[..., :3])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_white_may_be_zero(dtype: Any) -> None:
+    values = np.arange(24, dtype=dtype).reshape(4, 6)
+    picture = decode(written(values, photometric="miniswhite"), depth=16)
+    np.testing.assert_array_equal(picture.pixels[..., 0], np.iinfo(dtype).max - values)
+
+
+def test_a_palette_gives_its_colours() -> None:
+    palette = np.random.default_rng(0).integers(0, 65536, (3, 256), np.uint16)
+    labels = noise(9, 8, 1)[..., 0]
+    picture = decode(written(labels, photometric="palette", colormap=palette))
+    np.testing.assert_array_equal(picture.pixels, palette.T[labels] >> 8)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_jpeg_strips_are_read(mode: str) -> None:
+    image = Image.fromarray(smooth(64, 48)).convert(mode)
+    data = encoded(image, "TIFF", compression="jpeg", quality=95, tiffinfo={278: 16})
+    expected = np.asarray(image.convert("RGB") if mode == "CMYK" else image).reshape(64, 48, -1)
+    assert np.abs(decode(data).pixels.astype(int) - expected).mean() < 8
+
+
+def test_jpeg_tiles_are_read() -> None:
+    values = np.tile(np.arange(0, 192, 4, dtype=np.uint8), (32, 1))
+    squares = [(top, left) for top in (0, 16) for left in (0, 16, 32)]
+    tiles = [
+        encoded(Image.fromarray(values[top : top + 16, left : left + 16]), "JPEG", quality=95)
+        for top, left in squares
+    ]
+    places = 8 + np.cumsum([0, *map(len, tiles)])
+    tags = {256: [43], 257: [29], 258: [8], 259: [7], 262: [1], 277: [1], 322: [16], 323: [16]}
+    tags |= {324: list(places[:-1]), 325: [len(tile) for tile in tiles]}
+    start = int(places[-1])
+    data = b"II*\0" + struct.pack("<I", start) + b"".join(tiles)
+    data += pack_directory({tag: np.array(tags[tag], np.uint32) for tag in tags}, start)
+    pixels = decode(data).pixels
+    assert pixels.shape == (29, 43, 1)
+    assert np.abs(pixels[..., 0].astype(int) - values[:29, :43]).max() <= 4
+
+
+@pytest.mark.parametrize("dtype", [np.uint32, np.int16, np.int32, np.uint64])
+def test_wide_and_signed_numbers_are_refused_with_words(dtype: Any) -> None:
+    assert code_of(written(np.zeros((4, 4), dtype))) == "unsupported_format"
+
+
+def test_pages_are_refused() -> None:
+    for big in (False, True):
+        file = io.BytesIO()
+        with tifffile.TiffWriter(file, bigtiff=big) as writer:
+            writer.write(noise(4, 4, 1)[..., 0])
+            writer.write(noise(4, 4, 1)[..., 0])
+        assert code_of(file.getvalue()) == "animated"
+
+
+@given(
+    values=st.dictionaries(
+        st.integers(1, 65535), st.lists(st.integers(0, 255), min_size=1, max_size=9), max_size=9
+    ),
+    order=st.sampled_from("<>"),
+    big=st.booleans(),
+    dtype=st.sampled_from(["u1", "u2", "u4"]),
+)
+def test_a_directory_is_read_as_it_was_packed(
+    values: dict[int, list[int]], order: str, big: bool, dtype: str
+) -> None:
+    start = 16 if big else 8
+    tags = {tag: np.array(numbers, dtype) for tag, numbers in values.items()}
+    head = b"II" if order == "<" else b"MM"
+    head += struct.pack(order + ("HHHQ" if big else "HI"), *((43, 8, 0) if big else (42,)), start)
+    listed = read_directory(head + pack_directory(tags, start, order, big=big))
+    assert {tag: listed.numbers(tag).tolist() for tag in listed.entries} == values
+    assert not listed.has_next
+
+
+def test_a_tiff_of_ours_is_read_without_warning_by_others() -> None:
+    pixels = noise(50, 60, 3).astype(np.uint16) * 257
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with tifffile.TiffFile(io.BytesIO(encode(Picture(pixels), "tiff"))) as file:
+            page = file.pages[0]
+            assert (page.shape, page.dtype) == (pixels.shape, pixels.dtype)

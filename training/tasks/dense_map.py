@@ -1,0 +1,138 @@
+"""Dense maps: a number for every pixel, such as a depth, a height or a dose."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+from i2i.losses import MaskedL1
+from i2i.metrics import map_errors
+from i2i.nets.blocks import check_choice
+from i2i.spec import MapInfo
+from training.pixels import Pixels, Values
+from training.tasks.scores import MapScores
+from training.tasks.task import Sample, Task, side_by_side
+
+Missing = Literal["error", "ignore"]
+
+
+class DenseMap(Task):
+    """Predicts a number in a unit for every pixel.
+
+    The net and the loss work in [0, 1], from `low` to `high`; scores are in the unit. A target
+    beyond low..high is learned as it is: the net's output is not clamped.
+
+    Args:
+        unit: of the targets, such as "m".
+        low: the number that is 0 to the net.
+        high: the number that is 1 to the net.
+        missing: a number that is NaN or infinite is an `error`, or counts neither in the loss nor
+            in the scores: `ignore`, with a loss that knows NaN.
+        loss: on (output, target), both (N, H, W) in [0, 1], NaN in the target where it is missing;
+            default the mean absolute error.
+    """
+
+    name = "dense-map"
+    kind = "map"
+    needs = "targets"
+    monitor = "mae"
+    mode = "min"
+
+    def __init__(
+        self,
+        unit: str,
+        low: float,
+        high: float,
+        missing: Missing = "error",
+        loss: nn.Module | None = None,
+    ) -> None:
+        if not -math.inf < low < high < math.inf:
+            raise ValueError(f"low, high: expected low below high, both finite, got {low}, {high}")
+        check_choice("missing", missing, Missing)
+        self.unit, self.low, self.high, self.missing = unit, low, high, missing
+        self.loss = loss or MaskedL1()
+
+    def pair(self, sample: Sample, random: np.random.Generator) -> tuple[Values, Values]:
+        if sample.target is None or sample.target.ndim != 2:
+            raise ValueError(f"{sample.name}: expected a picture with a map; use data of pairs")
+        known = np.isfinite(sample.target)
+        if self.missing == "error" and not known.all():
+            raise ValueError(
+                f"{sample.name}: expected a finite number for every pixel, got {(~known).sum()} "
+                "that are NaN or infinite; mend the map, or set missing: ignore"
+            )
+        return sample.image, np.where(known, sample.target, np.float32(np.nan))
+
+    def net_arguments(self) -> dict[str, Any]:
+        return {
+            "encoder": {"input_channels": 3},
+            "head": {"channels": 1, "scale": 1, "skip": "none"},
+        }
+
+    def map_info(self) -> MapInfo:
+        return MapInfo(self.unit, self.low, self.high)
+
+    def loss_of(self, output: Tensor, target: Tensor) -> Tensor:
+        loss: Tensor = self.loss(output[:, 0], (target - self.low) / (self.high - self.low))
+        return loss
+
+    def metrics(self) -> MedianScores:
+        return MedianScores(self.low, self.high)
+
+    def baseline(self, image: Pixels) -> None:
+        """None: it is the median of the set's targets."""
+
+    def baseline_scores(self, scores: Metric, baseline: Metric) -> dict[str, Tensor]:
+        assert isinstance(scores, MedianScores)
+        return scores.of_median()
+
+    def show(self, image: Values, output: Values, target: Values) -> Pixels:
+        """Output and target in gray from low to high; what is missing is black."""
+        grays = [np.nan_to_num((m - self.low) / (self.high - self.low)) for m in (output, target)]
+        return side_by_side(image, *(gray[..., None].astype(np.float32) for gray in grays))
+
+    def protocol(self) -> dict[str, Any]:
+        return {
+            "resolution": "of the pictures",
+            "unit": self.unit,
+            "missing": self.missing,
+            "aggregate": "all known pixels of the set",
+        }
+
+
+class MedianScores(MapScores):
+    """The scores of a map, and beside them those of answering the targets' median everywhere.
+
+    The median is that of a histogram of `BINS` bins from low to high, whose ends hold all beyond.
+    """
+
+    BINS = 1000
+    counts: Tensor
+
+    def __init__(self, low: float, high: float) -> None:
+        super().__init__()
+        self.low, self.high = low, high
+        empty = torch.zeros(self.BINS, dtype=torch.float64)
+        self.add_state("counts", empty, dist_reduce_fx="sum")
+
+    def update(self, prediction: Tensor, target: Tensor) -> None:
+        super().update(prediction, target)
+        known = target[~target.isnan()].double()
+        bins = ((known - self.low) / (self.high - self.low) * self.BINS).long()
+        self.counts += bins.clamp(0, self.BINS - 1).bincount(minlength=self.BINS)
+
+    def of_median(self) -> dict[str, Tensor]:
+        """The scores of the median as the answer for every pixel; NaN without any target."""
+        counts = self.counts.cpu()
+        centres = (torch.arange(self.BINS, dtype=torch.float64) + 0.5) / self.BINS
+        values = self.low + (self.high - self.low) * centres
+        median = values[(counts.cumsum(0) >= counts.sum() / 2).int().argmax()]
+        constant = MapScores()
+        for bin in counts.nonzero()[:, 0]:
+            constant.errors += counts[bin] * map_errors(median, values[bin])
+        return constant.compute()

@@ -1,4 +1,4 @@
-# make demo | test | check | bench | serve PORT=3000 | bento     each from a fresh checkout; they install what they need
+# make demo | test | check | docs | bench | serve PORT=3000 | bento     each from a fresh checkout; they install what they need
 
 PYTHON ?= python3
 PORT ?= 3000
@@ -7,8 +7,10 @@ INSTALLED := .venv/.installed
 
 export BENTOML_DO_NOT_TRACK := true
 export NO_ALBUMENTATIONS_UPDATE := 1
+# It advertises a successor at every build.
+export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: install demo test check bench serve bento
+.PHONY: install demo test check docs bench serve bento
 
 install: $(INSTALLED)
 
@@ -29,6 +31,9 @@ check: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict i2i
 	$(BIN)/mypy training service tests scripts benchmarks
+
+docs: $(INSTALLED)
+	$(BIN)/mkdocs build -q
 
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.window_budget super-resolution-x2 depixelate nuclei

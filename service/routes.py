@@ -146,7 +146,13 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
                 return _nobody(record)
             async with _client_gone(request) as gone:
                 order = Order(
-                    predictor, format, view, settings.most_pixels(predictor.spec), deadline, gone
+                    predictor,
+                    format,
+                    view,
+                    settings.most_pixels(predictor.spec),
+                    deadline,
+                    gone,
+                    patience_s=settings.queue_s,
                 )
                 try:
                     picture = await pipeline.predict(data, order, hold, record)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from i2i.image import Format, Header
 from i2i.predictor import Predictor
 
-# Interpreter, libraries, and an engine with its window: 0.3 GiB of the shipped models on OpenVINO
-# (python -m benchmarks.predict_memory).
+# Interpreter, libraries, and an engine with its window: 0.2 GiB for the shipped models on OpenVINO
+# (python -m benchmarks.predict_memory), and as much again for larger nets.
 _PROGRAM = 400 << 20
 _CHANNELS = 4  # red, green, blue, alpha; a header does not say how many there are
 # What is made at once of a pixel of the output: its samples, again as a file holds them, and

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sys
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -85,17 +86,16 @@ class BodyLimit:
             await self.app(scope, receive, send)
             return
         body = _Body(scope, receive, self.max_body)
-
-        async def patient_send(message: Message) -> None:
-            if message["type"] == "http.response.start" and not await body.discard():
-                MutableHeaders(scope=message)["Connection"] = "close"
-            await send(message)
-
         if body.declared > self.max_body:
-            refusal = body.too_large(body.declared).response(Record.of(scope))
-            await refusal(scope, body.receive, patient_send)
+            await refuse(body.too_large(body.declared), scope, receive, send)
         else:
-            await self.app(scope, body.receive, patient_send)
+            await self.app(scope, body.receive, body.patient(send))
+
+
+async def refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers with `problem` once some of the body has been discarded, so that it is seen."""
+    body = _Body(scope, receive, sys.maxsize)
+    await problem.response(Record.of(scope))(scope, body.receive, body.patient(send))
 
 
 class _Body:
@@ -124,6 +124,16 @@ class _Body:
         if self._record.request_bytes > self._max_body:
             raise self.too_large(self._record.request_bytes)
         return message
+
+    def patient(self, send: Send) -> Send:
+        """`send`, but a reply begins once enough of the body has been read."""
+
+        async def patient_send(message: Message) -> None:
+            if message["type"] == "http.response.start" and not await self.discard():
+                MutableHeaders(scope=message)["Connection"] = "close"
+            await send(message)
+
+        return patient_send
 
     async def discard(self) -> bool:
         """Reads on up to the limits; whether the body then came to its end."""

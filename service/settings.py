@@ -7,7 +7,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -36,6 +36,13 @@ class Settings:
         deadline_s: seconds from a request's arrival to the end of its work.
         queue_s: seconds a decoded picture waits for the engine.
         inflight_bytes: bodies, decoded pictures and replies held at once.
+        keys_file: the keys that may ask; None lets everybody.
+        metrics_key: sent as a bearer for /metrics; None leaves them open.
+        cors_origins: of pages on other hosts that may ask; `*` for all.
+        load: models loaded at start, by folder; the others at their first request. None loads all.
+        watch: load what changes in `models`, without a request to reload.
+        drain_s: seconds that requests are still taken after the signal to stop, while /readyz
+            already sends them elsewhere.
     """
 
     models: Path | None = None
@@ -48,6 +55,12 @@ class Settings:
     deadline_s: float = 300.0
     queue_s: float = 30.0
     inflight_bytes: int = 2**30
+    keys_file: Path | None = None
+    metrics_key: str | None = field(default=None, repr=False)
+    cors_origins: tuple[str, ...] = ()
+    load: tuple[str, ...] | None = None
+    watch: bool = True
+    drain_s: float = 3.0
 
     def most_pixels(self, spec: ModelSpec) -> int:
         """Of a picture that this model answers within a request."""
@@ -80,6 +93,27 @@ def _folder(text: str) -> Path:
     if not path.is_dir():
         raise ValueError("an existing folder of model folders")
     return path
+
+
+def _file(text: str) -> Path:
+    path = Path(text)
+    if not path.is_file():
+        raise ValueError("an existing file")
+    return path
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(origin.strip() for origin in text.split(","))
+    if not all(re.fullmatch(r"\*|https?://[^/\s]+", origin) for origin in origins):
+        raise ValueError("* or origins as https://host:port, with commas between them")
+    return origins
+
+
+def _names(text: str) -> tuple[str, ...] | None:
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names):
+        raise ValueError("all, or names with commas between them")
+    return None if names == ("all",) else names
 
 
 def _one_of(*choices: str) -> Callable[[str], str]:
@@ -122,4 +156,10 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "deadline_s": _seconds,
     "queue_s": _seconds,
     "inflight_bytes": _count("bytes"),
+    "keys_file": _file,
+    "metrics_key": str,
+    "cors_origins": _origins,
+    "load": _names,
+    "watch": lambda text: _one_of("on", "off")(text) == "on",
+    "drain_s": _seconds,
 }

@@ -1,4 +1,4 @@
-"""What every request passes, outer to inner: its id and log line, then the limit on its body."""
+"""What every request passes: its id, trace and log line, and the limit on its body."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.errors import Problem, model_failed
 from service.metrics import Metrics
 from service.record import Record, request_id
+from service.tracing import traced
 
 # A client that is still sending does not read: a refusal that closes at once is seen as a reset.
 # So some of what comes is read first, as much as a refused picture usually is, but not for ever.
@@ -40,9 +41,13 @@ class RequestLog:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        record = Record(request_id(Headers(scope=scope).get("x-request-id")), scope["method"])
+        headers = Headers(scope=scope)
+        record = Record(request_id(headers.get("x-request-id")), scope["method"])
         scope.setdefault("state", {})["record"] = record
+        with traced(record, headers):
+            await self._answer(record, scope, receive, send)
 
+    async def _answer(self, record: Record, scope: Scope, receive: Receive, send: Send) -> None:
         async def noting_send(message: Message) -> None:
             if message["type"] == "http.response.start":
                 record.status = message["status"]

@@ -7,12 +7,14 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 
 from i2i.image import MEDIA_TYPES, Format
@@ -23,6 +25,7 @@ from service.admission import Admission, Estimate, Speed
 from service.body import FIELD, read_picture
 from service.errors import CODES, HANDLERS, MEDIA_TYPE, RETRY_AFTER_S, Problem
 from service.inflight import InFlight
+from service.keys import Caller, Keys, RequireKey
 from service.metrics import Metrics
 from service.middleware import CLIENT_GONE, BodyLimit, RequestLog
 from service.models import Models
@@ -33,6 +36,12 @@ from service.settings import Settings
 
 # A picture is shown as a picture and nothing else, wherever a browser opens it.
 _PICTURE_POLICY = "default-src 'none'; sandbox"
+
+# Of a reply's headers, those that a page of another host could not read without this.
+_EXPOSED = [
+    *("ETag", "Location", "Retry-After", "Server-Timing", "WWW-Authenticate"),
+    *("X-Model", "X-Request-Id"),
+]
 
 _PICTURE = {"schema": {"type": "string", "format": "binary"}}
 _TEXT = {"type": "string"}
@@ -77,9 +86,17 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
     metrics = Metrics()
     in_flight = InFlight(settings.inflight_bytes, metrics.held_bytes)
     speed = Speed()
-    scheduler = Scheduler(measured=speed.note)
+
+    def note_window(model: str, pixels: int, seconds: float) -> None:
+        speed.note(model, pixels, seconds)
+        metrics.observe_window(model, seconds)
+
+    scheduler = Scheduler(measured=note_window)
+    metrics.show_queue(lambda: scheduler.works)
+    metrics.gauge("i2i_ready", "1 where /readyz says so", lambda: ready())
     admission = Admission(scheduler, speed, settings.queue_s)
     pipeline = Pipeline(scheduler, admission)
+    keys = Keys(settings.keys_file) if settings.keys_file else None
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -95,11 +112,17 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
         lifespan=lifespan,
         middleware=[
             Middleware(RequestLog, metrics=metrics),
+            *_cors(settings),
+            Middleware(RequireKey, keys=keys, metrics_key=settings.metrics_key),
             Middleware(BodyLimit, max_body=settings.max_body),
         ],
         exception_handlers=HANDLERS,
         responses={"4XX": _PROBLEM, "5XX": _PROBLEM},
     )
+    app.state.stopping = False  # set by who runs the process
+
+    def ready() -> bool:
+        return models.ready and not app.state.stopping
 
     @app.get("/v1/models", dependencies=[_only()])
     async def list_models() -> JSONResponse:
@@ -109,7 +132,19 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
     @app.get("/v1/models/{name}", dependencies=[_only()])
     async def show_model(name: str) -> JSONResponse:
         """The spec of `name`, or of `name@version`."""
-        return JSONResponse(models.find(name).spec.to_dict())
+        return JSONResponse(models.describe(name).to_dict())
+
+    @app.post("/v1/models:reload", dependencies=[_only()])
+    async def reload_models(request: Request) -> JSONResponse:
+        """Loads what has changed in the folder of models; tells what became of each of them."""
+        if not Caller.of(request.scope).admin:
+            raise Problem(
+                "forbidden",
+                "only an admin may reload models",
+                expected="a key that I2I_KEYS_FILE marks as admin",
+            )
+        outcomes = await asyncio.to_thread(models.reload)
+        return JSONResponse({"models": [asdict(outcome) for outcome in outcomes]})
 
     @app.post(
         "/v1/models/{name}/predict",
@@ -146,7 +181,13 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
                 return _nobody(record)
             async with _client_gone(request) as gone:
                 order = Order(
-                    predictor, format, view, settings.most_pixels(predictor.spec), deadline, gone
+                    predictor,
+                    format,
+                    view,
+                    settings.most_pixels(predictor.spec),
+                    deadline,
+                    gone,
+                    urgent=Caller.of(request.scope).admin,
                 )
                 try:
                     picture = await pipeline.predict(data, order, hold, record)
@@ -188,9 +229,9 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
         return PlainTextResponse("live\n")
 
     @app.get("/readyz", include_in_schema=False)
-    async def ready() -> JSONResponse:
-        state = {"ready": models.ready, "loading": models.loading, "failed": models.failed}
-        if models.ready:
+    async def show_ready() -> JSONResponse:
+        state = {"ready": ready(), "loading": models.loading, "failed": models.failed}
+        if ready():
             return JSONResponse(state)
         return JSONResponse(state, 503, {"Retry-After": str(RETRY_AFTER_S["queue_full"])})
 
@@ -199,6 +240,21 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
         return Response(metrics.render(models.predictors), media_type=CONTENT_TYPE_LATEST)
 
     return app
+
+
+def _cors(settings: Settings) -> list[Middleware]:
+    """Lets pages of other hosts ask; outside the keys, so that they can read a 401 too."""
+    if not settings.cors_origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["*"],
+            expose_headers=_EXPOSED,
+        )
+    ]
 
 
 def _only(*names: str) -> Any:

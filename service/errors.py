@@ -17,6 +17,8 @@ MEDIA_TYPE = "application/problem+json"
 CODES: dict[str, tuple[int, str]] = {
     "empty": (400, "No picture came"),
     "bad_parameter": (400, "A parameter cannot be used"),
+    "unauthorized": (401, "Who asks is not known"),
+    "forbidden": (403, "This key may not do that"),
     "unknown_model": (404, "No such model"),
     "unknown_job": (404, "No such job"),
     "not_found": (404, "No such address"),
@@ -30,6 +32,7 @@ CODES: dict[str, tuple[int, str]] = {
     "damaged": (422, "The file is damaged"),
     "animated": (422, "The file holds several pictures"),
     "format_cannot_hold": (422, "The format asked for cannot hold the result"),
+    "rate_limited": (429, "Too many requests"),
     "queue_full": (503, "The service is busy"),
     "model_failed": (503, "The model could not answer"),
     "deadline": (504, "The time for this request is over"),
@@ -91,6 +94,8 @@ class Problem(Exception):
         headers = {}
         if self.retry_after_s:
             headers["Retry-After"] = str(self.retry_after_s)
+        if self.status == 401:
+            headers["WWW-Authenticate"] = "Bearer"
         return JSONResponse(self.body(), self.status, headers, MEDIA_TYPE)
 
 

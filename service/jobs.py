@@ -99,8 +99,9 @@ class Jobs:
             OSError: the folder cannot be written.
         """
         self.store.open()
-        serve = lambda: asyncio.run(self._serve())  # noqa: E731
-        self._thread = threading.Thread(target=serve, name="jobs", daemon=True)
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._serve()), name="jobs", daemon=True
+        )
         self._thread.start()
         self._started.wait()
 
@@ -138,12 +139,11 @@ class Jobs:
 
     def _begin(self, tasks: asyncio.TaskGroup) -> None:
         """Begins the oldest jobs that nobody works on, as many as go together."""
-        waiting = self.store.sweep()
-        if self._models.loading:
-            return
-        for waits in waiting:
+        for waits in self.store.sweep():
             if len(self._runs) == _AT_ONCE:
                 return
+            if self._is_loading(waits.model):
+                continue
             with contextlib.ExitStack() as claim:
                 job = claim.enter_context(self.store.claim(waits.id))
                 if job is None or job.finished is not None:
@@ -157,6 +157,13 @@ class Jobs:
         """Whether the pictures in memory are together no larger than one alone may be."""
         others = sum(run.job.pixels for run in self._runs.values())
         return not others or others + job.pixels <= self._settings.job_max_pixels
+
+    def _is_loading(self, model: str) -> bool:
+        try:
+            self._models.find(model)
+        except Problem as problem:
+            return problem.code == "queue_full"
+        return False
 
     async def _run(self, run: _Run, claim: contextlib.ExitStack) -> None:
         """Works on a job that is claimed, and gives it back."""

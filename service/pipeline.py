@@ -86,9 +86,7 @@ class Pipeline:
             OSError: the file cannot be read.
         """
         # In the lane of one thread: a file is in memory for it.
-        return await self._on(
-            self._large, lambda: self._header(source.read_bytes(), order, record)
-        )
+        return await self._on(self._large, lambda: self._header(source.read_bytes(), order, record))
 
     async def predict_to(
         self, source: Path, target: Path, order: Order, progress: Callable[[float], None]

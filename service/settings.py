@@ -7,7 +7,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -43,6 +43,13 @@ class Settings:
         job_ttl_s: seconds that a finished job is kept.
         jobs_bytes: of all jobs on disk.
         cache_bytes: of finished answers kept in memory; 0 keeps none.
+        keys_file: the keys that may ask; None lets everybody.
+        metrics_key: sent as a bearer for /metrics; None leaves them open.
+        cors_origins: of pages on other hosts that may ask; `*` for all.
+        load: models loaded at start, by folder; the others at their first request. None loads all.
+        watch: load what changes in `models`, without a request to reload.
+        drain_s: seconds that requests are still taken after the signal to stop, while /readyz
+            already sends them elsewhere.
     """
 
     models: Path | None = None
@@ -60,6 +67,12 @@ class Settings:
     job_ttl_s: float = 3600.0
     jobs_bytes: int = 10 * 2**30
     cache_bytes: int = 0
+    keys_file: Path | None = None
+    metrics_key: str | None = field(default=None, repr=False)
+    cors_origins: tuple[str, ...] = ()
+    load: tuple[str, ...] | None = None
+    watch: bool = True
+    drain_s: float = 3.0
 
     def most_pixels(self, spec: ModelSpec) -> int:
         """Of a picture that this model answers within a request."""
@@ -110,6 +123,27 @@ def _writable_folder(text: str) -> Path:
     return path
 
 
+def _file(text: str) -> Path:
+    path = Path(text)
+    if not path.is_file():
+        raise ValueError("an existing file")
+    return path
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(origin.strip() for origin in text.split(","))
+    if not all(re.fullmatch(r"\*|https?://[^/\s]+", origin) for origin in origins):
+        raise ValueError("* or origins as https://host:port, with commas between them")
+    return origins
+
+
+def _names(text: str) -> tuple[str, ...] | None:
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names):
+        raise ValueError("all, or names with commas between them")
+    return None if names == ("all",) else names
+
+
 def _one_of(*choices: str) -> Callable[[str], str]:
     def read(text: str) -> str:
         if text not in choices:
@@ -155,4 +189,10 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "job_ttl_s": _seconds,
     "jobs_bytes": _count("bytes"),
     "cache_bytes": _count("bytes"),
+    "keys_file": _file,
+    "metrics_key": str,
+    "cors_origins": _origins,
+    "load": _names,
+    "watch": lambda text: _one_of("on", "off")(text) == "on",
+    "drain_s": _seconds,
 }

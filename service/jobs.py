@@ -170,10 +170,10 @@ class Jobs:
         with claim:
             try:
                 await self._finish(run)
-            except Exception:  # on disk it is as it was, and will be begun once more
+                self._woken.set()
+            except Exception:  # on disk it is as it was; the next scan begins it once more
                 logger.exception("the end of job %s cannot be put down", run.job.id)
             del self._runs[run.job.id]
-        self._woken.set()
 
     async def _finish(self, run: _Run) -> None:
         """Brings a job to its end, or back among those that wait."""

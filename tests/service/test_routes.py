@@ -104,7 +104,11 @@ def test_a_mask_is_not_given_in_a_format_that_blurs_labels(client, png, format):
     [
         (PREDICT + "?format=gif", "gif", "'png', 'jpeg', 'webp' or 'tiff'"),
         (PREDICT + "?format=", "", "'png', 'jpeg', 'webp' or 'tiff'"),
-        (LABELS + "?view=heatmap", "heatmap", "'mask', 'overlay', 'confidence', 'values' or 'colour'"),
+        (
+            LABELS + "?view=heatmap",
+            "heatmap",
+            "'mask', 'overlay', 'confidence', 'values' or 'colour'",
+        ),
         (PREDICT + "?view=overlay", "overlay", "no view"),
         (PREDICT + "?deadline_s=0", "0", "greater than 0"),
         (PREDICT + "?deadline_s=301", "301", "less than or equal to 300"),

@@ -34,7 +34,7 @@ def test_the_process_answers_while_models_load(twice, wait_until, client_of):
         gate.wait()
         return twice
 
-    models = Models({"twice": Path("twice")}, load_slowly)
+    models = Models(lambda: {"twice": Path("twice")}, load_slowly)
     models.start()
     with client_of(create_app(models, Settings())) as client:
         assert client.get("/livez").status_code == 200
@@ -69,7 +69,7 @@ def test_a_model_that_fails_its_golden_sample_is_not_served(
 def test_every_version_has_an_address_and_the_last_folder_has_the_name(make_predictor):
     old, new = (make_predictor("twice", scale=2, digest=digit * 64) for digit in "ab")
     folders = {"twice-2": Path("new"), "twice-1": Path("old")}
-    models = Models(folders, lambda folder: {"new": new, "old": old}[folder.name])
+    models = Models(lambda: folders, lambda folder: {"new": new, "old": old}[folder.name])
     models.load()
     assert models.find("twice") is new
     assert models.find("twice@aaaaaaaaaaaa") is old

@@ -7,13 +7,14 @@ import logging
 import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from i2i.image import Picture, encode
 from service.keys import Bucket, Caller, Keys, read_keys
 from service.record import JsonLines
 
@@ -262,28 +263,20 @@ def test_pages_of_other_hosts_may_ask_where_they_are_named(serve, keys_file):
         assert not [name for name in reply.headers if name.startswith("access-control")]
 
 
-def test_an_admin_goes_first_at_the_engine(serve, keys_file, twice, png, large_png):
+def test_an_admin_goes_first_at_the_engine(serve, keys_file, twice, large_png):
+    six_windows = encode(Picture(np.zeros((64, 6 * 64, 1), np.uint8)))
     with serve(keys_file=keys_file) as client:
         twice.engine.gate.clear()
         twice.engine.began.clear()
-        first: Any = client.begin("POST", PREDICT, content=large_png, headers=bearer(KEY))
+        first = client.begin("POST", PREDICT, content=large_png, headers=bearer(KEY))
         twice.engine.began.wait()
         before = twice.engine.windows
-        client.post(PREDICT, content=_wide(), headers=bearer(ADMIN))
-        # Six windows of its own, and those that were run while it was read.
+        client.post(PREDICT, content=six_windows, headers=bearer(ADMIN))
+        # Those that were run while its picture was read come to its own.
         during = twice.engine.windows - before
         twice.engine.gate.set()
         assert first.result().status_code == 200
         assert during <= 9
-
-
-def _wide() -> bytes:
-    """A picture of six windows."""
-    import numpy as np
-
-    from i2i.image import Picture, encode
-
-    return encode(Picture(np.zeros((64, 6 * 64, 1), np.uint8)))
 
 
 @pytest.mark.parametrize("headers", [{}, bearer(KEY)])

@@ -232,6 +232,7 @@ def test_the_contract_describes_the_routes(client):
     assert set(contract["paths"]) == {
         "/v1/models",
         "/v1/models/{name}",
+        "/v1/models:reload",
         "/v1/models/{name}/predict",
         "/v1/models/{name}/estimate",
         "/v1/models/{name}/jobs",

@@ -40,6 +40,7 @@ from service.keys import Caller, Keys, RequireKey
 from service.metrics import Metrics
 from service.middleware import BodyLimit, RequestLog, nobody
 from service.models import Models
+from service.page import page_routes
 from service.pipeline import Order, Pipeline, late
 from service.record import Record
 from service.scheduler import Scheduler
@@ -222,6 +223,7 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
     async def show_metrics() -> Response:
         return Response(metrics.render(models.predictors), media_type=CONTENT_TYPE_LATEST)
 
+    app.include_router(page_routes())
     return app
 
 

@@ -206,7 +206,15 @@ def test_accept_is_honoured(client, png, accept, status):
 @pytest.mark.parametrize(
     "path",
     [
-        *("/page", "/page/", "/v1", "/v1/models/", "/v1/models/a/b", "/v1/models/twice/predict/", "/v2/models"),
+        *(
+            "/page",
+            "/page/",
+            "/v1",
+            "/v1/models/",
+            "/v1/models/a/b",
+            "/v1/models/twice/predict/",
+            "/v2/models",
+        ),
         *("/docs", "/redoc", "/docs.json", "/schema.json", "/static_content/main.css", "/healthz"),
     ],
 )

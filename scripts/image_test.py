@@ -1,4 +1,4 @@
-"""`make image-test`: a container of the image gives the pixels of the library, and stops in peace."""
+"""`make image-test`: a container gives the pixels of the library, and stops in peace."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ class Work:
 
 
 class Scheduler:
-    """The engine's thread and the works that wait for it; a window that fails ends its own work only.
+    """The engine's thread and the works that wait for it; what fails ends its own work only.
 
     Args:
         batch: windows of one shape and model that an engine call takes; 1 on a processor.

@@ -244,7 +244,6 @@ def test_the_contract_describes_the_routes(client):
         "/v1/models/{name}/predict",
         "/v1/models/{name}/estimate",
         "/v1/models/{name}/jobs",
-        "/v1/models:reload",
         "/v1/jobs/{id}",
         "/v1/jobs/{id}/result",
     }

@@ -19,7 +19,7 @@ FOREVER = 1e12
 
 
 class Steps:
-    """In place of a predictor's engine: a window runs when the test lets it; brightness is noted."""
+    """A predictor's engine: a window runs when the test lets it; its brightness is noted."""
 
     name = "openvino"
     precision = "f32"

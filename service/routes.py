@@ -34,9 +34,6 @@ from service.record import Record
 from service.scheduler import Scheduler
 from service.settings import Settings
 
-# FastAPI's own spans hold raw paths and would double those of service/tracing.py.
-_NO_TELEMETRY = dict.fromkeys(("tracing", "metrics", "logs", "auto_configure"), False)
-
 # A picture is shown as a picture and nothing else, wherever a browser opens it.
 _PICTURE_POLICY = "default-src 'none'; sandbox"
 
@@ -112,7 +109,8 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        telemetry=_NO_TELEMETRY,
+        # FastAPI's own spans hold raw paths and would double those of service/tracing.py.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         lifespan=lifespan,
         middleware=[
             Middleware(RequestLog, metrics=metrics),

@@ -20,9 +20,11 @@ CODES: dict[str, tuple[int, str]] = {
     "unauthorized": (401, "Who asks is not known"),
     "forbidden": (403, "This key may not do that"),
     "unknown_model": (404, "No such model"),
+    "unknown_job": (404, "No such job"),
     "not_found": (404, "No such address"),
     "method_not_allowed": (405, "This address has other methods"),
     "not_acceptable": (406, "The reply would be of a type that Accept excludes"),
+    "idempotency_conflict": (409, "This key stands for another request"),
     "body_too_large": (413, "The request is too large"),
     "too_many_pixels": (413, "The picture has too many pixels"),
     "unsupported_format": (415, "The file is of no format that is read here"),
@@ -66,6 +68,11 @@ class Problem(Exception):
         self.got = got[:_GOT_LENGTH]
         self.retry_after_s = retry_after_s or RETRY_AFTER_S.get(code, 0)
 
+    @classmethod
+    def of(cls, error: ImageError) -> Problem:
+        """What is wrong with a picture, as a refusal."""
+        return cls(error.code, error.detail, expected=error.expected, got=error.got)
+
     @property
     def status(self) -> int:
         return CODES[self.code][0]
@@ -104,8 +111,7 @@ async def _on_problem(request: Request, error: Exception) -> JSONResponse:
 
 async def _on_image_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ImageError)
-    problem = Problem(error.code, error.detail, expected=error.expected, got=error.got)
-    return problem.response(Record.of(request.scope))
+    return Problem.of(error).response(Record.of(request.scope))
 
 
 async def _on_bad_parameter(request: Request, error: Exception) -> JSONResponse:

@@ -8,6 +8,7 @@ import logging
 import sys
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import Problem, model_failed
@@ -160,3 +161,9 @@ class _Body:
         else:
             self._complete = True
         return message
+
+
+def nobody(record: Record) -> Response:
+    """The end of a request whose client has gone; nobody reads it."""
+    record.code = "client_gone"
+    return Response(status_code=CLIENT_GONE)

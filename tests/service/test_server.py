@@ -226,7 +226,12 @@ def test_a_bento_holds_service_and_library_and_answers(serving, environment, tmp
     (tag,) = re.findall(r"^__tag__:(\S+)$", output, re.MULTILINE)
     assert "Tracking" not in output
     source = tmp_path / "bentoml" / "bentos" / tag.replace(":", "/") / "src"
-    assert {path.name for path in source.iterdir()} <= {"i2i", "service", "bentofile.yaml"}
+    assert {path.name for path in source.iterdir()} <= {
+        "i2i",
+        "service",
+        "bentofile.yaml",
+        "constraints.txt",
+    }
     assert (source / "i2i" / "predictor.py").is_file()
     with serving(tag, cwd=tmp_path) as (_, client):
         assert client.get("/livez").text == "live\n"

@@ -144,7 +144,7 @@ def test_a_model_is_exchanged_under_load_without_a_refusal(
 
     def answers(version: str) -> set[int]:
         """Statuses of requests until this version answers."""
-        statuses = set()
+        statuses: set[int] = set()
 
         def is_exchanged() -> bool:
             path = f"/v1/models/{model}/predict"

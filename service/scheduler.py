@@ -14,7 +14,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,7 +82,7 @@ class Work:
         """Whether its bands are not taken as fast as they come."""
         return self._undelivered >= MOST_UNDELIVERED
 
-    async def bands(self) -> AsyncIterator[Band]:
+    async def bands(self) -> AsyncGenerator[Band, None]:
         """The prediction from top to bottom, as it is made.
 
         Raises:

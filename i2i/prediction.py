@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from types import TracebackType
+from typing import Any, BinaryIO, Literal, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from i2i.image import Format, ImageError, Picture, check_format, encode, map_levels, open_writer
+from i2i.image import (
+    Format,
+    ImageError,
+    Picture,
+    StripWriter,
+    check_format,
+    encode,
+    map_levels,
+    open_writer,
+    write_bytes,
+)
 from i2i.image.picture import to_8_bit
 from i2i.spec import Kind, ModelSpec
 from i2i.views import false_colours, overlay
@@ -154,44 +164,93 @@ def check_file(
     check_format(format, spec.scale * height, spec.scale * width, bits)
 
 
+class BandWriter:
+    """Writes the bands of a prediction as one file: PNG and TIFF in constant memory.
+
+    JPEG and WebP are encoded as a whole at the end. In a `with` block the file is completed at its
+    end; after an exception nothing is left at a path.
+
+    Args:
+        target: a path, where the file appears when it is complete and not before; or an open file.
+        source: the whole picture asked about.
+        view: as in `Prediction.encode`.
+    """
+
+    def __init__(
+        self, target: Path | BinaryIO, format: Format, source: Picture, view: View | None = None
+    ) -> None:
+        self._target, self._format, self._source, self._view = target, format, source, view
+        self._writer: StripWriter | None = None
+        self._kept: list[Prediction] = []
+
+    def write(self, band: Prediction) -> None:
+        """Adds a band below those written.
+
+        Raises:
+            ImageError, ValueError: as `Prediction.encode`.
+            OSError: the file cannot be written.
+        """
+        if self._format == "jpeg" or self._format == "webp":
+            self._kept.append(band)
+            return
+        view = _chosen(band.spec, self._view)
+        samples = band._samples(self._format, view)
+        if self._writer is None:
+            spec, source = band.spec, self._source
+            self._writer = open_writer(
+                self._target,
+                self._format,
+                spec.scale * source.height,
+                spec.scale * source.width,
+                samples.shape[2],
+                samples.dtype,
+                profile=band.picture.profile if band.picture else None,
+                palette=[c.colour for c in spec.classes] if view == "mask" else None,
+            )
+        self._writer.write(samples)
+
+    def close(self) -> None:
+        """Completes the file; a second call does nothing.
+
+        Raises:
+            ImageError, ValueError, OSError: as `write`; nothing is left at a path.
+        """
+        if self._writer is not None:
+            self._writer.close()
+        elif self._kept:
+            kept, self._kept = self._kept, []
+            data = join(kept, self._source).encode(self._format, self._view)
+            if isinstance(self._target, Path):
+                write_bytes(self._target, data)
+            else:
+                self._target.write(data)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self.close()
+        elif self._writer is not None:
+            self._writer.__exit__(kind, error, trace)
+
+
 def write_bands(
     target: Path | BinaryIO,
-    format: Literal["png", "tiff"],
+    format: Format,
     bands: Iterable[Prediction],
     source: Picture,
     view: View | None = None,
 ) -> None:
-    """Writes the bands of a prediction as one file, in constant memory.
-
-    Args:
-        target: a path, where the file appears when it is complete and not before; or an open file.
-        bands: from top to bottom, all rows together.
-        source: the whole picture asked about.
-        view: as in `Prediction.encode`.
-
-    Raises:
-        ImageError, ValueError: as `Prediction.encode`, and whatever making the bands raises.
-        OSError: the file cannot be written.
-    """
-    with ExitStack() as stack:
-        writer = None
+    """Writes the bands of a prediction, from top to bottom, as one file; see `BandWriter`."""
+    with BandWriter(target, format, source, view) as writer:
         for band in bands:
-            spec, chosen = band.spec, _chosen(band.spec, view)
-            samples = band._samples(format, chosen)
-            if writer is None:
-                height, width = spec.scale * source.height, spec.scale * source.width
-                opened = open_writer(
-                    target,
-                    format,
-                    height,
-                    width,
-                    samples.shape[2],
-                    samples.dtype,
-                    profile=band.picture.profile if band.picture else None,
-                    palette=[c.colour for c in spec.classes] if chosen == "mask" else None,
-                )
-                writer = stack.enter_context(opened)
-            writer.write(samples)
+            writer.write(band)
 
 
 def join(bands: Iterable[Prediction], source: Picture) -> Prediction:

@@ -1,51 +1,71 @@
-"""One picture's way: decode, queue, run, encode; nothing of it on the event loop."""
+"""One picture's way: header, decode, windows, encode; nothing of it on the event loop."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import io
 import logging
+import math
+import os
+import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal, TypeVar
 
-from i2i.image import Format, ImageError, Picture, decode, read_header
-from i2i.prediction import Prediction, View, check_file
-from i2i.predictor import Cancelled, DeadlineExceeded, Predictor
+from i2i.image import Format, Header, ImageError, decode, read_header
+from i2i.prediction import BandWriter, View, check_file
+from i2i.predictor import Cancelled, DeadlineExceeded, Predictor, Sweep
+from service.admission import Admission
 from service.errors import Problem
 from service.inflight import Hold
 from service.record import Record
-from service.settings import Settings
+from service.scheduler import NoTurn, Scheduler, Work
 
 # Codecs leave the interpreter to other threads for most of their time. Two keep the engine fed;
 # more would only hold more pictures in memory and take cores from it.
-_CODEC_THREADS = 2
+_SMALL_LANE_THREADS = 2
+# A larger picture goes through a lane of one thread, where it holds up no small one.
+_SMALL_PIXELS = 4_000_000
+# The engine goes first: what it waits for is ready before it, or it would not be idle.
+_CODEC_NICENESS = 5
 
-# A decoded pixel in and out, with its alpha, for the account of bytes in flight.
+# A decoded pixel, with its alpha, for the account of bytes in flight.
 _BYTES_PER_PIXEL = 4
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Order:
-    """What one request asks for, until when (`time.monotonic()`), and if its client has gone."""
+    """What is asked for, until when (`time.monotonic()`), and whether it is still wanted.
+
+    `patience_s` is how long it waits for its first turn at the engine.
+    """
 
     predictor: Predictor
     format: Format
     view: View | None
+    max_pixels: int
     deadline: float
-    gone: threading.Event
+    gone: Callable[[], bool]
+    urgent: bool = False
+    patience_s: float = math.inf
 
 
 class Pipeline:
-    """The threads of one process: two for files, one for the engine, one picture at a time."""
+    """The threads of one process: two lanes of codecs, and the engine behind its scheduler."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._codecs = ThreadPoolExecutor(_CODEC_THREADS, "codec")
-        self._engine = ThreadPoolExecutor(1, "engine")
-        self._turn = asyncio.Lock()
+    def __init__(self, scheduler: Scheduler, admission: Admission) -> None:
+        self._scheduler, self._admission = scheduler, admission
+        self._small = ThreadPoolExecutor(_SMALL_LANE_THREADS, "codec", _step_back)
+        self._large = ThreadPoolExecutor(1, "large-codec", _step_back)
 
     async def predict(self, data: bytes, order: Order, hold: Hold, record: Record) -> bytes:
         """The encoded prediction for the picture in `data`.
@@ -55,39 +75,95 @@ class Pipeline:
             Problem: too_many_pixels, queue_full, deadline, model_failed.
             Cancelled: the client has gone.
         """
-        loop = asyncio.get_running_loop()
         with record.phase("decode"):
-            picture = await loop.run_in_executor(
-                self._codecs, self._decode, data, order, hold, record
-            )
-        with record.phase("queue"):
-            await self._wait_for_turn(order.deadline)
-        try:
-            with record.phase("run"):
-                prediction = await loop.run_in_executor(
-                    self._engine, self._run, picture, order, record.id
-                )
-        finally:
-            self._turn.release()
-        with record.phase("encode"):
-            return await loop.run_in_executor(
-                self._codecs, prediction.encode, order.format, order.view
-            )
+            header = await self._on(self._small, self._header, data, order, record)
+        estimate = self._admission.estimate(order.predictor, header.height, header.width)
+        self._admission.check(estimate, order.deadline)
+        hold.add(record.pixels * (1 + order.predictor.spec.scale**2) * _BYTES_PER_PIXEL)
+        target = io.BytesIO()
+        await self._write(data, target, order, record, lambda share: None)
+        return target.getvalue()
+
+    async def check(self, source: Path, order: Order, record: Record) -> Header:
+        """Size and format of the picture in `source`, which can be served.
+
+        Raises:
+            ImageError, Problem: as `predict`, for what its header shows.
+            OSError: the file cannot be read.
+        """
+        # In the lane of one thread: a file is in memory for it.
+        return await self._on(self._large, lambda: self._header(source.read_bytes(), order, record))
+
+    async def predict_to(
+        self, source: Path, target: Path, order: Order, progress: Callable[[float], None]
+    ) -> None:
+        """Writes the prediction for the picture in `source` to `target`, which appears complete.
+
+        Args:
+            progress: is told the share of windows done, 0 to 1.
+
+        Raises:
+            ImageError, Problem, Cancelled: as `predict`, but for queue_full.
+            OSError: a file cannot be read or written.
+        """
+        record = Record("", "")
+        data = await self._on(self._large, source.read_bytes)
+        await self._on(self._small, self._header, data, order, record)
+        await self._write(data, target, order, record, progress)
 
     def close(self) -> None:
         """Ends the threads once they are idle."""
-        self._codecs.shutdown(wait=False)
-        self._engine.shutdown(wait=False)
+        self._small.shutdown(wait=False)
+        self._large.shutdown(wait=False)
+        self._scheduler.close()
 
-    def _decode(self, data: bytes, order: Order, hold: Hold, record: Record) -> Picture:
-        spec, settings = order.predictor.spec, self._settings
+    async def _write(
+        self,
+        data: bytes,
+        target: Path | BinaryIO,
+        order: Order,
+        record: Record,
+        progress: Callable[[float], None],
+    ) -> None:
+        """Decodes, goes over the picture's windows and writes bands as they come."""
+        lane = self._small if record.pixels <= _SMALL_PIXELS else self._large
+        with record.phase("decode"):
+            # Only these hold 16 bits; decoding what is thrown away would cost memory.
+            depth: Literal[8, 16] = 16 if order.format in ("png", "tiff") else 8
+            picture = await self._on(
+                lane, lambda: decode(data, max_pixels=order.max_pixels, depth=depth)
+            )
+        work = Work(
+            Sweep(order.predictor, picture),
+            order.deadline,
+            order.gone,
+            urgent=order.urgent,
+            patience_s=order.patience_s,
+        )
+        windows = work.sweep.windows_left
+        began = time.monotonic()
+        encode_s = 0.0
+        self._scheduler.submit(work)
+        with _translated(order, record):
+            async with contextlib.aclosing(work.bands()) as bands:
+                with BandWriter(target, order.format, picture, order.view) as writer:
+                    async for band in bands:
+                        begun = time.monotonic()
+                        await self._on(lane, writer.write, band)
+                        encode_s += time.monotonic() - begun
+                        progress(1 - work.sweep.windows_left / windows)
+                    begun = time.monotonic()
+                    await self._on(lane, writer.close)
+                    encode_s += time.monotonic() - begun
+        waited_s = time.monotonic() - began - work.engine_s - encode_s
+        record.phases |= {"queue": max(0.0, waited_s), "run": work.engine_s, "encode": encode_s}
+
+    def _header(self, data: bytes, order: Order, record: Record) -> Header:
+        """Size and format, once it is known that they can be served."""
+        spec = order.predictor.spec
         header = read_header(data)
         record.pixels = header.width * header.height
-        most = min(
-            settings.max_pixels,
-            settings.max_output_pixels // spec.scale**2,
-            spec.max_pixels or settings.max_pixels,
-        )
+        most = min(order.max_pixels, spec.max_pixels or order.max_pixels)
         if record.pixels > most:
             raise Problem(
                 "too_many_pixels",
@@ -96,32 +172,36 @@ class Pipeline:
                 got=f"{header.width} x {header.height}",
             )
         check_file(spec, order.format, order.view, header.height, header.width)
-        hold.add(record.pixels * (1 + spec.scale**2) * _BYTES_PER_PIXEL)
-        return decode(data, max_pixels=most)
+        return header
 
-    async def _wait_for_turn(self, deadline: float) -> None:
-        patience = min(self._settings.queue_s, deadline - time.monotonic())
-        try:
-            async with asyncio.timeout(patience):
-                await self._turn.acquire()
-        except TimeoutError:
-            if time.monotonic() >= deadline:
-                raise late() from None
-            raise Problem("queue_full", "the engine was busy with other requests") from None
+    async def _on(
+        self, lane: ThreadPoolExecutor, function: Callable[..., T], *arguments: object
+    ) -> T:
+        return await asyncio.get_running_loop().run_in_executor(lane, function, *arguments)
 
-    def _run(self, picture: Picture, order: Order, request_id: str) -> Prediction:
-        try:
-            return order.predictor.predict(
-                picture, deadline=order.deadline, cancelled=order.gone.is_set
-            )
-        except DeadlineExceeded:
-            raise late() from None
-        except (Cancelled, ImageError):
-            raise
-        except Exception:
-            address = order.predictor.spec.address
-            logger.exception("request %s: the model %s failed", request_id, address)
-            raise Problem("model_failed", "the model failed on this picture") from None
+
+@contextlib.contextmanager
+def _translated(order: Order, record: Record) -> Iterator[None]:
+    """What the engine raised, in the words of the contract."""
+    try:
+        yield
+    except DeadlineExceeded:
+        raise late() from None
+    except NoTurn:
+        raise Problem("queue_full", "the engine was busy with other requests") from None
+    except (Cancelled, ImageError, OSError):
+        raise
+    except Exception:
+        address = order.predictor.spec.address
+        logger.exception("request %s: the model %s failed", record.id, address)
+        raise Problem("model_failed", "the model failed on this picture") from None
+
+
+def _step_back() -> None:
+    """Gives this thread less of the processor than the engine has."""
+    # Linux counts niceness by thread; elsewhere this would be the whole process.
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _CODEC_NICENESS)
 
 
 def late() -> Problem:

@@ -57,6 +57,8 @@ def read_header(data: bytes) -> Header:
         if parts.tiff is not None:
             stored_tiff(parts.tiff)  # raises for what is no picture
         width, height = parts.size or parts.open().size
+        if width < 1 or height < 1:
+            raise ValueError("a picture without pixels")
     if _orientation(parts.exif)[2]:
         width, height = height, width
     bits = 8 * parts.tiff.dtype.itemsize if parts.tiff is not None else 8

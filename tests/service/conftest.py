@@ -160,7 +160,7 @@ def models_of() -> Callable[..., Models]:
     def models_of(*predictors: Predictor) -> Models:
         folders = {predictor.spec.name: Path(predictor.spec.name) for predictor in predictors}
         by_name = {predictor.spec.name: predictor for predictor in predictors}
-        return Models(folders, lambda folder: by_name[folder.name])
+        return Models(lambda: folders, lambda folder: by_name[folder.name])
 
     return models_of
 

@@ -1,0 +1,166 @@
+// The page: a picture and a model are chosen and sent, and the prediction is compared with the picture.
+import { Refusal, curlFor, isLoading, listModels, predict } from "./api.js";
+import { Comparison } from "./comparison.js";
+import { Result } from "./result.js";
+
+const $ = (id) => document.getElementById(id);
+
+const LOADING_MS = 1000;
+
+let models = [];
+let chosen = null; // { file, address, width, height }; address is null where it cannot be shown here
+let running = null; // an AbortController
+let needsKey = false;
+
+const result = new Result();
+const comparison = new Comparison((place) => result.tell(place));
+
+function say(text) {
+  $("status").textContent = text;
+  $("problem").hidden = true;
+}
+
+function complain(text) {
+  $("status").textContent = "";
+  $("problem").textContent = text;
+  $("problem").hidden = false;
+}
+
+function explain(error) {
+  if (error.name === "AbortError") return say("Cancelled.");
+  if (error instanceof Refusal && error.status === 401) {
+    needsKey = true;
+    $("key-field").hidden = false;
+    $("key").focus();
+  }
+  // fetch tells of a lost connection by a TypeError.
+  complain(error instanceof TypeError ? "The service cannot be reached. Is it running?" : error.message);
+}
+
+function chosenModel() {
+  return models.find((model) => model.name === $("model").value);
+}
+
+/** What a model gives, and how good it is known to be. */
+function describe(model) {
+  const gives = {
+    image: model.scale > 1 ? `A picture of ${model.scale} times the size` : "A picture of the same size",
+    labels: `${model.classes.length} classes: ${model.classes.map(({ name }) => name).join(", ")}`,
+    map: `A value for every pixel, in ${model.map?.unit}`,
+  }[model.kind];
+  const measured = Object.entries(model.scores).find(([set]) => set !== "validation");
+  if (!measured) return gives;
+  const [set, { scores, baseline }] = measured;
+  const [score] = Object.keys(scores);
+  const digits = (value) => value.toPrecision(value < 1 ? 3 : 4);
+  return `${gives}. ${score} ${digits(scores[score])} on ${set}; the trivial answer has ${digits(baseline[score])}.`;
+}
+
+function update() {
+  const model = chosenModel();
+  $("about").textContent = model ? describe(model) : "";
+  $("run").disabled = !chosen || !model || running !== null;
+  $("cancel").hidden = running === null;
+  $("progress").hidden = running === null;
+}
+
+async function loadModels() {
+  try {
+    while (true) {
+      // Of several versions the bare name means the last.
+      const byName = new Map((await listModels($("key").value)).map((model) => [model.name, model]));
+      const before = $("model").value;
+      models = [...byName.values()];
+      $("model").replaceChildren(...models.map(({ name }) => new Option(name)));
+      if (byName.has(before)) $("model").value = before;
+      update();
+      if (!(await isLoading())) break;
+      say("The models are being loaded …");
+      await new Promise((go) => setTimeout(go, LOADING_MS));
+    }
+    say("");
+    if (models.length === 0) complain("This service has no models.");
+  } catch (error) {
+    explain(error);
+  }
+}
+
+async function take(file) {
+  if (!file) return;
+  running?.abort();
+  if (chosen?.address) URL.revokeObjectURL(chosen.address);
+  result.hide();
+  const name = file.name || "pasted picture";
+  try {
+    const { width, height } = await createImageBitmap(file);
+    chosen = { file, address: URL.createObjectURL(file), width, height };
+    $("chosen").textContent = `${name}, ${width} × ${height} pixels`;
+  } catch {
+    chosen = { file, address: null, width: 1, height: 1 };
+    $("chosen").textContent = `${name}: not shown by this browser; the service may still read it`;
+  }
+  comparison.showBefore(chosen.address, chosen.width, chosen.height);
+  say("");
+  update();
+}
+
+async function run() {
+  const model = chosenModel();
+  if (!chosen || !model || running) return;
+  const order = chosen;
+  const controller = (running = new AbortController());
+  $("progress").removeAttribute("value");
+  say("Predicting …");
+  update();
+  const progress = (share, eta) => {
+    $("progress").value = share;
+    say(`Predicting … ${Math.round(100 * share)} %${eta ? `, about ${Math.ceil(eta)} s left` : ""}`);
+  };
+  const options = { key: $("key").value, signal: controller.signal };
+  // A file that this browser cannot read is taken for a large one by its bytes.
+  const pixels = order.address ? order.width * order.height : order.file.size;
+  const ask = (view) => predict(model, order.file, pixels, { ...options, view });
+  const started = performance.now();
+  try {
+    const answer = await predict(model, order.file, pixels, { ...options, progress });
+    const seconds = (performance.now() - started) / 1000;
+    const after = await result.show({ model, order, answer, seconds, ask });
+    if (chosen !== order) return result.hide(); // another picture was chosen meanwhile
+    comparison.showBoth(order.address, after.element, after.width, after.height);
+    $("curl").textContent = curlFor(model, order.file.name || "picture.png", needsKey);
+    say(`Done in ${seconds.toFixed(1)} s.`);
+  } catch (error) {
+    explain(error);
+  } finally {
+    running = null;
+    update();
+  }
+}
+
+$("order").addEventListener("submit", (event) => {
+  event.preventDefault();
+  run();
+});
+$("cancel").addEventListener("click", () => running?.abort());
+$("model").addEventListener("change", update);
+$("key").addEventListener("change", loadModels);
+$("file").addEventListener("change", () => take($("file").files[0]));
+$("copy").hidden = !navigator.clipboard; // there on localhost and by HTTPS alone
+$("copy").addEventListener("click", async () => {
+  await navigator.clipboard.writeText($("curl").textContent);
+  say("Copied.");
+});
+addEventListener("paste", (event) => take(event.clipboardData.files[0]));
+addEventListener("dragover", (event) => {
+  event.preventDefault();
+  document.body.classList.add("over");
+});
+addEventListener("dragleave", (event) => {
+  if (event.relatedTarget === null) document.body.classList.remove("over");
+});
+addEventListener("drop", (event) => {
+  event.preventDefault();
+  document.body.classList.remove("over");
+  take(event.dataTransfer.files[0]);
+});
+loadModels();

@@ -1,0 +1,259 @@
+"""Whose window is next: the windows of all live requests and models, one engine call at a time.
+
+Fair queueing by measured time. Every request has a clock that runs by the engine's milliseconds
+spent on it, every model too; the engine takes the model whose clock is furthest behind, and of its
+requests the one furthest behind. Who arrives begins at the clock of those that wait longest: so a
+small picture comes next, however much of a huge one is left, and nobody is starved. The law of
+prediction makes the order of windows invisible in the result.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import threading
+import time
+from collections.abc import AsyncGenerator, Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from i2i.engines.engine import Outputs
+from i2i.predictor import Band, Cancelled, DeadlineExceeded, Sweep
+
+logger = logging.getLogger(__name__)
+
+# Bands of a request that its encoder has not taken yet; more would only fill the memory.
+MOST_UNDELIVERED = 4
+# How often works are looked at for their deadline while none can go on.
+BLOCKED_S = 0.1
+
+
+class NoTurn(Exception):
+    """The work has waited for its first window for as long as it may."""
+
+
+class Work:
+    """One request at the engine: its sweep over the picture, until when, and its clock.
+
+    Made on the event loop that takes the bands.
+
+    Args:
+        deadline: moment of `time.monotonic()` after which no further window is begun.
+        gone: is asked before each window; the work ends where it is true.
+        urgent: goes before all that is not.
+        patience_s: seconds to wait for the first window.
+    """
+
+    def __init__(
+        self,
+        sweep: Sweep,
+        deadline: float,
+        gone: Callable[[], bool],
+        *,
+        urgent: bool = False,
+        patience_s: float = math.inf,
+    ) -> None:
+        self.sweep, self.deadline, self.gone, self.urgent = sweep, deadline, gone, urgent
+        self._last_start = time.monotonic() + patience_s
+        self.model = sweep.predictor.spec.address
+        self.since = time.monotonic()
+        self.clock = 0.0
+        self.engine_s = 0.0
+        self._undelivered = 0
+        self._abandoned = False
+        self._loop = asyncio.get_running_loop()
+        self._arrived: asyncio.Queue[Band | Exception | None] = asyncio.Queue()
+        self.taken: Callable[[], None] = lambda: None
+
+    @property
+    def unwanted(self) -> bool:
+        """Whether nobody waits for what is left of it."""
+        return self._abandoned or self.gone()
+
+    @property
+    def impatient(self) -> bool:
+        """Whether it has waited too long for its first window."""
+        return self.engine_s == 0 and time.monotonic() > self._last_start
+
+    @property
+    def blocked(self) -> bool:
+        """Whether its bands are not taken as fast as they come."""
+        return self._undelivered >= MOST_UNDELIVERED
+
+    async def bands(self) -> AsyncGenerator[Band, None]:
+        """The prediction from top to bottom, as it is made.
+
+        Raises:
+            DeadlineExceeded, Cancelled, NoTurn: between two windows; or what the engine raised.
+        """
+        try:
+            while (arrived := await self._arrived.get()) is not None:
+                if isinstance(arrived, Exception):
+                    raise arrived
+                yield arrived
+                self._undelivered -= 1
+                self.taken()
+        finally:
+            self._abandoned = True
+            self.taken()
+
+    def deliver(self, band: Band) -> None:
+        self._undelivered += 1
+        self._tell(band)
+
+    def end(self, failure: Exception | None = None) -> None:
+        self._tell(failure)
+
+    def _tell(self, item: Band | Exception | None) -> None:
+        # A loop that is closed belongs to a service that has stopped: nobody waits there.
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._arrived.put_nowait, item)
+
+
+class Scheduler:
+    """The engine's thread and the works that wait for it; what fails ends its own work only.
+
+    Args:
+        batch: windows of one shape and model that an engine call takes; 1 on a processor.
+        measured: is told of each engine call: model address, input pixels, seconds.
+    """
+
+    def __init__(
+        self,
+        batch: int = 1,
+        measured: Callable[[str, int, float], None] = lambda model, pixels, seconds: None,
+    ) -> None:
+        self.batch = batch
+        self._measured = measured
+        self._works: list[Work] = []
+        self._model_clocks: dict[str, float] = {}
+        self._changed = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._serve, name="engine", daemon=True)
+        self._thread.start()
+
+    @property
+    def works(self) -> list[Work]:
+        """Those at the engine or waiting for it."""
+        with self._changed:
+            return list(self._works)
+
+    def submit(self, work: Work) -> None:
+        """Puts a work among those that wait."""
+        with self._changed:
+            live = [other.clock for other in self._works if other.model == work.model]
+            if not live:
+                clocks = [self._model_clocks[other.model] for other in self._works]
+                self._model_clocks[work.model] = min(clocks, default=0.0)
+            work.clock = min(live, default=0.0)
+            work.taken = self._wake
+            self._works.append(work)
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Ends the thread after the window that is being run."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify()
+
+    def _serve(self) -> None:
+        while (work := self._next()) is not None:
+            self._run(self._with_companions(work))
+            del work  # while this thread waits, it holds no picture and no model
+
+    def _next(self) -> Work | None:
+        """The work whose window is next; waits until there is one. None at the end."""
+        with self._changed:
+            while not self._closed:
+                self._end_overdue()
+                ready = [work for work in self._works if not work.blocked]
+                if ready:
+                    return min(ready, key=self._turn)
+                # A blocked work can still pass its deadline, or its client go.
+                self._changed.wait(BLOCKED_S if self._works else None)
+            return None
+
+    def _turn(self, work: Work) -> tuple[bool, float, float, int]:
+        behind = self._model_clocks[work.model]
+        return not work.urgent, behind, work.clock, work.sweep.windows_left
+
+    def _end_overdue(self) -> None:
+        now = time.monotonic()
+        for work in list(self._works):
+            if work.unwanted:
+                self._end(work, Cancelled())
+            elif now > work.deadline:
+                self._end(work, DeadlineExceeded())
+            elif work.impatient:
+                self._end(work, NoTurn())
+
+    def _with_companions(self, work: Work) -> list[Work]:
+        """The work, and others whose next windows fit into the same engine call, the next first."""
+        if self.batch == 1:
+            return [work]
+        with self._changed:
+            fitting = [
+                other
+                for other in self._works
+                if other is not work
+                and not other.blocked
+                and other.model == work.model
+                and other.sweep.window_shape == work.sweep.window_shape
+            ]
+            return [work, *sorted(fitting, key=self._turn)][: self.batch]
+
+    def _run(self, works: list[Work]) -> None:
+        inputs = [work.sweep.cut() for work in works]
+        started = time.perf_counter()
+        outcomes = self._call(works, inputs)
+        share = (time.perf_counter() - started) / len(works)
+        for work, given, outcome in zip(works, inputs, outcomes, strict=True):
+            self._charge(work, share)
+            self._measured(work.model, given.shape[-2] * given.shape[-1], share)
+            try:
+                if isinstance(outcome, Exception):
+                    raise outcome
+                band = work.sweep.put(outcome)
+            except Exception as failure:
+                self._end(work, failure)
+                continue
+            if band is not None:
+                work.deliver(band)
+            if work.sweep.windows_left == 0:
+                self._end(work, None)
+
+    def _call(
+        self, works: list[Work], inputs: list[NDArray[np.float32]]
+    ) -> list[Outputs | Exception]:
+        """Each window's outputs, or what went wrong with it alone."""
+        engine = works[0].sweep.predictor.engine
+        try:
+            outputs = engine.run(np.concatenate(inputs) if len(inputs) > 1 else inputs[0])
+        except Exception as failure:
+            if len(works) == 1:
+                return [failure]
+            if isinstance(failure, MemoryError):
+                self.batch = len(works) // 2
+                logger.warning("out of memory: from now on %d windows a call", self.batch)
+            return [self._call([work], [one])[0] for work, one in zip(works, inputs, strict=True)]
+        return [
+            {name: output[i : i + 1] for name, output in outputs.items()} for i in range(len(works))
+        ]
+
+    def _charge(self, work: Work, seconds: float) -> None:
+        with self._changed:
+            work.engine_s += seconds
+            work.clock += seconds
+            self._model_clocks[work.model] += seconds
+
+    def _end(self, work: Work, failure: Exception | None) -> None:
+        with self._changed:
+            self._works.remove(work)
+        work.end(failure)

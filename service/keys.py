@@ -65,16 +65,15 @@ NOBODY = Caller()
 
 
 class Bucket:
-    """A token bucket: holds a minute's requests, and is refilled evenly."""
+    """A token bucket: full with a minute's requests at first, and refilled evenly."""
 
     def __init__(self, per_minute: int) -> None:
         self.per_minute = per_minute
         self._tokens = float(per_minute)
-        self._filled = time.monotonic()
+        self._filled = -math.inf
 
-    def take(self) -> float:
-        """0 where the request may be made, else the seconds until it may."""
-        now = time.monotonic()
+    def take(self, now: float) -> float:
+        """0 where a request may be made at `now` (seconds), else the seconds until it may."""
         filled = self._tokens + (now - self._filled) * self.per_minute / 60
         self._tokens, self._filled = min(filled, self.per_minute), now
         if self._tokens < 1:
@@ -216,8 +215,7 @@ class RequireKey:
             raise _unauthorized()
         scope["state"]["caller"] = key.caller
         Record.of(scope).key = key.caller.id
-        wait_s = key.bucket.take() if key.bucket else 0.0
-        if key.bucket and wait_s:
+        if key.bucket and (wait_s := key.bucket.take(time.monotonic())):
             raise Problem(
                 "rate_limited",
                 "this key has made its requests of the minute",

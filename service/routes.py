@@ -45,6 +45,9 @@ from service.record import Record
 from service.scheduler import Scheduler
 from service.settings import Settings
 
+# FastAPI's own spans hold raw paths and would double those of service/tracing.py.
+_NO_TELEMETRY = dict.fromkeys(("tracing", "metrics", "logs", "auto_configure"), False)
+
 # Of a reply's headers, those that a page of another host could not read without this.
 _EXPOSED = [
     *("ETag", "Location", "Retry-After", "Server-Timing", "WWW-Authenticate"),
@@ -85,6 +88,7 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        telemetry=_NO_TELEMETRY,
         lifespan=lifespan,
         middleware=[
             Middleware(RequestLog, metrics=metrics),

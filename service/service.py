@@ -73,7 +73,7 @@ class Foremost:
 
 
 def stop_gracefully() -> None:
-    """From the signal to stop on /readyz sends requests elsewhere; I2I_DRAIN_S later the server ends.
+    """Lets the signal to stop end /readyz at once, and the server I2I_DRAIN_S later.
 
     The server alone would close its port at once, on those whom nobody has told yet. It answers
     what it has begun in either case. To be called on the event loop, once the server has begun.

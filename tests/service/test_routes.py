@@ -210,10 +210,10 @@ def test_the_contract_describes_the_routes(client):
     assert set(contract["paths"]) == {
         "/v1/models",
         "/v1/models/{name}",
+        "/v1/models:reload",
         "/v1/models/{name}/predict",
         "/v1/models/{name}/estimate",
         "/v1/models/{name}/jobs",
-        "/v1/models:reload",
         "/v1/jobs/{id}",
         "/v1/jobs/{id}/result",
     }

@@ -127,6 +127,31 @@ def test_a_job_outlives_processes_that_are_killed_and_stopped(
     assert result == i2i.load(model).predict(i2i.decode(picture, depth=16)).encode()
 
 
+@pytest.mark.slow
+def test_a_signal_to_stop_ends_readiness_at_once_and_no_request(
+    serving, environment, model, wait_until
+):
+    environment["I2I_DRAIN_S"] = "3"
+    noise = np.random.default_rng(0).integers(0, 256, (1200, 1600, 3), np.uint8)
+    small, large = (i2i.encode(i2i.Picture(pixels)) for pixels in (noise[:40, :50], noise))
+    address = f"/v1/models/{model}/predict"
+    with serving("service.service:I2I") as (process, client), ThreadPoolExecutor() as threads:
+        wait_until(lambda: client.get("/readyz").is_success)
+        many = [threads.submit(client.post, address, content=large) for _ in range(3)]
+        held = re.compile(r"^i2i_queue_windows [1-9]", re.MULTILINE)
+        wait_until(lambda: held.search(client.get("/metrics").text))
+        process.send_signal(signal.SIGTERM)
+        wait_until(lambda: client.get("/readyz").status_code == 503)
+        # Who has not heard of it yet is served.
+        assert client.post(address, content=small).is_success
+        assert client.get("/livez").is_success
+        assert not all(request.done() for request in many)
+        assert all(request.result().is_success for request in many)
+        process.wait(60)
+        with pytest.raises(httpx.TransportError):
+            client.get("/livez")
+
+
 def test_every_address_is_ours(serving):
     with serving("service.service:I2I") as (_, client):
         for path in ("/docs.json", "/schema.json", "/static_content/main-openapi.html", "/healthz"):

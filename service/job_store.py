@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import hmac
 import json
@@ -29,6 +28,7 @@ from typing import Any, BinaryIO, Literal
 from i2i.image import Format, write_bytes
 from i2i.prediction import View
 from service.errors import Problem
+from service.file_lock import lock
 
 # An erased job is unknown to everybody, but may be erased once more until its time is over.
 State = Literal["queued", "running", "done", "failed", "cancelled", "erased"]
@@ -44,6 +44,8 @@ _SPACE = "space"
 _LEAST_BYTES = 2**20
 # Until another try makes sense where the folder is full.
 _FULL_RETRY_S = 60
+# A folder may change twice within a tick of its clock: what is younger is looked at again.
+_SETTLED_NS = 10**9
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,21 @@ class Job:
         return {name: getattr(self, name) for name in names}
 
 
+@dataclass(frozen=True)
+class _Look:
+    """What a folder held when it was looked at.
+
+    Attributes:
+        changed: when a file was last put into it, taken out or replaced, in nanoseconds.
+        bytes: what it counts for.
+    """
+
+    changed: int
+    job: Job | None
+    unwanted: bool
+    bytes: int
+
+
 class JobStore:
     """The jobs in a folder.
 
@@ -102,6 +119,7 @@ class JobStore:
 
     def __init__(self, root: Path | None, most_bytes: int, ttl_s: float) -> None:
         self._given, self._most_bytes, self._ttl_s = root, most_bytes, ttl_s
+        self._looks: dict[str, _Look] = {}
 
     def open(self) -> None:
         """Makes the folder ready.
@@ -157,7 +175,7 @@ class JobStore:
                 self._check_room(max(size, _LEAST_BYTES))
                 folder.mkdir(0o700)
                 stack.callback(shutil.rmtree, folder, ignore_errors=True)
-                stack.enter_context(_lock(folder / _LOCK, os.O_CREAT))
+                stack.enter_context(lock(folder / _LOCK, os.O_CREAT))
                 file = stack.enter_context(_create(folder / _INPUT))
                 file.truncate(size)  # holds its room against others
             yield Incoming(folder, file)
@@ -200,7 +218,7 @@ class JobStore:
     @contextlib.contextmanager
     def claim(self, id: str) -> Iterator[Job | None]:
         """The job, while nobody else can change it; None where another works on it."""
-        with _lock(self._folder(id) / _LOCK, wait=False) as held:
+        with lock(self._folder(id) / _LOCK, wait=False) as held:
             yield self.find(id) if held else None
 
     def write(self, job: Job) -> None:
@@ -261,8 +279,8 @@ class JobStore:
     def sweep(self) -> list[Job]:
         """The jobs that are not finished, oldest first; what is over is erased."""
         unfinished = []
-        for folder in self._folders():
-            job = self.find(folder.name)
+        for folder, look in self._look():
+            job = look.job
             if job is None:
                 self._sweep_debris(folder)
             elif job.finished is None:
@@ -270,13 +288,29 @@ class JobStore:
             elif time.time() > job.finished + self._ttl_s:
                 (folder / _JOB).unlink(missing_ok=True)  # first: what is half gone is unknown
                 shutil.rmtree(folder, ignore_errors=True)
-            elif self.unwanted(job.id):
+            elif look.unwanted:
                 self.remove(job.id)
         return sorted(unfinished, key=lambda job: job.created)
 
+    def _look(self) -> list[tuple[Path, _Look]]:
+        """All folders; files are opened only where something has changed since the last time."""
+        looks = {}
+        for folder in self._folders():
+            with contextlib.suppress(FileNotFoundError):
+                changed = folder.stat().st_mtime_ns
+                looks[folder] = self._looks.get(folder.name) or _Look(-1, None, False, 0)
+                if looks[folder].changed != changed:
+                    id = folder.name
+                    looks[folder] = _Look(
+                        changed, self.find(id), self.unwanted(id), _bytes_of(folder)
+                    )
+        settled = time.time_ns() - _SETTLED_NS
+        self._looks = {f.name: look for f, look in looks.items() if look.changed < settled}
+        return list(looks.items())
+
     def _sweep_debris(self, folder: Path) -> None:
         """Erases a picture on its way in whose process has ended."""
-        with self._exclusive(), _lock(folder / _LOCK, wait=False) as held:
+        with self._exclusive(), lock(folder / _LOCK, wait=False) as held:
             if (held or not (folder / _LOCK).exists()) and not (folder / _JOB).exists():
                 shutil.rmtree(folder, ignore_errors=True)
 
@@ -287,7 +321,7 @@ class JobStore:
         return [self._folder(name) for name in os.listdir(self._root) if _ID.fullmatch(name)]
 
     def _check_room(self, size: int) -> None:
-        used = sum(map(_bytes_of, self._folders()))
+        used = sum(look.bytes for _, look in self._look())
         if used + size > self._most_bytes:
             raise Problem(
                 "queue_full",
@@ -299,7 +333,7 @@ class JobStore:
 
     def _exclusive(self) -> contextlib.AbstractContextManager[bool]:
         """Nobody else adds jobs, here or in another process."""
-        return _lock(self._root / ".lock", os.O_CREAT)
+        return lock(self._root / ".lock", os.O_CREAT)
 
     def _write_private(self, path: Path, data: bytes) -> None:
         write_bytes(path, data)
@@ -347,24 +381,3 @@ def _bytes_of(folder: Path) -> int:
                 sizes[entry.name] = entry.stat().st_size
     kept = sizes.pop(_SPACE, 0)
     return max(_LEAST_BYTES, sum(sizes.values()), sizes.get(_INPUT, 0) + kept)
-
-
-@contextlib.contextmanager
-def _lock(path: Path, flags: int = 0, *, wait: bool = True) -> Iterator[bool]:
-    """Holds the lock that `path` is, until the block or the process ends; whether it is held."""
-    try:
-        file = os.open(path, os.O_RDWR | flags, 0o600)
-    except FileNotFoundError:
-        file = None
-    if file is None:
-        yield False
-        return
-    try:
-        held = True
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            held = False
-        yield held
-    finally:
-        os.close(file)

@@ -212,3 +212,44 @@ def wait_until() -> Callable[[Callable[[], bool]], None]:
             pause.wait(0.01)
 
     return wait
+
+
+@pytest.fixture
+def jobs_folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "jobs"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def serve_jobs(
+    models: Models, client_of: Callable[[FastAPI], Any], jobs_folder: Path
+) -> Callable[..., Any]:
+    """`with serve_jobs(job_ttl_s=10) as client:` a service that starts and stops like a process."""
+
+    @contextmanager
+    def serve_jobs(served: Models = models, **settings: Any) -> Iterator[Any]:
+        app = create_app(served, Settings(**{"jobs_dir": jobs_folder, **settings}))
+        lifespan = app.router.lifespan_context(app)
+        with asyncio.Runner() as runner, client_of(app) as client:
+            runner.run(lifespan.__aenter__())
+            try:
+                yield client
+            finally:
+                runner.run(lifespan.__aexit__(None, None, None))
+
+    return serve_jobs
+
+
+@pytest.fixture
+def end_of(wait_until: Callable[[Callable[[], bool]], None]) -> Callable[..., dict[str, Any]]:
+    """`end_of(client, job)`: what is told of a job once it is finished."""
+
+    def end_of(client: Client, job: str, **options: Any) -> dict[str, Any]:
+        wait_until(
+            lambda: client.get(job, **options).json()["state"] in ("done", "failed", "cancelled")
+        )
+        told: dict[str, Any] = client.get(job, **options).json()
+        return told
+
+    return end_of

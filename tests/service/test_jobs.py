@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import re
 import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,55 +15,16 @@ import numpy as np
 import pytest
 
 from i2i.image import Picture, encode
-from service.routes import create_app
-from service.settings import Settings
 
 JOBS = "/v1/models/twice/jobs"
 PREDICT = "/v1/models/twice/predict"
 MIB = 2**20
-FINISHED = {"done", "failed", "cancelled"}
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "jobs"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def serving(models, client_of, folder) -> Callable[..., Any]:
-    """`with serving(job_ttl_s=10) as client:` a service that starts and stops as a process does."""
-
-    @contextmanager
-    def serving(served=models, **settings: Any) -> Iterator[Any]:
-        app = create_app(served, Settings(**{"jobs_dir": folder, **settings}))
-        lifespan = app.router.lifespan_context(app)
-        with asyncio.Runner() as runner, client_of(app) as client:
-            runner.run(lifespan.__aenter__())
-            try:
-                yield client
-            finally:
-                runner.run(lifespan.__aexit__(None, None, None))
-
-    return serving
-
-
-@pytest.fixture
-def client(serving) -> Iterator[Any]:
-    with serving() as client:
+def client(serve_jobs) -> Iterator[Any]:
+    with serve_jobs() as client:
         yield client
-
-
-@pytest.fixture
-def end_of(wait_until) -> Callable[..., dict[str, Any]]:
-    """`end_of(client, job)`: what is told of a job once it is finished."""
-
-    def end_of(client, job: str, **options: Any) -> dict[str, Any]:
-        wait_until(lambda: client.get(job, **options).json()["state"] in FINISHED)
-        return client.get(job, **options).json()
-
-    return end_of
 
 
 def send(client, data: bytes, **options: Any) -> str:
@@ -82,8 +43,8 @@ def refusal(reply) -> tuple[int, str]:
     return reply.status_code, reply.json()["code"]
 
 
-def folders_in(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.is_dir()]
+def folders_in(jobs_folder: Path) -> list[Path]:
+    return [path for path in jobs_folder.iterdir() if path.is_dir()]
 
 
 def test_a_job_ends_with_the_bytes_that_a_request_would_get(client, png, end_of, twice):
@@ -136,16 +97,16 @@ def test_a_form_with_format_and_view_is_taken_as_by_predict(client, png, end_of,
     ],
 )
 def test_what_cannot_be_served_is_refused_at_once_and_leaves_nothing(
-    serving, folder, png, large_png, path, body, expected
+    serve_jobs, jobs_folder, png, large_png, path, body, expected
 ):
     body = {"png": png, "cut": png[:20], "large": large_png}.get(body, body)
-    with serving(job_max_pixels=640 * 640 - 1) as client:
+    with serve_jobs(job_max_pixels=640 * 640 - 1) as client:
         assert refusal(client.post(path, content=body)) == expected
-        assert folders_in(folder) == []
+        assert folders_in(jobs_folder) == []
 
 
-def test_a_job_may_have_more_pixels_than_a_request(serving, png, end_of):
-    with serving(max_pixels=34, max_output_pixels=139) as client:
+def test_a_job_may_have_more_pixels_than_a_request(serve_jobs, png, end_of):
+    with serve_jobs(max_pixels=34, max_output_pixels=139) as client:
         assert refusal(client.post(PREDICT, content=png)) == (413, "too_many_pixels")
         assert end_of(client, send(client, png))["state"] == "done"
         jpeg = client.post(JOBS, params={"format": "jpeg"}, content=png)
@@ -161,13 +122,13 @@ def test_an_id_that_was_never_given_is_unknown_whatever_it_is(client, id):
         assert (status, code in ("unknown_job", "not_found")) == (404, True)
 
 
-def test_a_job_of_another_key_is_unknown(serving, png, tmp_path, end_of):
+def test_a_job_of_another_key_is_unknown(serve_jobs, png, tmp_path, end_of):
     keys = tmp_path / "keys"
     keys.write_text(
         "".join(f"{hashlib.sha256(k).hexdigest()} {k.decode()}\n" for k in (b"a", b"b"))
     )
     owner, other = ({"headers": {"Authorization": f"Bearer {key}"}} for key in "ab")
-    with serving(keys_file=keys) as client:
+    with serve_jobs(keys_file=keys) as client:
         job = send(client, png, **owner)
         assert end_of(client, job, **owner)["state"] == "done"
         for method, path in [("GET", job), ("GET", f"{job}/result"), ("DELETE", job)]:
@@ -230,26 +191,28 @@ def test_a_small_request_comes_in_its_turn_while_jobs_run(client, twice, png, la
     assert {end_of(client, job)["state"] for job in jobs} == {"done"}
 
 
-def test_pictures_that_are_large_together_run_one_by_one(serving, twice, large_png, wait_until):
-    with serving(job_max_pixels=640 * 640) as client:
+def test_pictures_that_are_large_together_run_one_by_one(serve_jobs, twice, large_png, wait_until):
+    with serve_jobs(job_max_pixels=640 * 640) as client:
         twice.engine.gate.clear()
         jobs = [send(client, large_png) for _ in range(2)]
         wait_until(lambda: client.get(jobs[0]).json()["progress"] > 0)
         assert client.get(jobs[1]).json()["state"] == "queued"
 
 
-def test_a_finished_job_is_erased_and_may_be_again(client, folder, png, end_of):
+def test_a_finished_job_is_erased_and_may_be_again(client, jobs_folder, png, end_of):
     job = send(client, png)
     end_of(client, job)
     for _ in range(2):
         assert client.request("DELETE", job).status_code == 204
         assert refusal(client.get(job)) == (404, "unknown_job")
         assert refusal(client.get(f"{job}/result")) == (404, "unknown_job")
-    (left,) = folders_in(folder)
+    (left,) = folders_in(jobs_folder)
     assert {path.name for path in left.iterdir()} == {"job.json", "lock"}
 
 
-def test_a_running_job_and_a_waiting_one_are_cancelled(client, twice, large_png, end_of, folder):
+def test_a_running_job_and_a_waiting_one_are_cancelled(
+    client, twice, large_png, end_of, jobs_folder
+):
     twice.engine.gate.clear()
     jobs = [send(client, large_png) for _ in range(3)]
     twice.engine.began.wait()
@@ -263,7 +226,7 @@ def test_a_running_job_and_a_waiting_one_are_cancelled(client, twice, large_png,
     for job in jobs:
         assert client.request("DELETE", job).status_code == 204
         assert refusal(client.get(job)) == (404, "unknown_job")
-    names = {path.name for job in folders_in(folder) for path in job.iterdir()}
+    names = {path.name for job in folders_in(jobs_folder) for path in job.iterdir()}
     assert names == {"job.json", "lock"}
 
 
@@ -277,13 +240,13 @@ def test_a_job_fails_with_the_contracts_words(client, twice, png, caplog, end_of
     assert end_of(client, send(client, png))["state"] == "done"
 
 
-def test_a_key_stands_for_one_job_also_after_a_restart(serving, png, large_png, end_of):
+def test_a_key_stands_for_one_job_also_after_a_restart(serve_jobs, png, large_png, end_of):
     key = {"Idempotency-Key": "order 66"}
-    with serving() as client:
+    with serve_jobs() as client:
         job = send(client, png, headers=key)
         assert end_of(client, job)["state"] == "done"
         assert send(client, png, headers={"Idempotency-Key": "order 67"}) != job
-    with serving() as client:
+    with serve_jobs() as client:
         again = client.post(JOBS, files={"image": ("a", png)}, headers=key)
         assert (again.status_code, again.headers["Location"]) == (202, job)
         assert again.json()["state"] == "done"
@@ -297,11 +260,11 @@ def test_a_key_stands_for_one_job_also_after_a_restart(serving, png, large_png, 
         assert end_of(client, send(client, large_png, headers=key))["state"] == "done"
 
 
-def test_requests_with_one_key_at_once_are_one_job(client, png, folder):
+def test_requests_with_one_key_at_once_are_one_job(client, png, jobs_folder):
     headers = {"Idempotency-Key": "x"}
     sent = [client.begin("POST", JOBS, content=png, headers=headers) for _ in range(8)]
     assert len({reply.result().headers["Location"] for reply in sent}) == 1
-    assert len(folders_in(folder)) == 1
+    assert len(folders_in(jobs_folder)) == 1
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256])
@@ -310,14 +273,14 @@ def test_a_key_of_no_use_is_refused(client, png, key):
     assert refusal(reply) == (400, "bad_parameter")
 
 
-def test_jobs_share_a_limit_in_bytes(serving, png, end_of):
-    with serving(jobs_bytes=2 * MIB + 10_000) as client:
+def test_jobs_share_a_limit_in_bytes(serve_jobs, png, end_of):
+    with serve_jobs(jobs_bytes=2 * MIB + 10_000) as client:
         for _ in range(2):  # the smallest job counts for 1 MiB
             send(client, png)
         full = client.post(JOBS, content=png)
         assert refusal(full) == (503, "queue_full")
         assert int(full.headers["Retry-After"]) >= 60
-    with serving(jobs_bytes=3 * MIB) as client:
+    with serve_jobs(jobs_bytes=3 * MIB) as client:
         noise = np.random.default_rng(0).integers(0, 256, (450, 450, 3), np.uint8)
         # Its result would be of 3.2 MB.
         assert refusal(client.post(JOBS, content=encode(Picture(noise)))) == (503, "queue_full")
@@ -334,16 +297,16 @@ def full_disk(most: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_full_disk_is_told_and_leaves_nothing_half_written(client, folder, png):
+def test_a_full_disk_is_told_and_leaves_nothing_half_written(client, jobs_folder, png):
     with full_disk(50):
         reply = client.post(JOBS, content=png)
     assert refusal(reply) == (503, "queue_full")
-    assert folders_in(folder) == []
+    assert folders_in(jobs_folder) == []
     assert client.post(JOBS, content=png).status_code == 202
 
 
 def test_a_job_fails_where_the_disk_cannot_hold_its_result(
-    client, folder, twice, wait_until, end_of
+    client, jobs_folder, twice, wait_until, end_of
 ):
     noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
     twice.engine.gate.clear()
@@ -353,39 +316,39 @@ def test_a_job_fails_where_the_disk_cannot_hold_its_result(
         twice.engine.gate.set()
         told = end_of(client, job)
     assert (told["state"], told["error"]["code"]) == ("failed", "queue_full")
-    (left,) = folders_in(folder)
+    (left,) = folders_in(jobs_folder)
     assert {path.name for path in left.iterdir()} == {"job.json", "lock"}
 
 
-def test_a_body_that_stays_away_leaves_nothing(serving, folder, png):
+def test_a_body_that_stays_away_leaves_nothing(serve_jobs, jobs_folder, png):
     async def slow() -> Any:
         yield png[:20]
         await asyncio.sleep(0.2)
 
-    with serving(deadline_s=0.1) as client:
+    with serve_jobs(deadline_s=0.1) as client:
         assert refusal(client.post(JOBS, content=slow())) == (504, "deadline")
-        assert folders_in(folder) == []
+        assert folders_in(jobs_folder) == []
 
 
-def test_finished_jobs_go_after_their_time(serving, folder, png, wait_until):
-    with serving(job_ttl_s=0.01) as client:
+def test_finished_jobs_go_after_their_time(serve_jobs, jobs_folder, png, wait_until):
+    with serve_jobs(job_ttl_s=0.01) as client:
         job = send(client, png)
         wait_until(lambda: client.get(job).status_code == 404)
-        wait_until(lambda: folders_in(folder) == [])
+        wait_until(lambda: folders_in(jobs_folder) == [])
 
 
-def test_others_on_the_machine_cannot_read_jobs(client, folder, png, end_of):
+def test_others_on_the_machine_cannot_read_jobs(client, jobs_folder, png, end_of):
     end_of(client, send(client, png))
-    (job,) = folders_in(folder)
+    (job,) = folders_in(jobs_folder)
     assert job.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in job.iterdir()} == {0o600}
 
 
 def test_without_a_folder_jobs_live_as_long_as_the_process(
-    serving, png, end_of, monkeypatch, tmp_path
+    serve_jobs, png, end_of, monkeypatch, tmp_path
 ):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with serving(jobs_dir=None) as client:
+    with serve_jobs(jobs_dir=None) as client:
         assert end_of(client, send(client, png))["state"] == "done"
         assert [path.name[:9] for path in tmp_path.iterdir()].count("i2i-jobs-") == 1
     assert not list(tmp_path.glob("i2i-jobs-*"))

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+import psutil
 import pytest
 import yaml
 
@@ -103,6 +104,30 @@ def test_a_server_answers_as_the_library_does_and_finishes_what_it_began(
         wait_until(lambda: in_flight.done() or held.search(client.get("/metrics").text))
         process.send_signal(signal.SIGTERM)
         assert in_flight.result().is_success
+
+
+@pytest.mark.slow
+def test_a_job_outlives_processes_that_are_killed_and_stopped(
+    serving, model, wait_until, environment, tmp_path
+):
+    environment["I2I_JOBS_DIR"] = str(tmp_path)
+    noise = np.random.default_rng(0).integers(0, 256, (1500, 1500, 3), np.uint8)
+    picture = i2i.encode(i2i.Picture(noise))
+    with serving("service.service:I2I") as (process, client):
+        wait_until(lambda: client.get("/readyz").is_success)
+        job = client.post(f"/v1/models/{model}/jobs", content=picture).headers["Location"]
+        wait_until(lambda: client.get(job).json()["progress"] > 0)
+        assert client.get(job).json()["state"] == "running"
+        for each in (*psutil.Process(process.pid).children(recursive=True), process):
+            each.kill()
+    with serving("service.service:I2I") as (process, client):
+        wait_until(lambda: client.get(job).json()["state"] == "running")
+        wait_until(lambda: client.get(job).json()["progress"] > 0)
+    with serving("service.service:I2I") as (_, client):
+        assert client.get(job).json()["state"] in ("queued", "running")
+        wait_until(lambda: client.get(job).json()["state"] == "done")
+        result = client.get(f"{job}/result").content
+    assert result == i2i.load(model).predict(i2i.decode(picture, depth=16)).encode()
 
 
 @pytest.mark.slow

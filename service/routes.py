@@ -21,6 +21,7 @@ from i2i.predictor import Cancelled
 from i2i.spec import ModelSpec
 from service.admission import Admission, Estimate, Speed
 from service.body import FIELD, read_picture
+from service.draining import Draining
 from service.errors import CODES, HANDLERS, MEDIA_TYPE, RETRY_AFTER_S, Problem
 from service.inflight import InFlight
 from service.metrics import Metrics
@@ -80,9 +81,11 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
     scheduler = Scheduler(measured=speed.note)
     admission = Admission(scheduler, speed, settings.queue_s)
     pipeline = Pipeline(scheduler, admission)
+    draining = Draining(settings.drain_s)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        draining.watch()
         yield
         pipeline.close()
 
@@ -189,8 +192,9 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
 
     @app.get("/readyz", include_in_schema=False)
     async def ready() -> JSONResponse:
-        state = {"ready": models.ready, "loading": models.loading, "failed": models.failed}
-        if models.ready:
+        is_ready = models.ready and not draining.begun
+        state = {"ready": is_ready, "loading": models.loading, "failed": models.failed}
+        if is_ready:
             return JSONResponse(state)
         return JSONResponse(state, 503, {"Retry-After": str(RETRY_AFTER_S["queue_full"])})
 

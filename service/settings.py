@@ -36,6 +36,7 @@ class Settings:
         deadline_s: seconds from a request's arrival to the end of its work.
         queue_s: seconds a decoded picture waits for the engine.
         inflight_bytes: bodies, decoded pictures and replies held at once.
+        drain_s: seconds by which SIGTERM is put off: not ready any more, but answering.
     """
 
     models: Path | None = None
@@ -48,6 +49,7 @@ class Settings:
     deadline_s: float = 300.0
     queue_s: float = 30.0
     inflight_bytes: int = 2**30
+    drain_s: float = 0.0
 
     def most_pixels(self, spec: ModelSpec) -> int:
         """Of a picture that this model answers within a request."""
@@ -122,4 +124,5 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "deadline_s": _seconds,
     "queue_s": _seconds,
     "inflight_bytes": _count("bytes"),
+    "drain_s": _seconds,
 }

@@ -102,6 +102,16 @@ def test_a_server_answers_as_the_library_does_and_finishes_what_it_began(
         assert in_flight.result().is_success
 
 
+def test_a_server_that_is_to_end_says_so_and_goes_on_answering(serving, environment, wait_until):
+    environment["I2I_DRAIN_S"] = "3"
+    with serving("service.service:I2I") as (process, client):
+        wait_until(lambda: client.get("/readyz").is_success)
+        process.send_signal(signal.SIGTERM)
+        wait_until(lambda: client.get("/readyz").status_code == 503)
+        assert client.get("/v1/models").is_success
+        assert process.wait(timeout=30) == 0
+
+
 def test_every_address_is_ours(serving):
     with serving("service.service:I2I") as (_, client):
         for path in ("/docs.json", "/schema.json", "/static_content/main-openapi.html", "/healthz"):
@@ -153,7 +163,8 @@ def test_a_bento_holds_service_and_library_and_answers(serving, environment, tmp
     (tag,) = re.findall(r"^__tag__:(\S+)$", output, re.MULTILINE)
     assert "Tracking" not in output
     source = tmp_path / "bentoml" / "bentos" / tag.replace(":", "/") / "src"
-    assert {path.name for path in source.iterdir()} <= {"i2i", "service", "bentofile.yaml"}
+    packed = {"i2i", "service", "bentofile.yaml", "constraints.txt"}
+    assert {path.name for path in source.iterdir()} <= packed
     assert (source / "i2i" / "predictor.py").is_file()
     with serving(tag, cwd=tmp_path) as (_, client):
         assert client.get("/livez").text == "live\n"

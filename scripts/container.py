@@ -44,7 +44,8 @@ def running(program: str, image: str, *options: str) -> Iterator[Container]:
     container = Container(program, name, f"http://127.0.0.1:{port}")
     try:
         if not is_ready(container.url, container.lives):
-            raise RuntimeError(f"the container did not become ready:\n{output(program, 'logs', name)}")
+            logs = output(program, "logs", name)
+            raise RuntimeError(f"the container did not become ready:\n{logs}")
         yield container
     finally:
         output(program, "rm", "-f", name)

@@ -37,7 +37,9 @@ def test_the_pod_has_the_ports_and_folders_that_it_and_the_others_name():
     pod = kinds["Deployment"]["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     (port,) = container["ports"]
-    probes = [container[f"{probe}Probe"]["httpGet"] for probe in ("startup", "readiness", "liveness")]
+    probes = [
+        container[f"{probe}Probe"]["httpGet"] for probe in ("startup", "readiness", "liveness")
+    ]
     assert {probe["port"] for probe in probes} == {port["name"]}
     assert {port["targetPort"] for port in kinds["Service"]["spec"]["ports"]} == {port["name"]}
     assert f"BENTOML_PORT={port['containerPort']}" in DOCKERFILE

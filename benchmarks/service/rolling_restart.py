@@ -1,4 +1,4 @@
-"""Restarts two replicas behind deploy/haproxy.cfg one after the other, under load; counts what is lost.
+"""Restarts two replicas behind deploy/haproxy.cfg in turn, under load, and counts what is lost.
 
 python -m benchmarks.service.rolling_restart     (needs haproxy; 2 cores)
 

@@ -27,7 +27,7 @@ def test_every_setting_is_read(tmp_path: Path):
         "I2I_DEADLINE_S": "7.5",
         "I2I_QUEUE_S": "8",
         "I2I_INFLIGHT_BYTES": "9",
-            "I2I_DRAIN_S": "1.5",
+        "I2I_DRAIN_S": "1.5",
         "HOME": "/root",
     }
     assert Settings.from_environment(environment) == Settings(

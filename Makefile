@@ -55,3 +55,9 @@ image: $(INSTALLED)
 image-test: $(INSTALLED)
 	scripts/with_podman.sh $(MAKE) image
 	scripts/with_podman.sh $(BIN)/python -m scripts.image_test podman i2i:latest
+
+# The packages of the image as CycloneDX, told inside it by a tool that goes with the container.
+sbom: image
+	$(CONTAINER) run --rm --network host --entrypoint sh i2i:latest -c 'python -m venv /tmp/cyclonedx && \
+	/tmp/cyclonedx/bin/pip install -q --disable-pip-version-check cyclonedx-bom && \
+	/tmp/cyclonedx/bin/cyclonedx-py environment /app/.venv/bin/python' > sbom.json

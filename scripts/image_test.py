@@ -1,4 +1,4 @@
-"""`make image-test`: a container gives the pixels of the library, and stops in peace."""
+"""`make image-test`: a container gives the pixels of `i2i predict`, and ends what it has begun."""
 
 from __future__ import annotations
 

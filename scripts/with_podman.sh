@@ -55,9 +55,10 @@ if ! runs; then
   ln -s python3 "$root/usr/bin/python"
   # As in the official image: pip may install, and no package lists.
   rm -rf "$root"/usr/lib/python3.11/EXTERNALLY-MANAGED "$root"/var/{cache/apt/archives/*.deb,lib/apt/lists/*}
+  path=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
   authorities=/etc/ssl/certs/ca-certificates.crt
   tar -C "$root" -c . |
-    podman import -q -c "ENV PATH=/usr/local/bin:/usr/bin:/bin" -c "ENV PIP_CERT=$authorities" - "$base"
+    podman import -q -c "ENV PATH=$path" -c "ENV PIP_CERT=$authorities" - "$base"
   rm -rf "$root"
   runs
 fi

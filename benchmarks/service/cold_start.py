@@ -1,0 +1,54 @@
+"""How long a service takes from its start until it is ready, with one model.
+
+python -m benchmarks.service.cold_start                               a process
+scripts/with_podman.sh python -m benchmarks.service.cold_start podman a container of i2i:latest
+"""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from i2i import shipped_models
+from scripts.container import running
+from scripts.serving import serving
+
+STARTS = 5
+
+
+def main(program: str | None = None) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        name, shipped = min(shipped_models().items())
+        shutil.copytree(shipped, Path(folder, "models", name))
+        # The user of the container is not ours.
+        Path(folder).chmod(0o755)
+        seconds = [_start(program, Path(folder)) for _ in range(STARTS)]
+    what = f"a container ({program})" if program else "a process"
+    print(
+        f"{what} with {name} is ready after {statistics.median(seconds):.2f} s "
+        f"(median of {STARTS}, {min(seconds):.2f} to {max(seconds):.2f})"
+    )
+
+
+def _start(program: str | None, folder: Path) -> float:
+    """Seconds until ready."""
+    service: AbstractContextManager[object]
+    models = str(folder / "models")
+    if program:
+        mount = ["-v", f"{models}:/models:ro", "-e", "I2I_MODELS=/models"]
+        service = running(program, "i2i:latest", *mount)
+    else:
+        environment = {"I2I_MODELS": models, "BENTOML_HOME": str(folder / "bentoml")}
+        service = serving("service.service:I2I", environment, folder / "server.log")
+    began = time.monotonic()
+    with service:
+        return time.monotonic() - began
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -110,6 +110,7 @@ def tiny_map(tmp_path_factory: pytest.TempPathFactory) -> Path:
         head = PictureHead(8, channels=1, skip="none")
         net = Autoencoder(Encoder([8, 12], [0, 1]), Decoder([12, 8], [0]), head)
         torch.nn.init.normal_(head.residual.weight, std=0.1)
+        assert head.residual.bias is not None
         torch.nn.init.constant_(head.residual.bias, 0.5)
         export_untrained(folder, net, kind="map", map=MapInfo("m", -2.0, 6.0))
     return folder

@@ -113,7 +113,7 @@ class Lion(Optimiser):
 
     def build(self, groups: list[Group]) -> torch.optim.Optimizer:
         try:
-            import lion_pytorch  # type: ignore[import-untyped,unused-ignore]  # an extra, without types
+            import lion_pytorch
         except ImportError as error:
             raise ValueError(
                 "optimizer: expected the package lion-pytorch for Lion, got none; "

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import openvino  # type: ignore[import-untyped]
-import openvino.properties as properties  # type: ignore[import-untyped]
-import openvino.properties.hint as hints  # type: ignore[import-untyped]
+import openvino
+import openvino.properties as properties
+import openvino.properties.hint as hints
 from numpy.typing import NDArray
 
 from i2i.engines.engine import EngineName, Outputs, Precision

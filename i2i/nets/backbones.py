@@ -194,7 +194,7 @@ def torchvision_layers(name: Backbone) -> dict[str, nn.Module]:
     They are on the device "meta": without memory, for VGG's classifier alone takes 500 MB.
     """
     try:
-        from torchvision import models  # type: ignore[import-untyped]  # it has no type hints
+        from torchvision import models
     except ImportError as error:
         raise ImportError(
             f"{name}: expected torchvision, got none; install the one that fits your torch: "

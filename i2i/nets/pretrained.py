@@ -59,7 +59,7 @@ def _read_file(path: Path) -> tuple[Weights, str]:
 
 
 def _download(name: Backbone, member: str) -> tuple[Weights, str]:
-    from torchvision.models import get_model_weights  # type: ignore[import-untyped]  # no hints
+    from torchvision.models import get_model_weights
 
     published = get_model_weights(name)
     if member not in published.__members__:

@@ -43,7 +43,7 @@ def windows(folder: ModelFolder, batch: int = 1) -> NDArray[np.float32]:
 
 
 def has_bf16() -> bool:
-    import openvino  # type: ignore[import-untyped]
+    import openvino
 
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 

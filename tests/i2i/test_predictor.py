@@ -148,7 +148,7 @@ def test_alpha_is_enlarged_beside_the_picture(noise: Noise, enlarging: Predictor
     np.testing.assert_array_equal(picture.alpha, bicubic(alpha, 12, 10))
     same_size = identity().predict(Picture(noise(6, 5), alpha)).picture
     assert same_size is not None
-    np.testing.assert_array_equal(same_size.alpha, alpha)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(same_size.alpha, alpha)
 
 
 def test_a_model_of_whole_pictures_gets_one_window(noise: Noise) -> None:

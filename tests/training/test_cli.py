@@ -92,13 +92,13 @@ MISTAKES = {
 def test_a_mistake_ends_in_one_line_that_names_it(
     mistake: str,
     start: Callable[..., None],
-    run_of: Callable[[str], Any],
+    trained: Callable[[str], Any],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     arguments, words = MISTAKES[mistake]
     Path("bad.ckpt").write_bytes(b"no checkpoint")
     if "half" in mistake:
-        whole = run_of("super_resolution_x2").checkpoint.read_bytes()
+        whole = trained("super_resolution_x2").checkpoint.read_bytes()
         Path("half.ckpt").write_bytes(whole[: len(whole) // 2])
 
     with pytest.raises(SystemExit) as error:
@@ -143,10 +143,10 @@ def test_resuming_with_another_config_names_the_difference(
     other: str,
     words: str,
     start: Callable[..., None],
-    run_of: Callable[[str], Any],
+    trained: Callable[[str], Any],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    checkpoint = run_of(other).checkpoint
+    checkpoint = trained(other).checkpoint
 
     with pytest.raises(SystemExit) as error:
         start("--ckpt_path", str(checkpoint), "--model.net.encoder.init_args.depths=[0, 1]")
@@ -188,10 +188,10 @@ def test_a_command_has_help(
 def test_a_checkpoint_can_be_run_over_the_pictures(
     command: str,
     start: Callable[..., None],
-    run_of: Callable[[str], Any],
+    trained: Callable[[str], Any],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    start("--ckpt_path", str(run_of("super_resolution_x2").checkpoint), command=command)
+    start("--ckpt_path", str(trained("super_resolution_x2").checkpoint), command=command)
 
     assert ("psnr_y" in capsys.readouterr().out) == (command != "predict")
 

@@ -171,7 +171,9 @@ def check_equal(straight: Path, resumed: Path, middle: dict[str, Any]) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*your dataloader is not resumable", "ignore:.*is not empty")
-@pytest.mark.parametrize(("place", "step"), [("epoch", 4), ("validation", 5)])
+@pytest.mark.parametrize(
+    ("place", "step"), [("validation", 5), pytest.param("epoch", 4, marks=pytest.mark.slow)]
+)
 def test_a_killed_run_loses_a_step_and_ends_as_if_it_had_not_been_killed(
     place: str, step: int, photos: Callable[..., Path]
 ) -> None:

@@ -160,7 +160,7 @@ def _read_csv(path: Path) -> Iterator[Row]:
 
 def _read_parquet(path: Path) -> Iterator[Row]:
     try:
-        import pyarrow  # type: ignore[import-untyped]  # has no stubs
+        import pyarrow
         from pyarrow import parquet
     except ImportError as error:
         raise ValueError(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torchvision import datasets  # type: ignore[import-untyped]  # has no stubs
+from torchvision import datasets
 
 from training.data.cache import Load
 from training.data.checks import check_needs

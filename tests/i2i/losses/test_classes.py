@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-from torchvision.ops import sigmoid_focal_loss  # type: ignore[import-untyped]  # it has no type hints
+from torchvision.ops import sigmoid_focal_loss
 
 from i2i.losses import CrossEntropy, Focal, Ohem
 from tests.i2i.losses.makers import scores_and_target, seeds

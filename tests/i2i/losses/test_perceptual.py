@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-import torchvision  # type: ignore[import-untyped]  # it has no type hints
+import torchvision
 from safetensors.torch import save_file
 from torch import Tensor, nn
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import ndimage  # type: ignore[import-untyped]  # it has no type hints
+from scipy import ndimage
 
 from i2i.metrics.distances import distance_to
 from tests.i2i.metrics.makers import seeds

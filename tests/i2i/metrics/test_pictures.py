@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
-from scipy import ndimage  # type: ignore[import-untyped]  # it has no type hints
+from scipy import ndimage
 from skimage import metrics as skimage_metrics
 from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure

@@ -185,6 +185,19 @@ def test_a_folded_net_gives_the_same(net: Autoencoder) -> None:
     assert "folded" not in str(describe(net)), "the net itself stays as it was"
 
 
+# Each of its seconds is torch's exporter; the others take theirs in the slow tests.
+EXPORTED = {
+    "concat, silu, bicubic x3",
+    "batch norm, stem 2, classes",
+    "reparameterised, reflected, inception, partial, auxiliary",
+}
+
+
+@pytest.mark.parametrize(
+    "net",
+    [n if n in EXPORTED else pytest.param(n, marks=pytest.mark.slow) for n in NETS],
+    indirect=True,
+)
 def test_the_graph_gives_what_the_net_gives(net: Autoencoder, tmp_path: Path) -> None:
     folded = fold(net)
     labels = isinstance(net.head, ClassHead)

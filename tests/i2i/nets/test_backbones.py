@@ -13,7 +13,7 @@ import safetensors.torch
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision import models  # type: ignore[import-untyped]  # it has no type hints
+from torchvision import models
 
 from i2i.engines.openvino import OpenVINOEngine
 from i2i.engines.torch import TorchEngine

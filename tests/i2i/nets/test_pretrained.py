@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 from jsonargparse import ArgumentParser
 from torch import Tensor
-from torchvision import models  # type: ignore[import-untyped]  # it has no type hints
+from torchvision import models
 
 from i2i.nets import TorchvisionEncoder
 from i2i.nets.backbones import torchvision_layers

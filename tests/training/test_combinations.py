@@ -156,8 +156,8 @@ def test_the_cover_holds_every_pair() -> None:
     assert len(cover) < 130
 
 
-@pytest.mark.parametrize("pair", REFUSED, ids=str)
-def test_choices_that_exclude_each_other_are_refused_with_words(pair: frozenset[Choice]) -> None:
+@pytest.mark.parametrize("pair", sorted(map(sorted, REFUSED)), ids=str)
+def test_choices_that_exclude_each_other_are_refused_with_words(pair: list[Choice]) -> None:
     plain = {axis: values[0] for axis, values in CHOICES.items()}
     build(plain)
     with pytest.raises(ValueError, match=r"expected .*, got "):

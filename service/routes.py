@@ -40,13 +40,11 @@ from service.keys import Caller, Keys, RequireKey
 from service.metrics import Metrics
 from service.middleware import BodyLimit, RequestLog, nobody
 from service.models import Models
+from service.page import page_routes
 from service.pipeline import Order, Pipeline, late
 from service.record import Record
 from service.scheduler import Scheduler
 from service.settings import Settings
-
-# FastAPI's own spans hold raw paths and would double those of service/tracing.py.
-_NO_TELEMETRY = dict.fromkeys(("tracing", "metrics", "logs", "auto_configure"), False)
 
 # Of a reply's headers, those that a page of another host could not read without this.
 _EXPOSED = [
@@ -88,7 +86,8 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        telemetry=_NO_TELEMETRY,
+        # FastAPI's own spans hold raw paths and would double those of service/tracing.py.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         lifespan=lifespan,
         middleware=[
             Middleware(RequestLog, metrics=metrics),
@@ -170,6 +169,7 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
                     deadline,
                     gone,
                     urgent=caller.admin,
+                    patience_s=settings.queue_s,
                 )
                 try:
                     picture = await answers.predict(data, order, hold, record, caller.id)
@@ -221,6 +221,7 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
     async def show_metrics() -> Response:
         return Response(metrics.render(models.predictors), media_type=CONTENT_TYPE_LATEST)
 
+    app.include_router(page_routes())
     return app
 
 

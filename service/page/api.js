@@ -4,20 +4,24 @@
 const JOB_PIXELS = 4_000_000;
 const POLL_MS = 500;
 
+/** An answer that says no, with a sentence that tells why. */
 export class Refusal extends Error {
-  constructor(status, problem) {
-    const parts = [problem.title, problem.detail].filter(Boolean).join(": ");
-    super(problem.expected ? `${parts} (expected ${problem.expected}, got ${problem.got})` : parts);
+  constructor(status, problem, retryAfter) {
+    const reason = [problem.title, problem.detail].filter(Boolean).join(": ");
+    const expected = problem.expected ? `; expected ${problem.expected}` : "";
+    const got = problem.expected && problem.got ? `, got ${problem.got}` : "";
+    const again = retryAfter ? ` Try again in ${retryAfter} s.` : "";
+    super(`${reason}${expected}${got}.${again}`);
     this.status = status;
   }
 }
 
 async function call(path, key, options = {}) {
-  const headers = { ...(options.headers ?? {}), ...(key ? { Authorization: `Bearer ${key}` } : {}) };
+  const headers = key ? { Authorization: `Bearer ${key}` } : {};
   const reply = await fetch(path, { ...options, headers });
-  if (!reply.ok && reply.status !== 304) {
+  if (!reply.ok) {
     const problem = await reply.json().catch(() => ({ title: `The service answered ${reply.status}` }));
-    throw new Refusal(reply.status, problem);
+    throw new Refusal(reply.status, problem, reply.headers.get("Retry-After"));
   }
   return reply;
 }
@@ -26,30 +30,40 @@ export async function listModels(key) {
   return (await (await call("/v1/models", key)).json()).models;
 }
 
+/** Whether models are still being loaded. */
+export async function isLoading() {
+  return (await (await fetch("/readyz")).json()).loading.length > 0;
+}
+
 function address(model, what, view) {
   const query = view ? `?view=${view}` : "";
   return `/v1/models/${encodeURIComponent(model.name)}/${what}${query}`;
 }
 
-export function curlFor(model, view, fileName, needsKey) {
+/** A command line that gives the same file. */
+export function curlFor(model, fileName, needsKey) {
   const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
-  const key = needsKey ? ` -H "Authorization: Bearer $KEY"` : "";
-  const url = location.origin + address(model, "predict", view);
-  return `curl${key} --data-binary ${quoted("@" + fileName)} ${quoted(url)} -o prediction.png`;
+  const key = needsKey ? `  -H "Authorization: Bearer $KEY" \\\n` : "";
+  return `curl -f ${quoted(location.origin + address(model, "predict"))} \\\n${key}`
+    + `  --data-binary ${quoted(`@${fileName}`)} \\\n  -o prediction.png`;
 }
 
-/** The prediction as {blob, timing, version}; `progress` is called with 0 to 1 for a job. */
-export async function predict(model, file, pixels, { view, key, signal, progress }) {
-  if (pixels <= JOB_PIXELS) {
-    const options = { method: "POST", body: file, signal };
-    const reply = await call(address(model, "predict", view), key, options);
-    return {
-      blob: await reply.blob(),
-      timing: reply.headers.get("Server-Timing") ?? "",
-      version: reply.headers.get("X-Model") ?? model.name,
-    };
+/**
+ * The prediction as {blob, timing, version}.
+ *
+ * `progress` is told the share done, 0 to 1, and the seconds left (or null), of a job.
+ */
+export async function predict(model, file, pixels, { view, key, signal, progress = () => {} }) {
+  const post = { method: "POST", body: file, signal };
+  const atOnce = async () => answer(model, await call(address(model, "predict", view), key, post));
+  if (pixels <= JOB_PIXELS) return atOnce();
+  let sent;
+  try {
+    sent = await call(address(model, "jobs", view), key, post);
+  } catch (error) {
+    if (error.status === 404) return atOnce(); // a service without jobs
+    throw error;
   }
-  const sent = await call(address(model, "jobs", view), key, { method: "POST", body: file, signal });
   const job = sent.headers.get("Location");
   try {
     let state = await sent.json();
@@ -59,9 +73,17 @@ export async function predict(model, file, pixels, { view, key, signal, progress
       state = await (await call(job, key, { signal })).json();
     }
     if (state.state !== "done") throw new Refusal(0, state.error ?? { title: `The job was ${state.state}` });
-    const reply = await call(`${job}/result`, key, { signal });
-    return { blob: await reply.blob(), timing: "", version: reply.headers.get("X-Model") ?? model.name };
+    return await answer(model, await call(`${job}/result`, key, { signal }));
   } finally {
+    // Nobody else knows this job: it is stopped, or its files are removed.
     call(job, key, { method: "DELETE" }).catch(() => {});
   }
+}
+
+async function answer(model, reply) {
+  return {
+    blob: await reply.blob(),
+    timing: reply.headers.get("Server-Timing") ?? "",
+    version: reply.headers.get("X-Model") ?? model.name,
+  };
 }

@@ -1,127 +1,106 @@
-// Before and after, one over the other; of labels also the legend, and class and confidence under the pointer.
+// Before and after, one over the other: a divider between them, and enlargement.
 
-const SVG = "http://www.w3.org/2000/svg";
+const $ = (id) => document.getElementById(id);
 
-/** The pixels of a picture file as {width, height, data}. */
-async function pixelsOf(blob) {
-  const bitmap = await createImageBitmap(blob, { colorSpaceConversion: "none" });
-  const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  context.drawImage(bitmap, 0, 0);
-  return context.getImageData(0, 0, bitmap.width, bitmap.height);
-}
-
-function swatch([red, green, blue]) {
-  const svg = document.createElementNS(SVG, "svg");
-  svg.setAttribute("viewBox", "0 0 1 1");
-  const square = document.createElementNS(SVG, "rect");
-  square.setAttribute("width", "1");
-  square.setAttribute("height", "1");
-  square.setAttribute("fill", `rgb(${red} ${green} ${blue})`);
-  svg.append(square);
-  return svg;
-}
+// Of the window's height, so that the controls below stay in sight.
+const FIT_VH = 72;
 
 export class Comparison {
-  #root;
-  #addresses = [];
-  #mask = null;
-  #confidence = null;
-  #classes = [];
+  #size = [1, 1];
+  #share = 0.5;
+  #zoom = 0;
 
-  constructor(root) {
-    this.#root = root;
-    const split = this.#find("split");
-    split.addEventListener("input", () => this.#splitAt(split.value));
-    const stage = this.#find("stage");
-    stage.addEventListener("pointermove", (event) => {
-      if (event.pointerType === "mouse" ? event.buttons : true) this.#drag(event);
-      this.#tell(event);
-    });
-    stage.addEventListener("pointerdown", (event) => {
+  /** `pointed` is told where the pointer is, as shares of width and height, or null. */
+  constructor(pointed) {
+    $("split").addEventListener("input", () => this.#splitAt($("split").value / 100));
+    $("zoom").addEventListener("change", () => this.#enlarge(Number($("zoom").value)));
+    $("view").addEventListener("scroll", () => this.#place());
+    new ResizeObserver(() => this.#place()).observe($("pair"));
+    new ResizeObserver(() => this.#place()).observe($("view"));
+
+    const divider = $("divider");
+    divider.addEventListener("pointerdown", (event) => {
       event.preventDefault();
-      this.#drag(event);
-      this.#tell(event);
+      divider.setPointerCapture(event.pointerId);
     });
-    stage.addEventListener("pointerleave", () => (this.#find("pixel").textContent = ""));
-  }
-
-  async show({ model, file, picture, result, views, seconds }) {
-    this.#addresses.forEach((address) => URL.revokeObjectURL(address));
-    this.#addresses = [];
-    const shown = views.overlay ?? result.blob;
-    this.#find("before").src = this.#address(picture ? file : shown);
-    this.#find("after").src = this.#address(shown);
-    this.#find("after").classList.toggle("pixelated", model.kind === "labels");
-    const download = this.#find("download");
-    download.href = this.#address(result.blob);
-    download.download = `${(file.name || "picture").replace(/\.[^.]*$/, "")}-${model.name}.png`;
-    this.#classes = model.classes;
-    this.#mask = model.kind === "labels" ? await pixelsOf(result.blob) : null;
-    this.#confidence = views.confidence ? await pixelsOf(views.confidence) : null;
-    this.#find("legend").replaceChildren(...model.classes.map((each) => {
-      const item = document.createElement("li");
-      item.append(swatch(each.colour), each.name);
-      return item;
-    }));
-    const size = await createImageBitmap(result.blob);
-    this.#facts({
-      model: result.version,
-      before: picture ? `${picture.width} × ${picture.height}` : "not shown by this browser",
-      after: `${size.width} × ${size.height}, ${(result.blob.size / 1e6).toFixed(2)} MB`,
-      time: `${seconds.toFixed(2)} s${this.#phases(result.timing)}`,
+    divider.addEventListener("pointermove", (event) => {
+      if (!divider.hasPointerCapture(event.pointerId)) return;
+      const [left, right] = this.#visible();
+      const share = (event.clientX - left) / (right - left);
+      this.#splitAt(Math.max(0, Math.min(1, share)));
+      $("split").value = 100 * this.#share;
     });
-    this.#root.hidden = false;
-    this.#splitAt(this.#find("split").value);
+
+    const point = (event) => {
+      const box = $("pair").getBoundingClientRect();
+      const [x, y] = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
+      pointed(x >= 0 && x < 1 && y >= 0 && y < 1 ? [x, y] : null);
+    };
+    $("frame").addEventListener("pointermove", point);
+    $("frame").addEventListener("pointerdown", point);
+    $("frame").addEventListener("pointerleave", () => pointed(null));
   }
 
-  #find(id) {
-    return this.#root.querySelector(`#${id}`);
+  /** Shows one picture alone: `address` may be null where this browser cannot show it. */
+  showBefore(address, width, height) {
+    $("empty").hidden = address !== null;
+    $("frame").hidden = address === null;
+    $("controls").hidden = true;
+    this.#show(address, [], width, height);
   }
 
-  #address(blob) {
-    const address = URL.createObjectURL(blob);
-    this.#addresses.push(address);
-    return address;
+  /** Shows `after`, an element, beside the picture before (none where `address` is null). */
+  showBoth(address, after, width, height) {
+    $("empty").hidden = true;
+    $("frame").hidden = false;
+    $("controls").hidden = false;
+    this.#show(address, [after], width, height);
   }
 
-  #splitAt(percent) {
-    this.#find("stage").style.setProperty("--split", `${percent}%`);
+  #show(address, after, width, height) {
+    $("stage").classList.toggle("alone", address === null || after.length === 0);
+    $("before").hidden = address === null;
+    if (address !== null) $("before").src = address;
+    $("after").replaceChildren(...after);
+    this.#size = [width, height];
+    this.#enlarge(after.length ? this.#zoom : 0);
   }
 
-  #drag(event) {
-    const box = this.#find("stage").getBoundingClientRect();
-    const percent = Math.max(0, Math.min(100, (100 * (event.clientX - box.left)) / box.width));
-    this.#find("split").value = percent;
-    this.#splitAt(percent);
+  /** Gives a pixel of the result `zoom` pixels of the page (0: as many as fit); the middle stays. */
+  #enlarge(zoom) {
+    const view = $("view");
+    const middle = [
+      (view.scrollLeft + view.clientWidth / 2) / $("pair").clientWidth,
+      (view.scrollTop + view.clientHeight / 2) / $("pair").clientHeight,
+    ];
+    const [width, height] = this.#size;
+    if ($("controls").hidden === false) this.#zoom = zoom;
+    $("pair").style.aspectRatio = `${width} / ${height}`;
+    $("pair").style.width = zoom ? `${zoom * width}px` : `min(100%, ${(FIT_VH * width) / height}vh)`;
+    view.tabIndex = zoom ? 0 : -1;
+    view.scrollLeft = middle[0] * $("pair").clientWidth - view.clientWidth / 2;
+    view.scrollTop = middle[1] * $("pair").clientHeight - view.clientHeight / 2;
+    this.#place();
   }
 
-  /** Class and confidence of the pixel under the pointer. */
-  #tell(event) {
-    if (!this.#mask) return;
-    const box = this.#find("stage").getBoundingClientRect();
-    const { width, height, data } = this.#mask;
-    const x = Math.min(width - 1, Math.max(0, Math.floor(((event.clientX - box.left) / box.width) * width)));
-    const y = Math.min(height - 1, Math.max(0, Math.floor(((event.clientY - box.top) / box.height) * height)));
-    const at = 4 * (y * width + x);
-    const found = this.#classes.find(({ colour }) => colour.every((value, i) => value === data[at + i]));
-    const sure = this.#confidence ? `, ${Math.round(this.#confidence.data[at] / 2.55)} % sure` : "";
-    this.#find("pixel").textContent = found ? `(${x}, ${y}): ${found.name}${sure}` : "";
+  #splitAt(share) {
+    this.#share = share;
+    this.#place();
   }
 
-  #phases(timing) {
-    const phases = [...timing.matchAll(/([a-z]+);dur=([\d.]+)/g)].map(([, name, ms]) => `${name} ${Math.round(ms)} ms`);
-    return phases.length ? ` (${phases.join(", ")})` : "";
+  /** Left and right of the part of the picture that is in sight, as x of the window. */
+  #visible() {
+    const pair = $("pair").getBoundingClientRect();
+    const view = $("view").getBoundingClientRect();
+    return [Math.max(pair.left, view.left), Math.min(pair.right, view.left + $("view").clientWidth)];
   }
 
-  #facts(facts) {
-    const rows = Object.entries(facts).flatMap(([name, value]) => {
-      const term = document.createElement("dt");
-      term.textContent = name;
-      const text = document.createElement("dd");
-      text.textContent = value;
-      return [term, text];
-    });
-    this.#find("facts").replaceChildren(...rows);
+  #place() {
+    const [left, right] = this.#visible();
+    const x = left + this.#share * (right - left);
+    $("divider").style.left = `${x - $("frame").getBoundingClientRect().left}px`;
+    const alone = $("stage").classList.contains("alone");
+    const hidden = alone ? 0 : x - $("pair").getBoundingClientRect().left;
+    $("after").style.clipPath = `inset(0 0 0 ${hidden}px)`;
   }
 }

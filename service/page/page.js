@@ -1,122 +1,163 @@
-// The page: a picture and a model are chosen, sent, and the prediction is compared with the picture.
-import { Refusal, curlFor, listModels, predict } from "./api.js";
+// The page: a picture and a model are chosen and sent, and the prediction is compared with the picture.
+import { Refusal, curlFor, isLoading, listModels, predict } from "./api.js";
 import { Comparison } from "./comparison.js";
+import { Result } from "./result.js";
 
 const $ = (id) => document.getElementById(id);
-const state = { models: [], file: null, picture: null, running: null, needsKey: false };
-const comparison = new Comparison($("result"));
 
-function say(text, wrong = false) {
+const LOADING_MS = 1000;
+
+let models = [];
+let chosen = null; // { file, address, width, height }; address is null where it cannot be shown here
+let running = null; // an AbortController
+let needsKey = false;
+
+const result = new Result();
+const comparison = new Comparison((place) => result.tell(place));
+
+function say(text) {
   $("status").textContent = text;
-  $("status").classList.toggle("wrong", wrong);
+  $("problem").hidden = true;
 }
 
-function chosenModel() {
-  return state.models.find((model) => model.name === $("model").value);
-}
-
-function describe(model) {
-  if (!model) return "";
-  if (model.kind === "labels") return `${model.classes.length} classes: ${model.classes.map((c) => c.name).join(", ")}`;
-  if (model.kind === "map") return `a value for every pixel, in ${model.map.unit}`;
-  return model.scale > 1 ? `a picture of ${model.scale} times the size` : "a picture of the same size";
-}
-
-function update() {
-  $("about").textContent = describe(chosenModel());
-  $("run").disabled = !state.file || !chosenModel() || state.running !== null;
-  $("cancel").hidden = state.running === null;
-}
-
-async function loadModels() {
-  try {
-    const byName = new Map((await listModels($("key").value)).map((model) => [model.name, model]));
-    state.models = [...byName.values()];
-    $("model").replaceChildren(...state.models.map((model) => new Option(model.name)));
-    say(state.models.length ? "" : "The service has no models yet; reload in a moment.");
-  } catch (error) {
-    explain(error);
-  }
-  update();
+function complain(text) {
+  $("status").textContent = "";
+  $("problem").textContent = text;
+  $("problem").hidden = false;
 }
 
 function explain(error) {
   if (error.name === "AbortError") return say("Cancelled.");
   if (error instanceof Refusal && error.status === 401) {
-    state.needsKey = true;
+    needsKey = true;
     $("key-field").hidden = false;
     $("key").focus();
   }
-  const text = error instanceof TypeError ? "The service cannot be reached." : error.message;
-  say(text, true);
+  // fetch tells of a lost connection by a TypeError.
+  complain(error instanceof TypeError ? "The service cannot be reached. Is it running?" : error.message);
+}
+
+function chosenModel() {
+  return models.find((model) => model.name === $("model").value);
+}
+
+/** What a model gives, and how good it is known to be. */
+function describe(model) {
+  const gives = {
+    image: model.scale > 1 ? `A picture of ${model.scale} times the size` : "A picture of the same size",
+    labels: `${model.classes.length} classes: ${model.classes.map(({ name }) => name).join(", ")}`,
+    map: `A value for every pixel, in ${model.map?.unit}`,
+  }[model.kind];
+  const measured = Object.entries(model.scores).find(([set]) => set !== "validation");
+  if (!measured) return gives;
+  const [set, { scores, baseline }] = measured;
+  const [score] = Object.keys(scores);
+  const digits = (value) => value.toPrecision(value < 1 ? 3 : 4);
+  return `${gives}. ${score} ${digits(scores[score])} on ${set}; the trivial answer has ${digits(baseline[score])}.`;
+}
+
+function update() {
+  const model = chosenModel();
+  $("about").textContent = model ? describe(model) : "";
+  $("run").disabled = !chosen || !model || running !== null;
+  $("cancel").hidden = running === null;
+  $("progress").hidden = running === null;
+}
+
+async function loadModels() {
+  try {
+    while (true) {
+      // Of several versions the bare name means the last.
+      const byName = new Map((await listModels($("key").value)).map((model) => [model.name, model]));
+      const before = $("model").value;
+      models = [...byName.values()];
+      $("model").replaceChildren(...models.map(({ name }) => new Option(name)));
+      if (byName.has(before)) $("model").value = before;
+      update();
+      if (!(await isLoading())) break;
+      say("The models are being loaded …");
+      await new Promise((go) => setTimeout(go, LOADING_MS));
+    }
+    say("");
+    if (models.length === 0) complain("This service has no models.");
+  } catch (error) {
+    explain(error);
+  }
 }
 
 async function take(file) {
   if (!file) return;
-  state.file = file;
-  state.picture = null;
+  running?.abort();
+  if (chosen?.address) URL.revokeObjectURL(chosen.address);
+  result.hide();
+  const name = file.name || "pasted picture";
   try {
-    state.picture = await createImageBitmap(file);
-    say(`${file.name || "pasted picture"}, ${state.picture.width} × ${state.picture.height} pixels`);
+    const { width, height } = await createImageBitmap(file);
+    chosen = { file, address: URL.createObjectURL(file), width, height };
+    $("chosen").textContent = `${name}, ${width} × ${height} pixels`;
   } catch {
-    // The service may read what this browser cannot show, such as TIFF.
-    say(`${file.name}: this browser cannot show it; the service may still read it`);
+    chosen = { file, address: null, width: 1, height: 1 };
+    $("chosen").textContent = `${name}: not shown by this browser; the service may still read it`;
   }
+  comparison.showBefore(chosen.address, chosen.width, chosen.height);
+  say("");
   update();
 }
 
-async function run(event) {
-  event.preventDefault();
+async function run() {
   const model = chosenModel();
-  if (!state.file || !model || state.running) return;
-  const { file, picture } = state;
-  const pixels = picture ? picture.width * picture.height : file.size;
-  state.running = new AbortController();
-  $("progress").hidden = false;
+  if (!chosen || !model || running) return;
+  const order = chosen;
+  const controller = (running = new AbortController());
   $("progress").removeAttribute("value");
   say("Predicting …");
   update();
-  const options = {
-    key: $("key").value,
-    signal: state.running.signal,
-    progress: (share, eta) => {
-      $("progress").value = share;
-      say(`Predicting … ${Math.round(100 * share)} %${eta ? `, about ${Math.ceil(eta)} s left` : ""}`);
-    },
+  const progress = (share, eta) => {
+    $("progress").value = share;
+    say(`Predicting … ${Math.round(100 * share)} %${eta ? `, about ${Math.ceil(eta)} s left` : ""}`);
   };
+  const options = { key: $("key").value, signal: controller.signal };
+  // A file that this browser cannot read is taken for a large one by its bytes.
+  const pixels = order.address ? order.width * order.height : order.file.size;
+  const ask = (view) => predict(model, order.file, pixels, { ...options, view });
   const started = performance.now();
   try {
-    const result = await predict(model, file, pixels, options);
+    const answer = await predict(model, order.file, pixels, { ...options, progress });
     const seconds = (performance.now() - started) / 1000;
-    const views = { overlay: null, confidence: null };
-    if (model.kind === "labels") {
-      for (const view of Object.keys(views)) {
-        views[view] = (await predict(model, file, pixels, { ...options, view })).blob;
-      }
-    }
-    await comparison.show({ model, file, picture, result, views, seconds });
-    $("curl").textContent = curlFor(model, null, file.name || "picture.png", state.needsKey);
+    const after = await result.show({ model, order, answer, seconds, ask });
+    if (chosen !== order) return result.hide(); // another picture was chosen meanwhile
+    comparison.showBoth(order.address, after.element, after.width, after.height);
+    $("curl").textContent = curlFor(model, order.file.name || "picture.png", needsKey);
     say(`Done in ${seconds.toFixed(1)} s.`);
   } catch (error) {
     explain(error);
   } finally {
-    state.running = null;
-    $("progress").hidden = true;
+    running = null;
     update();
   }
 }
 
-$("order").addEventListener("submit", run);
-$("cancel").addEventListener("click", () => state.running?.abort());
+$("order").addEventListener("submit", (event) => {
+  event.preventDefault();
+  run();
+});
+$("cancel").addEventListener("click", () => running?.abort());
 $("model").addEventListener("change", update);
 $("key").addEventListener("change", loadModels);
 $("file").addEventListener("change", () => take($("file").files[0]));
+$("copy").hidden = !navigator.clipboard; // there on localhost and by HTTPS alone
+$("copy").addEventListener("click", async () => {
+  await navigator.clipboard.writeText($("curl").textContent);
+  say("Copied.");
+});
 addEventListener("paste", (event) => take(event.clipboardData.files[0]));
 addEventListener("dragover", (event) => {
   event.preventDefault();
   document.body.classList.add("over");
 });
-addEventListener("dragleave", () => document.body.classList.remove("over"));
+addEventListener("dragleave", (event) => {
+  if (event.relatedTarget === null) document.body.classList.remove("over");
+});
 addEventListener("drop", (event) => {
   event.preventDefault();
   document.body.classList.remove("over");

@@ -39,9 +39,10 @@ def job_json(folder: Path) -> Iterator[dict[str, Any]]:
 
 @pytest.fixture
 def left_over(serve_jobs, twice, large_png) -> str:
-    """A job that its process has not finished."""
+    """A job that its process began and has not finished."""
     with serve_jobs() as client:
         twice.engine.gate.clear()
+        twice.engine.began.clear()
         job = send(client, large_png)
         twice.engine.began.wait()
     twice.engine.gate.set()
@@ -56,6 +57,16 @@ def test_what_a_process_has_not_finished_waits_for_the_next_one(
         assert (job["state"], job["runs"], job["progress"]) == ("queued", 0, 0)
     with serve_jobs() as client:
         assert end_of(client, left_over)["state"] == "done"
+
+
+def test_a_run_is_counted_before_it_can_end_the_process(serve_jobs, jobs_folder, twice, large_png):
+    with serve_jobs() as client:
+        twice.engine.gate.clear()
+        twice.engine.began.clear()
+        send(client, large_png)
+        twice.engine.began.wait()
+        with job_json(jobs_folder) as job:
+            assert (job["state"], job["runs"]) == ("running", 1)
 
 
 def test_a_job_whose_process_was_killed_is_run_once_more(

@@ -145,6 +145,7 @@ def test_a_job_of_another_key_is_unknown(serve_jobs, png, tmp_path, end_of):
 
 def test_there_is_no_result_until_the_job_is_done(client, twice, large_png, end_of):
     twice.engine.gate.clear()
+    twice.engine.began.clear()
     job = send(client, large_png)
     reply = client.get(f"{job}/result")
     assert refusal(reply) == (404, "not_found")
@@ -172,6 +173,7 @@ def test_a_result_that_the_client_has_is_not_sent_again(client, png, end_of):
 def test_a_running_job_tells_how_far_it_is(client, twice, png, large_png, wait_until, end_of):
     client.post(PREDICT, content=png)  # what a pixel costs is known from here on
     twice.engine.gate.clear()
+    twice.engine.began.clear()
     job = send(client, large_png)
     wait_until(lambda: client.get(job).json()["progress"] > 0)
     told = client.get(job).json()
@@ -182,6 +184,7 @@ def test_a_running_job_tells_how_far_it_is(client, twice, png, large_png, wait_u
 
 def test_a_small_request_comes_in_its_turn_while_jobs_run(client, twice, png, large_png, end_of):
     twice.engine.gate.clear()
+    twice.engine.began.clear()
     jobs = [send(client, large_png) for _ in range(3)]
     twice.engine.began.wait()
     assert client.post(PREDICT, content=png).status_code == 200
@@ -194,6 +197,7 @@ def test_a_small_request_comes_in_its_turn_while_jobs_run(client, twice, png, la
 def test_pictures_that_are_large_together_run_one_by_one(serve_jobs, twice, large_png, wait_until):
     with serve_jobs(job_max_pixels=640 * 640) as client:
         twice.engine.gate.clear()
+        twice.engine.began.clear()
         jobs = [send(client, large_png) for _ in range(2)]
         wait_until(lambda: client.get(jobs[0]).json()["progress"] > 0)
         assert client.get(jobs[1]).json()["state"] == "queued"
@@ -214,6 +218,7 @@ def test_a_running_job_and_a_waiting_one_are_cancelled(
     client, twice, large_png, end_of, jobs_folder
 ):
     twice.engine.gate.clear()
+    twice.engine.began.clear()
     jobs = [send(client, large_png) for _ in range(3)]
     twice.engine.began.wait()
     for job in reversed(jobs):
@@ -310,6 +315,7 @@ def test_a_job_fails_where_the_disk_cannot_hold_its_result(
 ):
     noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
     twice.engine.gate.clear()
+    twice.engine.began.clear()
     job = send(client, encode(Picture(noise)))
     twice.engine.began.wait()
     with full_disk(20_000):

@@ -89,6 +89,21 @@ def test_an_error_names_variable_bound_and_value(variable: str, value: str, expe
         Settings.from_environment({variable: value})
 
 
+def test_the_settings_of_jobs_and_cache_are_read(tmp_path: Path):
+    environment = {
+        "I2I_JOBS_DIR": str(tmp_path),
+        "I2I_JOB_MAX_PIXELS": "1",
+        "I2I_JOB_TTL_S": "2.5",
+        "I2I_JOBS_BYTES": "3",
+        "I2I_CACHE_BYTES": "4",
+    }
+    assert Settings.from_environment(environment) == Settings(
+        jobs_dir=tmp_path, job_max_pixels=1, job_ttl_s=2.5, jobs_bytes=3, cache_bytes=4
+    )
+    with pytest.raises(ValueError, match="I2I_JOBS_DIR: expected an existing folder that can be"):
+        Settings.from_environment({"I2I_JOBS_DIR": str(tmp_path / "none")})
+
+
 def test_an_empty_value_counts_as_not_set():
     assert Settings.from_environment({"I2I_MAX_BODY": ""}) == Settings()
 

@@ -1,4 +1,4 @@
-# make demo | test | check | docs | bench | serve PORT=3000 | bento     each from a fresh checkout; they install what they need
+# make demo | test | check | docs | bench | results FOLDER=… | serve PORT=3000 | bento     each from a fresh checkout; they install what they need
 
 PYTHON ?= python3
 PORT ?= 3000
@@ -10,7 +10,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 # It advertises a successor at every build.
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: install demo test check docs bench serve bento
+.PHONY: install demo test check docs bench results serve bento
 
 install: $(INSTALLED)
 
@@ -37,6 +37,9 @@ docs: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.window_budget super-resolution-x2 depixelate nuclei
+
+results: $(INSTALLED)
+	$(BIN)/python -m training results --data $(FOLDER) --page
 
 serve: $(INSTALLED)
 	$(BIN)/bentoml serve service.service:I2I --port $(PORT)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from training.bootstrap import Tally, paired_differences
-from training.protocol import differences
+from training.protocol import differences, in_words
 from training.tasks import Task
 
 Results = dict[str, Any]
@@ -96,8 +96,7 @@ def show(results: Results, task: Task, console: Console) -> None:
         console.print(f"{len(results['pictures']) - _SHOWN} more pictures: see --output")
     if "cost" in results:
         console.print(cost_in_words(results["cost"]))
-    stamp = "; ".join(f"{k} {v}" for k, v in results["protocol"].items())
-    console.print(f"protocol {results['protocol_digest']}: {stamp}", soft_wrap=True)
+    console.print(f"protocol {in_words(results['protocol'])}", soft_wrap=True)
 
 
 def cost_in_words(cost: dict[str, Any]) -> str:

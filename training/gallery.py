@@ -13,6 +13,7 @@ from i2i.image import Picture, encode, write_bytes
 from i2i.resize import bicubic
 from i2i.views import false_colours, overlay, palette
 from training.pixels import Pixels, Values, in_colour, to_8_bit, to_float
+from training.protocol import in_words
 from training.tasks import Task
 
 if TYPE_CHECKING:
@@ -93,14 +94,13 @@ class Gallery:
             score = f"{judged.scores[self.task.monitor]:.4f}"
             shown = {"name": html.escape(judged.name), "monitor": self.task.monitor}
             figures.append(_FIGURE.substitute(shown, rank=rank, score=score, file=file))
-        protocol = "; ".join(f"{name} {value}" for name, value in results["protocol"].items())
         page = _PAGE.substitute(
             title=html.escape(results["model"]),
             count=len(self.kept),
             pictures=results["set"]["pictures"],
             monitor=self.task.monitor,
             scale=scale_in_words(self.task),
-            protocol=html.escape(f"{results['protocol_digest']}: {protocol}"),
+            protocol=html.escape(in_words(results["protocol"])),
             figures="\n".join(figures),
         )
         path = folder / "index.html"

@@ -40,6 +40,13 @@ def digest(protocol: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(protocol, sort_keys=True).encode()).hexdigest()[:8]
 
 
+def in_words(protocol: dict[str, Any]) -> str:
+    """The fields of a stamp that say something, and its digest."""
+    said = {k: ", ".join(v) if isinstance(v, list) else v for k, v in protocol.items()}
+    fields = "; ".join(f"{k}: {v}" for k, v in said.items() if v not in ("", "none"))
+    return f"{digest(protocol)} ({fields})"
+
+
 def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
     """Each field in which two stamps differ: "border: 2 and 0"."""
     fields = dict.fromkeys([*one, *other])

@@ -7,14 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from training.protocol import in_words
+
 Results = dict[str, Any]
 
 _HEAD = """# Results
 
 The shipped models, measured as they are served: whole pictures, through the engine, in 8 bit.
 Made from the files in `benchmarks/results` by `python -m training results --page`; a test compares
-the two. `make results FOLDER=…` measures again. Scores are compared within a table only: all of
-a table were measured by one protocol. Below each score, its 95 % interval by bootstrap over the
+the two. `make results FOLDER=…` measures again. Scores are compared within a table only: what
+was measured here was measured by the one protocol below it. Below each score, its 95 % interval by bootstrap over the
 pictures (percentiles of 1000 draws). Latency is that of the machine at that moment; multiply-adds
 count a transposed convolution at its input's resolution.
 """
@@ -43,7 +45,8 @@ def page(folder: Path, references: dict[str, Any]) -> str:
         if not found:
             continue
         count = found[0]["set"]["pictures"]
-        parts.append(f"## {entry['title']}\n\n{count} pictures. Source: {entry['source']}.\n")
+        note = f" {entry['note']}" if "note" in entry else ""
+        parts.append(f"## {entry['title']}\n\n{count} pictures. Source: {entry['source']}.{note}\n")
         for protocol in dict.fromkeys(results["protocol_digest"] for results in found):
             measured = [results for results in found if results["protocol_digest"] == protocol]
             parts.append("\n".join(_table(measured, _literature(references, name, measured[0]))))
@@ -79,7 +82,7 @@ def _table(measured: list[Results], literature: list[dict[str, Any]]) -> Iterato
     for method in literature:
         scores = [_value(name, method.get(name)) for name in names]
         size = [_short(method.get("parameters")), _short(method.get("multiply_adds"))]
-        yield _row([method["name"], *scores, *size, "", method["source"]])
+        yield _row([method["name"], *scores, *size, method.get("trained", ""), method["source"]])
     for results in measured:
         scores = [_with_interval(results, name) for name in names]
         cost, trained = results["cost"], f"{results['trained']['core_minutes']:.0f} core-minutes"
@@ -88,8 +91,7 @@ def _table(measured: list[Results], literature: list[dict[str, Any]]) -> Iterato
     yield ""
     for results in measured:
         yield from _notes(results)
-    stamp = "; ".join(f"{field} {value}" for field, value in protocol.items())
-    yield f"Protocol {first['protocol_digest']}: {stamp}.\n"
+    yield f"Protocol {in_words(protocol)}.\n"
 
 
 def _notes(results: Results) -> Iterator[str]:

@@ -1,4 +1,4 @@
-# make demo | test | check | docs | bench | serve PORT=3000 | bento | image | image-test | sbom
+# make demo | test | check | docs | bench | results FOLDER=… | serve PORT=3000 | bento | image | image-test | sbom
 # each from a fresh checkout; they install what they need
 
 PYTHON ?= python3
@@ -14,7 +14,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 # It advertises a successor at every build.
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: install demo test check docs bench serve bento image image-test sbom
+.PHONY: install demo test check docs bench results serve bento image image-test sbom
 
 install: $(INSTALLED)
 
@@ -41,6 +41,9 @@ docs: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.window_budget super-resolution-x2 depixelate nuclei
+
+results: $(INSTALLED)
+	$(BIN)/python -m training results --data $(FOLDER) --page
 
 serve: $(INSTALLED)
 	$(BIN)/bentoml serve service.service:I2I --port $(PORT)

@@ -81,6 +81,8 @@ class Measurement:
         exported: that score through each engine.
         engine: what measured it, and in which precision.
         command: how to measure it again.
+        intervals: ends of the 95 % interval of scores, by bootstrap over the pictures.
+        protocol: digest of how it was measured; others of the same may be compared.
     """
 
     pictures: int
@@ -90,6 +92,8 @@ class Measurement:
     exported: dict[str, float] = field(default_factory=dict)
     engine: str = ""
     command: str = ""
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+    protocol: str = ""
 
 
 @dataclass(frozen=True)

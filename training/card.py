@@ -48,15 +48,18 @@ def _purpose(spec: ModelSpec) -> str:
 def _table(name: str, measured: Measurement) -> list[str]:
     """The scores on one set, beside the trivial answer's, and how they were measured."""
     rows = [f"{name}, {measured.pictures} pictures:", ""]
-    rows += ["| score | model | trivial | gain |", "|---|---|---|---|"]
+    rows += ["| score | model | 95 % interval | trivial | gain |", "|---|---|---|---|---|"]
     for score, value in measured.scores.items():
         trivial = measured.baseline.get(score)
         beside = " | |" if trivial is None else f"{trivial:.4f} | {value - trivial:+.4f} |"
-        rows.append(f"| {score} | {value:.4f} | {beside}")
+        ends = measured.intervals.get(score)
+        between = "" if ends is None else f"{ends[0]:.4f} to {ends[1]:.4f}"
+        rows.append(f"| {score} | {value:.4f} | {between} | {beside}")
     if measured.exported:
         engines = ", ".join(f"{engine} {v:.4f}" for engine, v in measured.exported.items())
         rows += ["", f"{measured.monitor} through each engine: {engines}."]
         rows += [f"These pictures chose the checkpoint by their {measured.monitor}."]
     if measured.command:
-        rows += ["", f"Measured by `{measured.command}` on {measured.engine}."]
+        rows += ["", f"Measured by `{measured.command}` on {measured.engine}"]
+        rows[-1] += f", protocol {measured.protocol}." if measured.protocol else "."
     return rows

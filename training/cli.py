@@ -34,6 +34,9 @@ COMMANDS = {
     "evaluate": Command(
         "training.evaluate", "a model's scores on a folder of pictures, as they will be in service"
     ),
+    "results": Command(
+        "training.results", "the shipped models on every set in a folder, and the page of results"
+    ),
     "export": Command(
         "training.export", "a checkpoint as a model folder, measured again through each engine"
     ),

@@ -6,13 +6,13 @@ Whole pictures, through the predictor and the engine that the service uses, in 8
 from __future__ import annotations
 
 import argparse
+import hashlib
 import importlib
 import inspect
-import json
-import math
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,21 +21,31 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from i2i.image import Picture, write_bytes
+from i2i.metrics import reliability
 from i2i.model_folder import CARD, SPEC, ModelError, ModelFolder
 from i2i.predictor import Prediction, Predictor, load
 from i2i.spec import Measurement
 from training import degradations
+from training.bootstrap import RELIABILITY, Scores, Tally, finite, intervals
 from training.card import card
+from training.comparison import (
+    check_protocols,
+    read_results,
+    show,
+    show_comparison,
+    to_json,
+)
+from training.cost import cost
 from training.data.cache import Load
 from training.data.crops import to_tensor
 from training.data.files import find_photos, pair_with_masks, pair_with_targets, read_entry
+from training.ensemble import Ensemble, averaged
+from training.gallery import Gallery
 from training.pixels import Values, as_stored
+from training.protocol import SEED, digest, stamp
 from training.tasks import Sample, Task
-
-Scores = dict[str, float]
 
 
 def task_of(folder: ModelFolder) -> Task:
@@ -76,47 +86,109 @@ def _argument(value: Any) -> Any:
     return kind(**{key: _argument(item) for key, item in value["init_args"].items()})
 
 
-def evaluate(predictor: Predictor, task: Task, samples: Iterable[Sample]) -> dict[str, Any]:
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """A picture with what was answered and what was expected, for who wants to look at it.
+
+    Attributes:
+        image: as the model took it, (H, W, C).
+        answer, target: pictures (H, W, C), labels or maps (H, W).
+        scores: of this picture, by name.
+    """
+
+    name: str
+    image: Values
+    answer: Values
+    target: Values
+    scores: Scores
+
+
+def evaluate(
+    predictor: Predictor,
+    task: Task,
+    samples: Iterable[Sample],
+    ensemble: Ensemble = "none",
+    witness: Callable[[Judged], None] | None = None,
+) -> dict[str, Any]:
     """Scores of each picture, of the set, of the trivial answer, and the gain over it.
 
+    Args:
+        witness: called with each picture.
+
     Returns:
-        Plain data: `scores`, `baseline`, `gain` by name, `pictures`, `protocol`, what measured it.
+        Plain data: `scores`, `baseline`, `gain` by name; `protocol` and its digest; `set`, the
+        number of pictures and the digest of what was asked and expected; `pictures`, each with its
+        scores, where it has one the trivial answer's, and the sums that scores are computed from.
     """
-    total, baseline = task.metrics(), task.metrics()
-    pictures = []
+    predict, content = averaged(predictor, ensemble), hashlib.sha256()
+    pictures, trivials = [], []
     for index, sample in enumerate(samples):
-        image, target = task.pair(sample, np.random.default_rng([0, index]))
+        image, target = task.pair(sample, np.random.default_rng([SEED, index]))
         image = as_stored(image)
+        for values in (image, target):
+            content.update(f"{values.shape} {values.dtype}".encode())
+            content.update(np.ascontiguousarray(values))
         started = time.perf_counter()
-        prediction = predictor.predict(Picture(image, None))
+        prediction = predict(Picture(image, None))
         seconds = time.perf_counter() - started
         answer = _values(prediction)
-        scored, expected = _as_scored(task, answer), _as_scored(task, target)
-        one = task.metrics()
         try:
-            one.update(scored, expected)
+            picture = _judge(task, answer, target)
         except ValueError as error:
             raise ValueError(f"{sample.name}: cannot be scored: {error}") from error
-        total.update(scored, expected)
-        scores = _floats(one.compute()) | _finite(task.picture_scores(answer, target))
-        pictures.append({"name": sample.name, "seconds": round(seconds, 4), "scores": scores})
+        picture["scores"] |= finite(task.picture_scores(answer, target))
+        if prediction.confidence is not None:
+            picture["sums"][RELIABILITY] = _reliability(prediction, target, task)
         trivial = task.baseline(image)
         if trivial is not None:
-            baseline.update(_as_scored(task, trivial), expected)
+            trivials.append(_judge(task, trivial, target))
+            picture["baseline"] = trivials[-1]["scores"]
+        pictures.append({"name": sample.name, "seconds": round(seconds, 4), **picture})
+        if witness is not None:
+            witness(Judged(sample.name, image, answer, target, picture["scores"]))
     if not pictures:
         raise ValueError("pictures: expected at least one to measure on, got none")
-    scores = _floats(total.compute()) | _means(pictures, task.mean_scores)
-    trivial_scores = _floats(task.baseline_scores(total, baseline))
+    tally = Tally(task, pictures)
+    scores, trivial_scores = tally.scores(), _baseline_scores(task, tally, trivials)
+    protocol = stamp(task, ensemble)
     return {
         "model": predictor.spec.address,
         "engine": predictor.engine.name,
         "precision": predictor.engine.precision,
-        "protocol": task.protocol(),
+        "protocol": protocol,
+        "protocol_digest": digest(protocol),
+        "set": {"pictures": len(pictures), "digest": content.hexdigest()},
         "scores": scores,
         "baseline": trivial_scores,
         "gain": {n: scores[n] - trivial for n, trivial in trivial_scores.items() if n in scores},
         "pictures": pictures,
     }
+
+
+def _judge(task: Task, answer: Values, target: Values) -> dict[str, Any]:
+    """A picture's scores, and the sums they are computed from, which add up over a set."""
+    metric = task.metrics()
+    metric.update(_as_scored(task, answer), _as_scored(task, target))
+    scores = finite({name: float(value) for name, value in metric.compute().items()})
+    return {"scores": scores, "sums": {n: v.tolist() for n, v in metric.metric_state.items()}}
+
+
+def _baseline_scores(task: Task, tally: Tally, trivials: list[dict[str, Any]]) -> Scores:
+    everyone = np.ones(tally.count, np.int64)
+    baseline = Tally(task, trivials).metric(everyone) if trivials else task.metrics()
+    with warnings.catch_warnings():
+        # It is computed from sums, without an update.
+        warnings.filterwarnings("ignore", ".*was called before the ``update`` method.*")
+        scores = task.baseline_scores(tally.metric(everyone), baseline)
+    return finite({name: float(value) for name, value in scores.items()})
+
+
+def _reliability(prediction: Prediction, target: Values, task: Task) -> list[list[float]]:
+    ignore = getattr(task, "ignore", 255)
+    parts = (prediction.confidence, prediction.labels, target)
+    confidence, labels, expected = (torch.from_numpy(np.ascontiguousarray(part)) for part in parts)
+    table: list[list[float]] = reliability(confidence, labels, expected, ignore=ignore).tolist()
+    return table
 
 
 def _values(prediction: Prediction) -> Values:
@@ -131,25 +203,6 @@ def _values(prediction: Prediction) -> Values:
 def _as_scored(task: Task, values: Values) -> torch.Tensor:
     """As the metrics take it: (1, C, H, W) in [0, 1], ids (1, H, W), or a map (1, H, W)."""
     return task.target_tensor(to_tensor(values)[None])
-
-
-def _floats(scores: dict[str, torch.Tensor]) -> Scores:
-    return _finite({name: float(value) for name, value in scores.items()})
-
-
-def _finite(scores: Scores) -> Scores:
-    """Those that are numbers: a class that is nowhere has no score, and JSON no word for that."""
-    return {name: value for name, value in scores.items() if math.isfinite(value)}
-
-
-def _means(pictures: Sequence[dict[str, Any]], names: Sequence[str]) -> Scores:
-    """Means over pictures of scores that the set has not as such; absent ones are left out."""
-    means = {}
-    for name in names:
-        values = [picture["scores"][name] for picture in pictures if name in picture["scores"]]
-        if values:
-            means[f"picture_mean/{name}"] = float(np.mean(values))
-    return means
 
 
 def find_samples(images: Path, masks: Path | None, targets: Path | None, task: Task) -> list[Load]:
@@ -179,19 +232,39 @@ def add_samples_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def show_table(results: dict[str, Any], console: Console) -> None:
-    """The scores beside the trivial answer's, and the protocol below."""
-    title = f"{results['model']} on {len(results['pictures'])} pictures ({results['engine']}, "
-    table = Table("score", "model", "trivial", "gain", title=title + f"{results['precision']})")
-    for name, value in results["scores"].items():
-        trivial, gain = results["baseline"].get(name), results["gain"].get(name)
-        row = (value, trivial, gain)
-        table.add_row(name, *("" if v is None else f"{v:.4f}" for v in row))
-    console.print(table)
-    console.print("protocol: " + "; ".join(f"{k} {v}" for k, v in results["protocol"].items()))
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
+    options = _parser().parse_args(arguments)
+    predictor = load(options.model, engine=options.engine, precision=options.precision)
+    task = task_of(predictor.folder)
+    ensemble: Ensemble = "none"
+    if options.self_ensemble:
+        ensemble = "8 flips and turns"
+    elif options.tta:
+        ensemble = "mirrored"
+    # What cannot be compared is told before the work.
+    other = None if options.compare is None else read_results(options.compare)
+    if other is not None:
+        check_protocols(stamp(task, ensemble), other)
+    loads = find_samples(options.images, options.masks, options.targets, task)
+    samples = (load() for load in track(loads, "Evaluating"))
+    gallery = Gallery(task, options.worst) if options.gallery is not None else None
+    results = evaluate(predictor, task, samples, ensemble, gallery)
+    results["intervals"] = intervals(Tally(task, results["pictures"]))
+    if options.cost:
+        results["cost"] = cost(predictor)
+    console = Console()
+    show(results, task, console)
+    if options.output is not None:
+        write_bytes(options.output, to_json(results))
+    if gallery is not None:
+        console.print(f"gallery: {gallery.write(options.gallery, results)}")
+    if options.record is not None:
+        record(predictor.folder, task, options.record, results)
+    if other is not None:
+        show_comparison(results, other, task, console)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m training evaluate",
         description="Measures a model on whole pictures, through the engine that serves it.",
@@ -204,7 +277,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="folder of pictures; for super-resolution and restorations: the originals",
     )
     add_samples_arguments(parser)
+    averaging = parser.add_mutually_exclusive_group()
+    averaging.add_argument(
+        "--self-ensemble",
+        action="store_true",
+        help="mean of the answers to 8 flips and turns of the picture; 8 times the time",
+    )
+    averaging.add_argument(
+        "--tta",
+        choices=["flip"],
+        help="labels of two classes: mean probability of the picture and its mirror image",
+    )
     parser.add_argument("--output", type=Path, help="JSON file for the results")
+    parser.add_argument(
+        "--compare", type=Path, metavar="JSON", help="results of another model on these pictures"
+    )
+    parser.add_argument(
+        "--gallery", type=Path, metavar="DIR", help="folder for a page of the worst pictures"
+    )
+    parser.add_argument("--worst", type=int, default=8, help="pictures in it (default: 8)")
+    parser.add_argument(
+        "--cost",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="whether latency and memory are measured, in a process of their own",
+    )
     parser.add_argument(
         "--record",
         metavar="SET",
@@ -212,28 +309,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--engine", choices=["openvino", "torch"], help="default: by machine")
     parser.add_argument("--precision", choices=["f32", "bf16"], help="default: f32")
-    options = parser.parse_args(arguments)
-    predictor = load(options.model, engine=options.engine, precision=options.precision)
-    task = task_of(predictor.folder)
-    loads = find_samples(options.images, options.masks, options.targets, task)
-    samples = (load() for load in track(loads, "Evaluating"))
-    results = evaluate(predictor, task, samples)
-    show_table(results, Console())
-    if options.output is not None:
-        write_bytes(options.output, (json.dumps(results, indent=2) + "\n").encode())
-    if options.record is not None:
-        record(predictor.folder, task, options.record, results)
+    return parser
 
 
 def record(folder: ModelFolder, task: Task, name: str, results: dict[str, Any]) -> None:
     """Adds the scores on the set `name` to the spec and the card of a model folder."""
     also = "" if task.needs == "none" else f" --{task.needs} {task.needs.upper()}"
+    also += {"8 flips and turns": " --self-ensemble", "mirrored": " --tta flip"}.get(
+        results["protocol"]["ensemble"], ""
+    )
     measured = Measurement(
-        len(results["pictures"]),
+        results["set"]["pictures"],
         results["scores"],
         results["baseline"],
         engine=f"{results['engine']} {results['precision']}",
         command=f"python -m training evaluate --model {folder.spec.name} --images IMAGES{also}",
+        intervals={name: (low, high) for name, (low, high) in results["intervals"].items()},
+        protocol=results["protocol_digest"],
     )
     spec = replace(folder.spec, scores=folder.spec.scores | {name: measured})
     write_bytes(folder.path / SPEC, spec.to_json().encode())

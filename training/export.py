@@ -174,7 +174,11 @@ def _spec(
         provenance={
             "config": {"task": recipe["task"], "net": recipe["net"]},
             "data": recipe["data"],
-            "budget": {"steps": recipe["steps"], "core_minutes": recipe["core_minutes"]},
+            "budget": {
+                "steps": recipe["steps"],
+                "core_minutes": recipe["core_minutes"],
+                "limit": recipe.get("budget"),
+            },
             "licence": licence,
             "versions": {p: version(p) for p in ("torch", "pytorch-lightning", "onnx", "openvino")},
             "commit": _commit(),

@@ -18,6 +18,7 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
+from training.budget import Budget, parse_budget
 from training.callbacks import RunProgress
 from training.curves import Curves
 from training.data.module import ImageData
@@ -45,6 +46,7 @@ Every key of a config can be given here too, and counts before the file's:
 OPTIONS = {
     "--data.root FOLDER": "the pictures",
     "--ckpt_path FILE": "the checkpoint; resumes a fit: runs/RUN/checkpoints/last.ckpt",
+    "--budget '120 core-minutes'": "ends the run when spent; '60min': × the cores of this machine",
     "--run FOLDER": "where the run is kept; default: runs/TASK-001, or that of --ckpt_path",
     "--model.learning_rate 1e-3": "at its highest",
     "--model.optimizer Lion": "AdamW (default), SGD, Lion",
@@ -65,7 +67,15 @@ TEXTS = {
     "test": "Measures a checkpoint, through Lightning's test loop.",
     "predict": "Runs a checkpoint over the validation pictures, for a writer in trainer.callbacks.",
 }
-ONLY_FIT = ("--run", "--model", "--trainer.max", "--trainer.grad", "--trainer.acc", "--trainer.log")
+ONLY_FIT = (
+    "--budget",
+    "--run",
+    "--model",
+    "--trainer.max",
+    "--trainer.grad",
+    "--trainer.acc",
+    "--trainer.log",
+)
 
 
 class TrainingCLI(LightningCLI):
@@ -73,6 +83,11 @@ class TrainingCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--run", type=str | None, help="folder of this run (only of fit)")
+        parser.add_argument(
+            "--budget",
+            type=str | None,
+            help="processor time of the run, 'N core-minutes' or 'Nmin' of all cores (only of fit)",
+        )
 
     def before_instantiate_classes(self) -> None:
         config = self.config[self.subcommand]
@@ -123,7 +138,14 @@ class TrainingCLI(LightningCLI):
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> Trainer:
         if self.subcommand == "fit":
-            run = config["default_root_dir"]
+            run, budget = config["default_root_dir"], self.config[self.subcommand].budget
+            if budget is not None:
+                if config["max_steps"] != -1 or config["max_time"] is not None:
+                    raise ValueError(
+                        "budget: expected it to be the run's one end, got max_steps or max_time too"
+                    )
+                config |= Budget.trainer_options()
+                callbacks = [*callbacks, Budget(parse_budget(budget))]
             if config["logger"] in (None, True):
                 config["logger"] = default_loggers(run, self.resumed_step)
             callbacks = [*callbacks, KeptConfig(self._parser("fit"), self.kept)]
@@ -133,6 +155,11 @@ class TrainingCLI(LightningCLI):
             # Nothing is trained: the scores are printed.
             config["logger"] = False
         return super()._instantiate_trainer(config, callbacks)
+
+    def before_fit(self) -> None:
+        for callback in self.trainer.callbacks:
+            if isinstance(callback, Budget):
+                self.model.budget = callback.core_minutes
 
     def after_fit(self) -> None:
         kept = self.trainer.checkpoint_callback

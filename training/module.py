@@ -81,6 +81,8 @@ class ImageToImage(pl.LightningModule):
         self.outputs = Outputs(task.kind, map=task.map_info())
         self.scores = task.metrics()
         self.earlier_core_minutes = 0.0
+        # Core-minutes that the run may cost, where it has such a limit.
+        self.budget: float | None = None
 
     @property
     def core_minutes(self) -> float:
@@ -196,6 +198,7 @@ class ImageToImage(pl.LightningModule):
             "source": data.source() if data is not None else None,
             "steps": self.trainer.global_step,
             "core_minutes": self.core_minutes,
+            "budget": self.budget,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

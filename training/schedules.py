@@ -158,10 +158,15 @@ class Rate(LRScheduler):
     ) -> None:
         if schedule.needs_end and not math.isfinite(steps):
             raise ValueError("max_epochs: expected a number of epochs, over which the rate falls")
-        self.schedule, self.steps, self.mode = schedule, steps, mode
-        self.warmup = int(min(schedule.warmup_steps, steps // 10))
+        self.schedule, self.mode = schedule, mode
+        self.end_at(steps)
         self.lowered, self.best, self.waited = 1.0, -math.inf, 0
         super().__init__(optimizer)
+
+    def end_at(self, steps: float) -> None:
+        """Sets the steps of the whole run, from the next step on."""
+        self.steps = steps
+        self.warmup = int(min(self.schedule.warmup_steps, steps // 10))
 
     def share(self, step: int) -> float:
         """The share of the rate at a step, counted from 0."""

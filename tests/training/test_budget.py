@@ -1,0 +1,109 @@
+"""A run with a budget ends near it, with its schedule at the end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from i2i.engines.engine import available_cpus
+from training import cli
+from training.budget import core_minutes, parse_budget, plan
+from training.curves import Curves
+from training.schedules import Cosine
+
+costs = st.floats(1e-4, 10)
+
+
+@given(left=st.floats(0.1, 1000), step=costs, validation=st.floats(0, 10), done=st.integers(0, 99))
+def test_what_is_planned_fits_into_what_is_left(
+    left: float, step: float, validation: float, done: int
+) -> None:
+    planned = plan(left, step, validation, done, validations=20)
+
+    more = planned.steps - done
+    validations = math.ceil(more / planned.interval)
+    assert 1 <= validations <= 20
+    assert more == 1 or more * step + validations * validation <= left * (1 + 1e-9)
+    assert (more + 1) * step + 20 * validation > left * (1 - 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("120 core-minutes", 120), ("0.5 core-minutes", 0.5), ("60min", 60 * available_cpus())],
+)
+def test_a_budget_is_in_core_minutes(text: str, expected: float) -> None:
+    assert parse_budget(text) == expected
+
+
+@pytest.mark.parametrize("text", ["60", "1 hour", "0 core-minutes", "-3min", "nan core-minutes"])
+def test_what_could_be_misread_is_no_budget(text: str) -> None:
+    with pytest.raises(ValueError, match=r"budget: expected core-minutes .* such as '120 core"):
+        parse_budget(text)
+
+
+@pytest.fixture
+def fit(
+    configs: Path,
+    fast: tuple[str, ...],
+    photos: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[..., None]:
+    monkeypatch.setattr("sys.argv", ["training"])
+    photos(Path("photos"))
+    config = ["--config", str(configs / "super_resolution_x2.yaml"), "--data.root", "photos"]
+
+    def run(*more: str) -> None:
+        cli.main(["fit", *config, *fast, "--trainer.precision=32-true", *more])
+
+    return run
+
+
+def test_a_run_ends_near_its_budget_with_the_schedule_at_its_end(fit: Callable[..., None]) -> None:
+    # This process has cost something already, which a run counts as its start.
+    budget = core_minutes() + 0.1
+
+    fit(f"--budget={budget} core-minutes")
+
+    run = Path("runs/super-resolution-001")
+    last = torch.load(run / "checkpoints/last.ckpt", weights_only=True)
+    recipe, steps = last["recipe"], last["global_step"]
+    assert recipe["budget"] == pytest.approx(budget)
+    # The rest of the start, the steps that were measured, and one validation may go beyond it.
+    assert recipe["core_minutes"] == pytest.approx(budget, abs=0.06)
+    (schedule,) = last["lr_schedulers"]
+    assert schedule["last_epoch"] == steps > 10
+    assert schedule["rates"] == [pytest.approx(1e-3 * Cosine().final_share, rel=0.01)]
+    assert yaml.safe_load((run / "config.yaml").read_text())["budget"] is not None
+    # The last step was validated.
+    validated = [
+        int(row["step"]) for row in Curves(str(run), steps)._earlier() if row["val/psnr_y"]
+    ]
+    assert validated[-1] == steps - 1
+    assert 1 < len(set(validated)) <= 21
+
+
+def test_a_resumed_run_goes_on_with_its_plan(fit: Callable[..., None]) -> None:
+    budget = core_minutes() + 0.05
+    fit(f"--budget={budget} core-minutes")
+    checkpoint = Path("runs/super-resolution-001/checkpoints/last.ckpt")
+    steps = torch.load(checkpoint, weights_only=True)["global_step"]
+
+    fit(f"--budget={budget} core-minutes", f"--ckpt_path={checkpoint}")
+
+    assert torch.load(checkpoint, weights_only=True)["global_step"] == steps
+
+
+def test_a_budget_is_the_one_end_of_a_run(
+    fit: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for other in ("--trainer.max_steps=3", "--trainer.max_time=00:01:00:00"):
+        with pytest.raises(SystemExit) as error:
+            fit("--budget=60min", other)
+        assert "budget: expected it to be the run's one end" in str(error.value.code)

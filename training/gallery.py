@@ -1,0 +1,163 @@
+"""The worst pictures of a set on one page: input, output, target, and where they differ."""
+
+from __future__ import annotations
+
+import html
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from i2i.image import Picture, encode, write_bytes
+from i2i.resize import bicubic
+from i2i.views import false_colours, overlay, palette
+from training.pixels import Pixels, Values, in_colour, to_8_bit, to_float
+from training.protocol import in_words
+from training.tasks import Task
+
+if TYPE_CHECKING:
+    from training.evaluate import Judged
+
+# Differences of brightness, of 255, that are drawn in white; and of a map, as a share of its range.
+_WHITE = 32
+_WHITE_OF_MAP = 0.1
+_GAP = 4
+
+_PAGE = Template("""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>$title</title>
+<style>
+body { margin: 0 auto; max-width: 1400px; padding: 1rem; font: 1rem/1.5 system-ui, sans-serif;
+  color: #1b1f24; background: #fff; color-scheme: light dark; }
+h1 { font-size: 1.3rem; overflow-wrap: anywhere; }
+figure { margin: 0 0 2rem; }
+figcaption { font-weight: 600; overflow-wrap: anywhere; }
+.row { overflow-x: auto; }
+.wide { min-width: 60rem; }
+.heads { display: grid; grid-template-columns: repeat(4, 1fr); font-size: .85rem; }
+img { display: block; width: 100%; height: auto; }
+p { overflow-wrap: anywhere; }
+@media (prefers-color-scheme: dark) { body { color: #e6e6e6; background: #16181b; } }
+</style>
+</head>
+<body>
+<h1>$title</h1>
+<p>The worst $count of $pictures pictures, worst first by $monitor. $scale</p>
+<p>Protocol $protocol.</p>
+$figures
+</body>
+</html>
+""")
+
+_FIGURE = Template("""<figure>
+<figcaption>$rank. $name: $monitor $score</figcaption>
+<div class="row" tabindex="0"><div class="wide">
+<div class="heads"><span>input</span><span>output</span><span>target</span><span>error</span></div>
+<a href="$file"><img src="$file" alt="input, output, target and error of $name" loading="lazy"></a>
+</div></div>
+</figure>""")
+
+
+class Gallery:
+    """Sees each picture of an evaluation, keeps the worst, and writes them as a page.
+
+    Args:
+        worst: pictures to keep.
+    """
+
+    def __init__(self, task: Task, worst: int = 8) -> None:
+        if worst < 1:
+            raise ValueError(f"--worst: expected at least 1 picture, got {worst}")
+        self.task, self.worst = task, worst
+        self.kept: list[Judged] = []
+
+    def __call__(self, judged: Judged) -> None:
+        # A picture may have no score, such as one whose mask is ignored all over.
+        if self.task.monitor in judged.scores:
+            self.kept = sorted([*self.kept, judged], key=self._badness)[: self.worst]
+
+    def _badness(self, judged: Judged) -> float:
+        score = judged.scores[self.task.monitor]
+        return score if self.task.mode == "max" else -score
+
+    def write(self, folder: Path, results: dict[str, Any]) -> Path:
+        """Writes index.html and 01.png, 02.png … into the folder; gives the page's path."""
+        folder.mkdir(parents=True, exist_ok=True)
+        figures = []
+        for rank, judged in enumerate(self.kept, start=1):
+            file = f"{rank:02d}.png"
+            write_bytes(folder / file, encode(Picture(panels(judged, self.task))))
+            score = f"{judged.scores[self.task.monitor]:.4f}"
+            shown = {"name": html.escape(judged.name), "monitor": self.task.monitor}
+            figures.append(_FIGURE.substitute(shown, rank=rank, score=score, file=file))
+        page = _PAGE.substitute(
+            title=html.escape(results["model"]),
+            count=len(self.kept),
+            pictures=results["set"]["pictures"],
+            monitor=self.task.monitor,
+            scale=scale_in_words(self.task),
+            protocol=html.escape(in_words(results["protocol"])),
+            figures="\n".join(figures),
+        )
+        path = folder / "index.html"
+        write_bytes(path, page.encode())
+        return path
+
+
+def panels(judged: Judged, task: Task) -> Pixels:
+    """Input, output, target and error side by side, (H, 4 W + gaps, 3).
+
+    A smaller input is enlarged by bicubic. The error's scale: `scale_in_words`.
+    """
+    answer, target = judged.answer, judged.target
+    image = in_colour(to_8_bit(judged.image))
+    if task.kind == "labels":
+        colours = palette(len(task.classes()))
+        ignore = getattr(task, "ignore", 255)
+        shown = [overlay(image, np.where(t == ignore, 0, t), colours) for t in (answer, target)]
+        parts = [image, *shown, _wrong(image, answer, target, ignore)]
+    elif task.kind == "map":
+        limits = task.map_info()
+        assert limits is not None
+        shown = [false_colours(m, limits.low, limits.high) for m in (answer, target)]
+        white = _WHITE_OF_MAP * (limits.high - limits.low)
+        parts = [image, *shown, false_colours(np.abs(answer - target), 0, white)]
+    else:
+        if image.shape[:2] != target.shape[:2]:
+            image = bicubic(image, *target.shape[:2])
+        error = 255 * np.abs(_brightness(answer) - _brightness(target))
+        shown = [in_colour(to_8_bit(picture)) for picture in (answer, target)]
+        parts = [image, *shown, false_colours(error, 0, _WHITE)]
+    gap = np.full((image.shape[0], _GAP, 3), 255, np.uint8)
+    return np.concatenate([p for part in parts for p in (part, gap)][:-1], axis=1)
+
+
+def scale_in_words(task: Task) -> str:
+    """What the colours of the error mean."""
+    if task.kind == "labels":
+        return "Error: red where the label is wrong; gray where the target is ignored."
+    if task.kind == "map":
+        limits = task.map_info()
+        assert limits is not None
+        white = _WHITE_OF_MAP * (limits.high - limits.low)
+        return f"Error: black is none, white {white:g} {limits.unit} or more, gray unknown."
+    return f"Error of brightness: black is none, white {_WHITE} of 255 or more."
+
+
+def _brightness(picture: Values) -> Values:
+    if picture.shape[2] == 1:
+        return to_float(picture)[..., 0]
+    weights = np.array([0.299, 0.587, 0.114], np.float32)
+    return to_float(picture) @ weights
+
+
+def _wrong(image: Pixels, labels: Values, target: Values, ignore: int) -> Pixels:
+    """The picture, darkened and gray, with wrong labels in red and ignored pixels in gray."""
+    drawn = in_colour((to_float(image).mean(axis=2, keepdims=True) * 90).astype(np.uint8))
+    drawn[labels != target] = (230, 40, 40)
+    drawn[target == ignore] = (128, 128, 128)
+    return drawn

@@ -1,0 +1,118 @@
+"""`python -m training results`: every shipped model on every set, as files; and a page of them.
+
+The files are benchmarks/results/MODEL/SET.json, the page is docs/results.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+from rich.progress import track
+
+from i2i.image import write_bytes
+from i2i.model_folder import shipped_models
+from i2i.predictor import Predictor, load
+from training.bootstrap import Tally, intervals
+from training.comparison import Results, show, to_json
+from training.cost import cost
+from training.data.file_data import read_classes
+from training.evaluate import evaluate, find_samples, task_of
+from training.results_page import page
+from training.tasks import Task
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+REFERENCES = ROOT / "benchmarks" / "references.yaml"
+PAGE = ROOT / "docs" / "results.md"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A set that was found: pictures, and for a segmentation their masks and classes."""
+
+    name: str
+    images: Path
+    masks: Path | None = None
+    classes: tuple[str, ...] = ()
+
+    def fits(self, task: Task) -> bool:
+        """Whether the task can be measured here: on any photographs, or on masks of its classes."""
+        if self.masks is None:
+            return task.needs == "none"
+        return task.needs == "masks" and self.classes == tuple(c.name for c in task.classes())
+
+
+def find_sets(data: Path) -> Iterator[Place]:
+    """The sets of benchmarks/references.yaml that there are in a folder."""
+    for name, entry in references()["sets"].items():
+        folder = data / entry["folder"]
+        if (folder / "masks").is_dir():
+            classes = tuple(read_classes(folder.parent))
+            yield Place(name, folder / "images", folder / "masks", classes)
+        elif folder.is_dir():
+            yield Place(name, folder)
+
+
+def measure(data: Path, output: Path, models: Sequence[str], console: Console) -> None:
+    """Writes a file for each model and each set that fits it.
+
+    Raises:
+        ValueError: the folder has none of the sets.
+    """
+    places = list(find_sets(data))
+    if not places:
+        expected = ", ".join(entry["folder"] for entry in references()["sets"].values())
+        raise ValueError(f"--data: expected a folder with some of {expected}, got none in {data}")
+    for model in models:
+        predictor = load(model)
+        task = task_of(predictor.folder)
+        fitting = [place for place in places if place.fits(task)]
+        costs = cost(predictor) if fitting else {}
+        for place in fitting:
+            results = _results(predictor, task, place) | {"cost": costs}
+            results["trained"] = predictor.spec.provenance["budget"]
+            show(results, task, console)
+            path = output / predictor.spec.name / f"{place.name}.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(path, to_json(results))
+
+
+def _results(predictor: Predictor, task: Task, place: Place) -> Results:
+    loads = find_samples(place.images, place.masks, None, task)
+    title = f"{predictor.spec.name} on {place.name}"
+    results = evaluate(predictor, task, (load() for load in track(loads, title)))
+    return {**results, "intervals": intervals(Tally(task, results["pictures"]))}
+
+
+@cache
+def references() -> dict[str, Any]:
+    """Sets and figures of the literature."""
+    content: dict[str, Any] = yaml.safe_load(REFERENCES.read_text(encoding="utf-8"))
+    return content
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m training results",
+        description="Measures the shipped models on the sets in a folder, and writes the page.",
+    )
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="folder of sets; measures")
+    parser.add_argument("--page", action="store_true", help="write docs/results.md from the files")
+    parser.add_argument(
+        "--output", type=Path, default=RESULTS, help="default: benchmarks/results in the checkout"
+    )
+    options = parser.parse_args(arguments)
+    if options.data is None and not options.page:
+        parser.error("expected --data FOLDER, --page, or both")
+    if options.data is not None:
+        measure(options.data, options.output, sorted(shipped_models()), Console())
+    if options.page:
+        write_bytes(PAGE, page(options.output, references()).encode())
+        print(PAGE.relative_to(ROOT))

@@ -1,0 +1,140 @@
+"""docs/results.md: what was measured, from its files alone, beside what the literature reports."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from training.protocol import in_words
+
+Results = dict[str, Any]
+
+_HEAD = """# Results
+
+The shipped models, measured as they are served: whole pictures, through the engine, in 8 bit.
+Made from the files in `benchmarks/results` by `python -m training results --page`; a test compares
+the two. `make results FOLDER=…` measures again. Scores are compared within a table only: what
+was measured here was measured by the one protocol below it. Below each score, its 95 % interval by bootstrap over the
+pictures (percentiles of 1000 draws). Latency is that of the machine at that moment; multiply-adds
+count a transposed convolution at its input's resolution.
+"""
+
+# Scores of a table's columns, those of them that were measured.
+_COLUMNS = {
+    "psnr_y": "PSNR-Y, dB",
+    "ssim_y": "SSIM-Y",
+    "mean_iou": "mean IoU",
+    "mean_dice": "mean Dice",
+    "accuracy": "accuracy",
+    "picture_mean/boundary_f1": "boundary F1, mean of pictures",
+    "picture_mean/object_f1": "object F1, mean of pictures",
+    "calibration_error": "calibration error",
+    "mae": "MAE",
+    "rmse": "RMSE",
+}
+_DECIMALS = {"psnr_y": 2, "mae": 3, "rmse": 3}
+
+
+def page(folder: Path, references: dict[str, Any]) -> str:
+    """The page of all result files in a folder, in Markdown."""
+    parts = [_HEAD]
+    for name, entry in references["sets"].items():
+        found = [_read(path) for path in sorted(folder.glob(f"*/{name}.json"))]
+        if not found:
+            continue
+        count = found[0]["set"]["pictures"]
+        note = f" {entry['note']}" if "note" in entry else ""
+        parts.append(f"## {entry['title']}\n\n{count} pictures. Source: {entry['source']}.{note}\n")
+        for protocol in dict.fromkeys(results["protocol_digest"] for results in found):
+            measured = [results for results in found if results["protocol_digest"] == protocol]
+            parts.append("\n".join(_table(measured, _literature(references, name, measured[0]))))
+    return "\n".join(parts)
+
+
+def _read(path: Path) -> Results:
+    results: Results = json.loads(path.read_text(encoding="utf-8"))
+    return results
+
+
+def _literature(references: dict[str, Any], name: str, results: Results) -> list[dict[str, Any]]:
+    for entry in references["literature"]:
+        if entry["set"] == name and entry["protocol"].items() <= results["protocol"].items():
+            methods: list[dict[str, Any]] = entry["methods"]
+            return methods
+    return []
+
+
+def _table(measured: list[Results], literature: list[dict[str, Any]]) -> Iterator[str]:
+    """The results of one protocol on one set, worst trivial answer and literature included."""
+    first = measured[0]
+    names = [name for name in _COLUMNS if name in first["scores"]]
+    protocol = first["protocol"]
+    scale = f" ×{protocol['scale']}" if protocol["scale"] > 1 else ""
+    yield f"### {protocol['task'].capitalize()}{scale}\n"
+    heads = ["model", *(_COLUMNS[name] for name in names)]
+    heads += ["parameters", "multiply-adds, 640×360", "trained", "source"]
+    yield _row(heads)
+    yield "|" + "---|" * len(heads)
+    trivial = [_value(name, first["baseline"].get(name)) for name in names]
+    yield _row(["trivial answer", *trivial, "", "", "", "measured here"])
+    for method in literature:
+        scores = [_value(name, method.get(name)) for name in names]
+        size = [_short(method.get("parameters")), _short(method.get("multiply_adds"))]
+        yield _row([method["name"], *scores, *size, method.get("trained", ""), method["source"]])
+    for results in measured:
+        scores = [_with_interval(results, name) for name in names]
+        cost, trained = results["cost"], f"{results['trained']['core_minutes']:.0f} core-minutes"
+        size = [_short(cost["parameters"]), _short(cost["multiply_adds_640x360"])]
+        yield _row([f"**{results['model']}**", *scores, *size, trained, "measured here"])
+    yield ""
+    for results in measured:
+        yield from _notes(results)
+    yield f"Protocol {in_words(protocol)}.\n"
+
+
+def _notes(results: Results) -> Iterator[str]:
+    """Scores of each class, and what a prediction costs."""
+    cost, scores = results["cost"], results["scores"]
+    by_class = [
+        f"{name.removeprefix('iou/')} {value:.4f}"
+        for name, value in scores.items()
+        if name.startswith("iou/")
+    ]
+    if by_class:
+        yield f"IoU of each class by {results['model']}: {', '.join(by_class)}.\n"
+    memory = "" if cost["peak_mib"] is None else f"; peak of memory {cost['peak_mib']:.0f} MiB"
+    yield (
+        f"{results['model']}, {results['engine']} {results['precision']} on {cost['threads']} "
+        f"threads, median of {cost['runs']}: {cost['window_ms']:.0f} ms a window of "
+        f"{cost['window_side']}×{cost['window_side']}, {cost['picture_ms']:.0f} ms a picture of "
+        f"{cost['picture_side']}×{cost['picture_side']}{memory}.\n"
+    )
+
+
+def _with_interval(results: Results, name: str) -> str:
+    value = f"**{_value(name, results['scores'].get(name))}**"
+    if name not in results["intervals"]:
+        return value
+    low, high = (_value(name, end) for end in results["intervals"][name])
+    return f"{value}<br>{low} to {high}"
+
+
+def _value(name: str, value: float | None) -> str:
+    return "" if value is None else f"{value:.{_DECIMALS.get(name, 4)}f}"
+
+
+def _short(number: float | None) -> str:
+    """In thousands, millions or thousands of millions."""
+    if number is None:
+        return ""
+    number = float(number)
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.3g} {unit}"
+    return f"{number:.0f}"
+
+
+def _row(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"

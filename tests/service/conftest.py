@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +29,7 @@ from service.models import Models
 from service.routes import create_app
 from service.settings import Settings
 
+ROOT = Path(__file__).parents[2]
 PATIENCE_S = 60.0
 WINDOW = 64
 
@@ -196,7 +201,7 @@ def large_png() -> bytes:
     return encode(Picture(np.zeros((10 * WINDOW, 10 * WINDOW, 1), np.uint8)))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def wait_until() -> Callable[[Callable[[], bool]], None]:
     """Waits for a condition that another thread or process makes true."""
 
@@ -208,3 +213,60 @@ def wait_until() -> Callable[[Callable[[], bool]], None]:
             pause.wait(0.01)
 
     return wait
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A user's environment: nothing set but a home of its own for BentoML.
+
+    BentoML shows what it would report of its use to its makers, instead of sending it.
+    """
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("I2I_", "BENTOML_"))}
+    home = {
+        "BENTOML_HOME": str(tmp_path_factory.mktemp("bentoml")),
+        "__BENTOML_DEBUG_USAGE": "true",
+    }
+    return {**inherited, **home, "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="module")
+def serving(
+    tmp_path_factory: pytest.TempPathFactory,
+    environment: dict[str, str],
+    wait_until: Callable[[Callable[[], bool]], None],
+) -> Callable[..., object]:
+    """`with serving("service.service:I2I") as (process, client):` a server on a free port."""
+
+    @contextmanager
+    def serving(
+        service: str, cwd: Path = ROOT
+    ) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = str(free.getsockname()[1])
+        command = [sys.executable, "-m", "bentoml", "serve", service, "--host", "127.0.0.1"]
+        log = tmp_path_factory.mktemp("log") / "server.log"
+        with (
+            log.open("wb") as output,
+            subprocess.Popen(
+                [*command, "--port", port], cwd=cwd, env=environment, stdout=output
+            ) as process,
+            httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
+        ):
+
+            def is_live() -> bool:
+                assert process.poll() is None, log.read_text()
+                try:
+                    return client.get("/livez").is_success
+                except httpx.TransportError:
+                    return False
+
+            try:
+                wait_until(is_live)
+                yield process, client
+            finally:
+                process.terminate()
+                process.wait()
+        assert "Tracking" not in log.read_text()
+
+    return serving

@@ -104,7 +104,11 @@ def test_a_mask_is_not_given_in_a_format_that_blurs_labels(client, png, format):
     [
         (PREDICT + "?format=gif", "gif", "'png', 'jpeg', 'webp' or 'tiff'"),
         (PREDICT + "?format=", "", "'png', 'jpeg', 'webp' or 'tiff'"),
-        (LABELS + "?view=heatmap", "heatmap", "'mask', 'overlay', 'confidence', 'values' or 'colour'"),
+        (
+            LABELS + "?view=heatmap",
+            "heatmap",
+            "'mask', 'overlay', 'confidence', 'values' or 'colour'",
+        ),
         (PREDICT + "?view=overlay", "overlay", "no view"),
         (PREDICT + "?deadline_s=0", "0", "greater than 0"),
         (PREDICT + "?deadline_s=301", "301", "less than or equal to 300"),
@@ -180,7 +184,8 @@ def test_accept_is_honoured(client, png, accept, status):
 @pytest.mark.parametrize(
     "path",
     [
-        *("/page", "/page/", "/v1", "/v1/models/", "/v1/models/a/b", "/v1/models/twice/predict/", "/v2/models"),
+        *("/page", "/page/index.html", "/page/../routes.py", "/v2/models"),
+        *("/v1", "/v1/models/", "/v1/models/a/b", "/v1/models/twice/predict/"),
         *("/docs", "/redoc", "/docs.json", "/schema.json", "/static_content/main.css", "/healthz"),
     ],
 )

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 import yaml
@@ -25,56 +20,6 @@ import i2i
 
 ROOT = Path(__file__).parents[2]
 BENTOML = [sys.executable, "-m", "bentoml"]
-
-
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    """A user's environment: nothing set but a home of its own for BentoML.
-
-    BentoML shows what it would report of its use to its makers, instead of sending it.
-    """
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("I2I_", "BENTOML_"))}
-    home = {"BENTOML_HOME": str(tmp_path / "bentoml"), "__BENTOML_DEBUG_USAGE": "true"}
-    return {**inherited, **home, "OMP_NUM_THREADS": "1"}
-
-
-@pytest.fixture
-def serving(
-    tmp_path: Path, environment: dict[str, str], wait_until: Callable[[Callable[[], bool]], None]
-) -> Callable[..., object]:
-    """`with serving("service.service:I2I") as (process, client):` a server on a free port."""
-
-    @contextmanager
-    def serving(
-        service: str, cwd: Path = ROOT
-    ) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = str(free.getsockname()[1])
-        command = [*BENTOML, "serve", service, "--host", "127.0.0.1", "--port", port]
-        log = tmp_path / "server.log"
-        with (
-            log.open("wb") as output,
-            subprocess.Popen(command, cwd=cwd, env=environment, stdout=output) as process,
-            httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
-        ):
-
-            def is_live() -> bool:
-                assert process.poll() is None, log.read_text()
-                try:
-                    return client.get("/livez").is_success
-                except httpx.TransportError:
-                    return False
-
-            try:
-                wait_until(is_live)
-                yield process, client
-            finally:
-                process.terminate()
-                process.wait()
-        assert "Tracking" not in log.read_text()
-
-    return serving
 
 
 @pytest.fixture
@@ -112,7 +57,7 @@ def test_every_address_is_ours(serving):
 
 
 def test_a_wrong_setting_ends_the_start_with_its_name(environment):
-    environment["I2I_MAX_BODY"] = "much"
+    environment = {**environment, "I2I_MAX_BODY": "much"}
     command = [*BENTOML, "serve", "service.service:I2I"]
     ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert ended.returncode != 0
@@ -152,7 +97,7 @@ def test_a_bento_holds_service_and_library_and_answers(serving, environment, tmp
     output = subprocess.check_output(command, cwd=ROOT, env=environment, text=True)
     (tag,) = re.findall(r"^__tag__:(\S+)$", output, re.MULTILINE)
     assert "Tracking" not in output
-    source = tmp_path / "bentoml" / "bentos" / tag.replace(":", "/") / "src"
+    source = Path(environment["BENTOML_HOME"]) / "bentos" / tag.replace(":", "/") / "src"
     assert {path.name for path in source.iterdir()} <= {"i2i", "service", "bentofile.yaml"}
     assert (source / "i2i" / "predictor.py").is_file()
     with serving(tag, cwd=tmp_path) as (_, client):

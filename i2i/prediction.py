@@ -209,7 +209,7 @@ class BandWriter:
         self._writer.write(samples)
 
     def close(self) -> None:
-        """Completes the file.
+        """Completes the file; a second call does nothing.
 
         Raises:
             ImageError, ValueError, OSError: as `write`; nothing is left at a path.
@@ -217,7 +217,8 @@ class BandWriter:
         if self._writer is not None:
             self._writer.close()
         elif self._kept:
-            data = join(self._kept, self._source).encode(self._format, self._view)
+            kept, self._kept = self._kept, []
+            data = join(kept, self._source).encode(self._format, self._view)
             if isinstance(self._target, Path):
                 write_bytes(self._target, data)
             else:

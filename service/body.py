@@ -21,19 +21,29 @@ async def read_picture(request: Request, hold: Hold) -> bytes:
     Raises:
         Problem: the multipart body is malformed, or holds anything but one file `image`.
     """
+    parts = []
+    async for part in picture_parts(request):
+        hold.add(len(part))
+        parts.append(part)
+    return b"".join(parts)
+
+
+async def picture_parts(request: Request) -> AsyncIterator[bytes]:
+    """The bytes of the picture, part by part as they come.
+
+    Raises:
+        Problem: as `read_picture`.
+    """
     media_type, options = parse_options_header(request.headers.get("content-type"))
     if media_type == b"multipart/form-data":
-        return await _read_form(_held(request, hold), options.get(b"boundary", b""))
-    return b"".join([chunk async for chunk in _held(request, hold)])
-
-
-async def _held(request: Request, hold: Hold) -> AsyncIterator[bytes]:
-    async for chunk in request.stream():
-        hold.add(len(chunk))
+        chunks = _form_parts(request.stream(), options.get(b"boundary", b""))
+    else:
+        chunks = request.stream()
+    async for chunk in chunks:
         yield chunk
 
 
-async def _read_form(chunks: AsyncIterator[bytes], boundary: bytes) -> bytes:
+async def _form_parts(chunks: AsyncIterator[bytes], boundary: bytes) -> AsyncIterator[bytes]:
     form = _Form()
     try:
         parser = MultipartParser(
@@ -49,26 +59,32 @@ async def _read_form(chunks: AsyncIterator[bytes], boundary: bytes) -> bytes:
         )
         async for chunk in chunks:
             parser.write(chunk)
+            yield form.take()
     except FormParserError:
         raise _refusal("a body that is no such form") from None
     if not form.complete:
         raise Problem("empty", "the form holds no whole picture", expected=f"a file {FIELD}")
-    return bytes(form.data)
 
 
 class _Form:
-    """A form as its parser goes through it: kept is nothing but the one file.
+    """A form as its parser goes through it: kept is nothing but the one file, until taken.
 
     Starlette's parser would write files to disk from 1 MB on, and accept what is refused here.
     """
 
     def __init__(self) -> None:
-        self.data = bytearray()
         self.complete = False
+        self._data = bytearray()
         self._begun = False
         self._header = bytearray()
         self._value = bytearray()
         self._disposition = ""
+
+    def take(self) -> bytes:
+        """What has come of the file since the last time."""
+        data = bytes(self._data)
+        self._data.clear()
+        return data
 
     def on_header_field(self, data: bytes, start: int, end: int) -> None:
         self._header += data[start:end]
@@ -95,7 +111,7 @@ class _Form:
         self._disposition = ""
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
-        self.data += data[start:end]
+        self._data += data[start:end]
 
     def on_part_end(self) -> None:
         self.complete = True

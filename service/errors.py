@@ -17,10 +17,14 @@ MEDIA_TYPE = "application/problem+json"
 CODES: dict[str, tuple[int, str]] = {
     "empty": (400, "No picture came"),
     "bad_parameter": (400, "A parameter cannot be used"),
+    "unauthorized": (401, "Who asks is not known"),
+    "forbidden": (403, "This key may not do that"),
     "unknown_model": (404, "No such model"),
+    "unknown_job": (404, "No such job"),
     "not_found": (404, "No such address"),
     "method_not_allowed": (405, "This address has other methods"),
     "not_acceptable": (406, "The reply would be of a type that Accept excludes"),
+    "idempotency_conflict": (409, "This key stands for another request"),
     "body_too_large": (413, "The request is too large"),
     "too_many_pixels": (413, "The picture has too many pixels"),
     "unsupported_format": (415, "The file is of no format that is read here"),
@@ -28,6 +32,7 @@ CODES: dict[str, tuple[int, str]] = {
     "damaged": (422, "The file is damaged"),
     "animated": (422, "The file holds several pictures"),
     "format_cannot_hold": (422, "The format asked for cannot hold the result"),
+    "rate_limited": (429, "Too many requests"),
     "queue_full": (503, "The service is busy"),
     "model_failed": (503, "The model could not answer"),
     "deadline": (504, "The time for this request is over"),
@@ -63,6 +68,11 @@ class Problem(Exception):
         self.got = got[:_GOT_LENGTH]
         self.retry_after_s = retry_after_s or RETRY_AFTER_S.get(code, 0)
 
+    @classmethod
+    def of(cls, error: ImageError) -> Problem:
+        """What is wrong with a picture, as a refusal."""
+        return cls(error.code, error.detail, expected=error.expected, got=error.got)
+
     @property
     def status(self) -> int:
         return CODES[self.code][0]
@@ -84,6 +94,8 @@ class Problem(Exception):
         headers = {}
         if self.retry_after_s:
             headers["Retry-After"] = str(self.retry_after_s)
+        if self.status == 401:
+            headers["WWW-Authenticate"] = "Bearer"
         return JSONResponse(self.body(), self.status, headers, MEDIA_TYPE)
 
 
@@ -99,8 +111,7 @@ async def _on_problem(request: Request, error: Exception) -> JSONResponse:
 
 async def _on_image_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ImageError)
-    problem = Problem(error.code, error.detail, expected=error.expected, got=error.got)
-    return problem.response(Record.of(request.scope))
+    return Problem.of(error).response(Record.of(request.scope))
 
 
 async def _on_bad_parameter(request: Request, error: Exception) -> JSONResponse:

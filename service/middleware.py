@@ -1,17 +1,20 @@
-"""What every request passes, outer to inner: its id and log line, then the limit on its body."""
+"""What every request passes: its id, trace and log line, and the limit on its body."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
+import sys
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import Problem, model_failed
 from service.metrics import Metrics
 from service.record import Record, request_id
+from service.tracing import traced
 
 # A client that is still sending does not read: a refusal that closes at once is seen as a reset.
 # So some of what comes is read first, as much as a refused picture usually is, but not for ever.
@@ -39,9 +42,13 @@ class RequestLog:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        record = Record(request_id(Headers(scope=scope).get("x-request-id")), scope["method"])
+        headers = Headers(scope=scope)
+        record = Record(request_id(headers.get("x-request-id")), scope["method"])
         scope.setdefault("state", {})["record"] = record
+        with traced(record, headers):
+            await self._answer(record, scope, receive, send)
 
+    async def _answer(self, record: Record, scope: Scope, receive: Receive, send: Send) -> None:
         async def noting_send(message: Message) -> None:
             if message["type"] == "http.response.start":
                 record.status = message["status"]
@@ -85,17 +92,16 @@ class BodyLimit:
             await self.app(scope, receive, send)
             return
         body = _Body(scope, receive, self.max_body)
-
-        async def patient_send(message: Message) -> None:
-            if message["type"] == "http.response.start" and not await body.discard():
-                MutableHeaders(scope=message)["Connection"] = "close"
-            await send(message)
-
         if body.declared > self.max_body:
-            refusal = body.too_large(body.declared).response(Record.of(scope))
-            await refusal(scope, body.receive, patient_send)
+            await refuse(body.too_large(body.declared), scope, receive, send)
         else:
-            await self.app(scope, body.receive, patient_send)
+            await self.app(scope, body.receive, body.patient(send))
+
+
+async def refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers with `problem` once some of the body has been discarded, so that it is seen."""
+    body = _Body(scope, receive, sys.maxsize)
+    await problem.response(Record.of(scope))(scope, body.receive, body.patient(send))
 
 
 class _Body:
@@ -125,6 +131,16 @@ class _Body:
             raise self.too_large(self._record.request_bytes)
         return message
 
+    def patient(self, send: Send) -> Send:
+        """`send`, but a reply begins once enough of the body has been read."""
+
+        async def patient_send(message: Message) -> None:
+            if message["type"] == "http.response.start" and not await self.discard():
+                MutableHeaders(scope=message)["Connection"] = "close"
+            await send(message)
+
+        return patient_send
+
     async def discard(self) -> bool:
         """Reads on up to the limits; whether the body then came to its end."""
         if self._waits_for_go:  # asked before sending: it reads the answer instead
@@ -145,3 +161,9 @@ class _Body:
         else:
             self._complete = True
         return message
+
+
+def nobody(record: Record) -> Response:
+    """The end of a request whose client has gone; nobody reads it."""
+    record.code = "client_gone"
+    return Response(status_code=CLIENT_GONE)

@@ -78,6 +78,16 @@ class Pipeline:
         await self._write(data, header, target, order, record, lambda share: None)
         return target.getvalue()
 
+    async def check(self, source: Path, order: Order, record: Record) -> Header:
+        """Size and format of the picture in `source`, which can be served.
+
+        Raises:
+            ImageError, Problem: as `predict`, for what its header shows.
+            OSError: the file cannot be read.
+        """
+        # In the lane of one thread: a file is in memory for it.
+        return await self._on(self._large, lambda: self._header(source.read_bytes(), order, record))
+
     async def predict_to(
         self, source: Path, target: Path, order: Order, progress: Callable[[float], None]
     ) -> None:

@@ -23,12 +23,14 @@ class Record:
     """One request; sizes in bytes, times in seconds, `started` as of `time.monotonic()`.
 
     `code` is the contract's code of a refusal, empty where the request was answered. Nothing of the
-    picture but its number of pixels is kept.
+    picture but its number of pixels is kept, and nothing of a key but its id.
     """
 
     id: str
     method: str
     started: float = field(default_factory=time.monotonic)
+    traceparent: str = ""
+    key: str = ""
     route: str = ""
     status: int = 0
     code: str = ""
@@ -63,6 +65,8 @@ class Record:
         """The fields of the request's log line."""
         return {
             "id": self.id,
+            "traceparent": self.traceparent,
+            "key": self.key,
             "method": self.method,
             "route": self.route,
             "status": self.status,

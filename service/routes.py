@@ -2,29 +2,43 @@
 
 import asyncio
 import contextlib
-import re
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from dataclasses import asdict
+from typing import Annotated
 
-from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi import FastAPI, Query, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 
 from i2i.image import MEDIA_TYPES, Format
-from i2i.prediction import VIEWS, View
+from i2i.prediction import View
 from i2i.predictor import Cancelled
-from i2i.spec import ModelSpec
 from service.admission import Admission, Estimate, Speed
-from service.body import FIELD, read_picture
-from service.errors import CODES, HANDLERS, MEDIA_TYPE, RETRY_AFTER_S, Problem
+from service.body import read_picture
+from service.cache import CachedPipeline
+from service.contract import (
+    PICTURE_BODY,
+    PICTURE_POLICY,
+    PREDICT_REPLIES,
+    PROBLEM,
+    check_accept,
+    check_view,
+    only,
+)
+from service.errors import HANDLERS, RETRY_AFTER_S, Problem
 from service.inflight import InFlight
+from service.job_store import JobStore
+from service.jobs import Jobs
+from service.jobs_routes import jobs_router
+from service.keys import Caller, Keys, RequireKey
 from service.metrics import Metrics
-from service.middleware import CLIENT_GONE, BodyLimit, RequestLog
+from service.middleware import BodyLimit, RequestLog, nobody
 from service.models import Models
 from service.page import page_routes
 from service.pipeline import Order, Pipeline, late
@@ -32,45 +46,14 @@ from service.record import Record
 from service.scheduler import Scheduler
 from service.settings import Settings
 
-# A picture is shown as a picture and nothing else, wherever a browser opens it.
-_PICTURE_POLICY = "default-src 'none'; sandbox"
+# FastAPI's own spans hold raw paths and would double those of service/tracing.py.
+_NO_TELEMETRY = dict.fromkeys(("tracing", "metrics", "logs", "auto_configure"), False)
 
-_PICTURE = {"schema": {"type": "string", "format": "binary"}}
-_TEXT = {"type": "string"}
-_PROBLEM: dict[str, Any] = {
-    "description": "refused",
-    "content": {
-        MEDIA_TYPE: {
-            "schema": {
-                "type": "object",
-                "properties": {
-                    **dict.fromkeys(("type", "title", "detail", "expected", "got"), _TEXT),
-                    "status": {"type": "integer"},
-                    "code": {"enum": list(CODES)},
-                },
-            }
-        }
-    },
-}
-_PREDICT_BODY = {
-    "required": True,
-    "content": {
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": [FIELD],
-                "properties": {FIELD: _PICTURE["schema"]},
-            }
-        },
-        "image/*": _PICTURE,
-    },
-}
-_PREDICT_REPLIES: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "the prediction as a picture",
-        "content": dict.fromkeys(MEDIA_TYPES.values(), _PICTURE),
-    },
-}
+# Of a reply's headers, those that a page of another host could not read without this.
+_EXPOSED = [
+    *("ETag", "Location", "Retry-After", "Server-Timing", "WWW-Authenticate"),
+    *("X-Model", "X-Request-Id"),
+]
 
 
 def create_app(models: Models, settings: Settings) -> FastAPI:
@@ -78,13 +61,26 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
     metrics = Metrics()
     in_flight = InFlight(settings.inflight_bytes, metrics.held_bytes)
     speed = Speed()
-    scheduler = Scheduler(measured=speed.note)
+
+    def note_window(model: str, pixels: int, seconds: float) -> None:
+        speed.note(model, pixels, seconds)
+        metrics.observe_window(model, seconds)
+
+    scheduler = Scheduler(measured=note_window)
+    metrics.show_queue(lambda: scheduler.works)
+    metrics.gauge("i2i_ready", "1 where /readyz says so", lambda: ready())
     admission = Admission(scheduler, speed, settings.queue_s)
     pipeline = Pipeline(scheduler, admission)
+    answers = CachedPipeline(pipeline, settings.cache_bytes)
+    store = JobStore(settings.jobs_dir, settings.jobs_bytes, settings.job_ttl_s)
+    jobs = Jobs(store, models, pipeline, admission, settings)
+    keys = Keys(settings.keys_file) if settings.keys_file else None
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        jobs.start()
         yield
+        await asyncio.to_thread(jobs.close)
         pipeline.close()
 
     app = FastAPI(
@@ -93,31 +89,51 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        telemetry=_NO_TELEMETRY,
         lifespan=lifespan,
         middleware=[
             Middleware(RequestLog, metrics=metrics),
+            *_cors(settings),
+            Middleware(RequireKey, keys=keys, metrics_key=settings.metrics_key),
             Middleware(BodyLimit, max_body=settings.max_body),
         ],
         exception_handlers=HANDLERS,
-        responses={"4XX": _PROBLEM, "5XX": _PROBLEM},
+        responses={"4XX": PROBLEM, "5XX": PROBLEM},
     )
+    app.include_router(jobs_router(jobs, models, pipeline, settings))
+    app.state.stopping = False  # set by who runs the process
 
-    @app.get("/v1/models", dependencies=[_only()])
+    def ready() -> bool:
+        return models.ready and not app.state.stopping
+
+    @app.get("/v1/models", dependencies=[only()])
     async def list_models() -> JSONResponse:
         """The specs of all models that are served."""
         return JSONResponse({"models": [spec.to_dict() for spec in models.specs]})
 
-    @app.get("/v1/models/{name}", dependencies=[_only()])
+    @app.get("/v1/models/{name}", dependencies=[only()])
     async def show_model(name: str) -> JSONResponse:
         """The spec of `name`, or of `name@version`."""
-        return JSONResponse(models.find(name).spec.to_dict())
+        return JSONResponse(models.describe(name).to_dict())
+
+    @app.post("/v1/models:reload", dependencies=[only()])
+    async def reload_models(request: Request) -> JSONResponse:
+        """Loads what has changed in the folder of models; tells what became of each of them."""
+        if not Caller.of(request.scope).admin:
+            raise Problem(
+                "forbidden",
+                "only an admin may reload models",
+                expected="a key that I2I_KEYS_FILE marks as admin",
+            )
+        outcomes = await asyncio.to_thread(models.reload)
+        return JSONResponse({"models": [asdict(outcome) for outcome in outcomes]})
 
     @app.post(
         "/v1/models/{name}/predict",
-        dependencies=[_only("format", "view", "deadline_s")],
+        dependencies=[only("format", "view", "deadline_s")],
         response_class=Response,
-        responses=_PREDICT_REPLIES,
-        openapi_extra={"requestBody": _PREDICT_BODY},
+        responses=PREDICT_REPLIES,
+        openapi_extra={"requestBody": PICTURE_BODY},
     )
     async def predict(
         request: Request,
@@ -134,8 +150,8 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
         record = Record.of(request.scope)
         predictor = models.find(name)
         record.model = predictor.spec.address
-        _check_view(view, predictor.spec)
-        _check_accept(request, MEDIA_TYPES[format])
+        check_view(view, predictor.spec)
+        check_accept(request, MEDIA_TYPES[format])
         deadline = record.started + deadline_s
         with in_flight.hold() as hold:
             try:
@@ -144,23 +160,30 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
             except TimeoutError:
                 raise late() from None
             except ClientDisconnect:
-                return _nobody(record)
+                return nobody(record)
             async with _client_gone(request) as gone:
+                caller = Caller.of(request.scope)
                 order = Order(
-                    predictor, format, view, settings.most_pixels(predictor.spec), deadline, gone
+                    predictor,
+                    format,
+                    view,
+                    settings.most_pixels(predictor.spec),
+                    deadline,
+                    gone,
+                    urgent=caller.admin,
                 )
                 try:
-                    picture = await pipeline.predict(data, order, hold, record)
+                    picture = await answers.predict(data, order, hold, record, caller.id)
                 except Cancelled:
-                    return _nobody(record)
+                    return nobody(record)
         headers = {
             "X-Model": predictor.spec.address,
             "Server-Timing": record.server_timing,
-            "Content-Security-Policy": _PICTURE_POLICY,
+            "Content-Security-Policy": PICTURE_POLICY,
         }
         return Response(picture, 200, headers, MEDIA_TYPES[format])
 
-    @app.post("/v1/models/{name}/estimate", dependencies=[_only("width", "height")])
+    @app.post("/v1/models/{name}/estimate", dependencies=[only("width", "height")])
     async def estimate(
         name: str,
         width: Annotated[int, Query(ge=1, le=2**31)],
@@ -189,9 +212,9 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
         return PlainTextResponse("live\n")
 
     @app.get("/readyz", include_in_schema=False)
-    async def ready() -> JSONResponse:
-        state = {"ready": models.ready, "loading": models.loading, "failed": models.failed}
-        if models.ready:
+    async def show_ready() -> JSONResponse:
+        state = {"ready": ready(), "loading": models.loading, "failed": models.failed}
+        if ready():
             return JSONResponse(state)
         return JSONResponse(state, 503, {"Retry-After": str(RETRY_AFTER_S["queue_full"])})
 
@@ -203,42 +226,19 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
     return app
 
 
-def _only(*names: str) -> Any:
-    """Refuses query parameters other than `names`, and any that is given twice."""
-
-    async def check(request: Request) -> None:
-        seen: set[str] = set()
-        for name, _ in request.query_params.multi_items():
-            if name not in names:
-                expected = ", ".join(names) or "no query parameters"
-                raise Problem("bad_parameter", "unknown parameter", expected=expected, got=name)
-            if name in seen:
-                raise Problem("bad_parameter", "parameter given twice", expected="once", got=name)
-            seen.add(name)
-
-    return Depends(check)
-
-
-def _check_view(view: View | None, spec: ModelSpec) -> None:
-    views = VIEWS[spec.kind]
-    if view is not None and view not in views:
-        raise Problem(
-            "bad_parameter",
-            f"view: {spec.name} has no such view",
-            expected=" or ".join(views) or "no view",
-            got=view,
+def _cors(settings: Settings) -> list[Middleware]:
+    """Lets pages of other hosts ask; outside the keys, so that they can read a 401 too."""
+    if not settings.cors_origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["*"],
+            expose_headers=_EXPOSED,
         )
-
-
-def _check_accept(request: Request, media_type: str) -> None:
-    """Refuses where the Accept header names neither the reply's type nor a range that holds it."""
-    accept = ",".join(request.headers.getlist("accept")) or "*/*"
-    for entry in accept.lower().split(","):
-        media_range, *parameters = entry.replace(" ", "").split(";")
-        refused = any(re.fullmatch(r"q=0(\.0*)?", parameter) for parameter in parameters)
-        if media_range in ("*/*", "image/*", media_type) and not refused:
-            return
-    raise Problem("not_acceptable", "choose another format=", expected=media_type, got=accept)
+    ]
 
 
 @asynccontextmanager
@@ -259,9 +259,3 @@ async def _client_gone(request: Request) -> AsyncIterator[Callable[[], bool]]:
         watching.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await watching
-
-
-def _nobody(record: Record) -> Response:
-    """The end of a request whose client has gone; nobody reads it."""
-    record.code = "client_gone"
-    return Response(status_code=CLIENT_GONE)

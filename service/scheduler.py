@@ -50,6 +50,7 @@ class Work:
     ) -> None:
         self.sweep, self.deadline, self.gone, self.urgent = sweep, deadline, gone, urgent
         self.model = sweep.predictor.spec.address
+        self.since = time.monotonic()
         self.clock = 0.0
         self.engine_s = 0.0
         self._undelivered = 0
@@ -152,6 +153,7 @@ class Scheduler:
     def _serve(self) -> None:
         while (work := self._next()) is not None:
             self._run(self._with_companions(work))
+            del work  # while this thread waits, it holds no picture and no model
 
     def _next(self) -> Work | None:
         """The work whose window is next; waits until there is one. None at the end."""

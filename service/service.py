@@ -5,13 +5,20 @@ bentoml serve service.service:I2I
 
 from __future__ import annotations
 
+import asyncio
 import os
-from typing import Any
+import signal
+from collections.abc import Callable
+from typing import Any, cast
 
 import bentoml
+import prometheus_client.values
 from _bentoml_sdk import Service  # type: ignore[import-untyped]
+from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.server.http.traffic import TimeoutMiddleware
 from bentoml._internal.utils.analytics.usage_stats import do_not_track
+from opentelemetry import trace
+from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -25,23 +32,30 @@ from service.settings import Settings
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "true")
 do_not_track.cache_clear()
 
+# It also has metrics kept in files, which workers could share: ours are those of one process.
+os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
+prometheus_client.values.ValueClass = prometheus_client.values.MutexValue
+
 log_json_lines()
 settings = Settings.from_environment()
 models = Models.of(settings)
 app = create_app(models, settings)
 
 
-class Untimed(Service[Any]):
-    """A BentoML service without BentoML's timeout.
+# BentoML's middleware that is left out.
+# Timeout: a request that ends does not cancel its timer, which keeps 5 KB of it until the time is
+# over: https://github.com/bentoml/BentoML/blob/v1.4.39/src/bentoml/_internal/server/http/traffic.py
+# Unnecessary once it does. Our requests end by I2I_DEADLINE_S.
+# Traces: a span for every chunk of a body, named by raw path. service/tracing.py has ours.
+LEFT_OUT = (TimeoutMiddleware, OpenTelemetryMiddleware)
 
-    A request that ends does not cancel its timer, which keeps 5 KB of it until the time is over:
-    https://github.com/bentoml/BentoML/blob/v1.4.39/src/bentoml/_internal/server/http/traffic.py
-    Unnecessary once it does. Our requests end by I2I_DEADLINE_S.
-    """
+
+class Plain(Service[Any]):
+    """A BentoML service without the middleware that is left out."""
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
         server: Starlette = super().to_asgi(is_main)
-        kept = [m for m in server.user_middleware if m.cls is not TimeoutMiddleware]
+        kept = [m for m in server.user_middleware if m.cls not in LEFT_OUT]
         server.user_middleware = kept
         return server
 
@@ -58,20 +72,39 @@ class Foremost:
         await answering(scope, receive, send)
 
 
+def stop_gracefully() -> None:
+    """Lets the signal to stop end /readyz at once, and the server I2I_DRAIN_S later.
+
+    The server alone would close its port at once, on those whom nobody has told yet. It answers
+    what it has begun in either case. To be called on the event loop, once the server has begun.
+    """
+    loop = asyncio.get_running_loop()
+    end = cast(Callable[[int, None], None], signal.getsignal(signal.SIGTERM))
+
+    def begin() -> None:
+        app.state.stopping = True
+        loop.call_later(settings.drain_s, end, signal.SIGTERM, None)
+
+    loop.add_signal_handler(signal.SIGTERM, begin)
+
+
 @bentoml.service(
     name="i2i",
     workers=1,  # one process owns one engine, its queue and its limits
     traffic={"timeout": 3600},  # what BentoML tells its own clients
     metrics={"enabled": False},
     logging={"access": {"enabled": False}},
-    service_class=Untimed,
+    service_class=Plain,
 )
 @bentoml.asgi_app(app, path="/")
 class I2I:
     """Pictures in, pictures out: the models of i2i over HTTP."""
 
     def __init__(self) -> None:
-        models.start()
+        # BentoML's `tracing` settings say where spans go: by default nowhere.
+        trace.set_tracer_provider(BentoMLContainer.tracer_provider.get())
+        stop_gracefully()
+        models.start(watch=settings.watch and settings.models is not None)
 
 
 I2I.add_asgi_middleware(Foremost, ours=app)  # type: ignore[attr-defined] # mypy: class decorators

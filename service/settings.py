@@ -7,11 +7,12 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from i2i.engines.engine import EngineName, Precision
+from i2i.image import Format
 from i2i.spec import ModelSpec
 
 PREFIX = "I2I_"
@@ -36,6 +37,19 @@ class Settings:
         deadline_s: seconds from a request's arrival to the end of its work.
         queue_s: seconds a decoded picture waits for the engine.
         inflight_bytes: bodies, decoded pictures and replies held at once.
+        jobs_dir: folder of jobs, which processes may share; None makes one that goes with the
+            process.
+        job_max_pixels: of a picture that comes as a job.
+        job_ttl_s: seconds that a finished job is kept.
+        jobs_bytes: of all jobs on disk.
+        cache_bytes: of finished answers kept in memory; 0 keeps none.
+        keys_file: the keys that may ask; None lets everybody.
+        metrics_key: sent as a bearer for /metrics; None leaves them open.
+        cors_origins: of pages on other hosts that may ask; `*` for all.
+        load: models loaded at start, by folder; the others at their first request. None loads all.
+        watch: load what changes in `models`, without a request to reload.
+        drain_s: seconds that requests are still taken after the signal to stop, while /readyz
+            already sends them elsewhere.
     """
 
     models: Path | None = None
@@ -48,10 +62,30 @@ class Settings:
     deadline_s: float = 300.0
     queue_s: float = 30.0
     inflight_bytes: int = 2**30
+    jobs_dir: Path | None = None
+    job_max_pixels: int = 120_000_000
+    job_ttl_s: float = 3600.0
+    jobs_bytes: int = 10 * 2**30
+    cache_bytes: int = 0
+    keys_file: Path | None = None
+    metrics_key: str | None = field(default=None, repr=False)
+    cors_origins: tuple[str, ...] = ()
+    load: tuple[str, ...] | None = None
+    watch: bool = True
+    drain_s: float = 3.0
 
     def most_pixels(self, spec: ModelSpec) -> int:
         """Of a picture that this model answers within a request."""
         return min(self.max_pixels, self.max_output_pixels // spec.scale**2)
+
+    def most_job_pixels(self, spec: ModelSpec, format: Format) -> int:
+        """Of a picture that this model answers as a job.
+
+        PNG and TIFF are written band by band, whatever their size; others are made in memory.
+        """
+        if format in ("png", "tiff"):
+            return self.job_max_pixels
+        return min(self.job_max_pixels, self.max_output_pixels // spec.scale**2)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -80,6 +114,34 @@ def _folder(text: str) -> Path:
     if not path.is_dir():
         raise ValueError("an existing folder of model folders")
     return path
+
+
+def _writable_folder(text: str) -> Path:
+    path = Path(text)
+    if not path.is_dir() or not os.access(path, os.W_OK | os.X_OK):
+        raise ValueError("an existing folder that can be written")
+    return path
+
+
+def _file(text: str) -> Path:
+    path = Path(text)
+    if not path.is_file():
+        raise ValueError("an existing file")
+    return path
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(origin.strip() for origin in text.split(","))
+    if not all(re.fullmatch(r"\*|https?://[^/\s]+", origin) for origin in origins):
+        raise ValueError("* or origins as https://host:port, with commas between them")
+    return origins
+
+
+def _names(text: str) -> tuple[str, ...] | None:
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names):
+        raise ValueError("all, or names with commas between them")
+    return None if names == ("all",) else names
 
 
 def _one_of(*choices: str) -> Callable[[str], str]:
@@ -122,4 +184,15 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "deadline_s": _seconds,
     "queue_s": _seconds,
     "inflight_bytes": _count("bytes"),
+    "jobs_dir": _writable_folder,
+    "job_max_pixels": _count("pixels"),
+    "job_ttl_s": _seconds,
+    "jobs_bytes": _count("bytes"),
+    "cache_bytes": _count("bytes"),
+    "keys_file": _file,
+    "metrics_key": str,
+    "cors_origins": _origins,
+    "load": _names,
+    "watch": lambda text: _one_of("on", "off")(text) == "on",
+    "drain_s": _seconds,
 }

@@ -26,6 +26,8 @@ class OpenVINOEngine:
     def __init__(self, folder: ModelFolder, precision: Precision, threads: int) -> None:
         self.precision: Precision = precision
         core = openvino.Core()
+        # Mapped weights would change, or end the process, when the folder is written again.
+        core.set_property({properties.enable_mmap: False})
         if precision == "bf16" and "BF16" not in core.get_property(
             "CPU", properties.device.capabilities
         ):

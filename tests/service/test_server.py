@@ -9,10 +9,14 @@ import signal
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import httpx
 import numpy as np
+import psutil
 import pytest
 import yaml
 
@@ -20,6 +24,17 @@ import i2i
 
 ROOT = Path(__file__).parents[2]
 BENTOML = [sys.executable, "-m", "bentoml"]
+
+
+@pytest.fixture
+def environment(tmp_path: Path, environment_at: Callable[..., dict[str, str]]) -> dict[str, str]:
+    return environment_at(tmp_path)
+
+
+@pytest.fixture
+def serving(tmp_path: Path, environment: dict[str, str], server: Callable[..., Any]) -> Any:
+    """`with serving("service.service:I2I") as (process, client):` a server on a free port."""
+    return lambda service, cwd=ROOT: server(service, environment, tmp_path / "server.log", cwd)
 
 
 @pytest.fixture
@@ -47,6 +62,55 @@ def test_a_server_answers_as_the_library_does_and_finishes_what_it_began(
         assert in_flight.result().is_success
 
 
+@pytest.mark.slow
+def test_a_job_outlives_processes_that_are_killed_and_stopped(
+    serving, model, wait_until, environment, tmp_path
+):
+    environment["I2I_JOBS_DIR"] = str(tmp_path)
+    noise = np.random.default_rng(0).integers(0, 256, (1500, 1500, 3), np.uint8)
+    picture = i2i.encode(i2i.Picture(noise))
+    with serving("service.service:I2I") as (process, client):
+        wait_until(lambda: client.get("/readyz").is_success)
+        job = client.post(f"/v1/models/{model}/jobs", content=picture).headers["Location"]
+        wait_until(lambda: client.get(job).json()["progress"] > 0)
+        assert client.get(job).json()["state"] == "running"
+        for each in (*psutil.Process(process.pid).children(recursive=True), process):
+            each.kill()
+    with serving("service.service:I2I") as (process, client):
+        wait_until(lambda: client.get(job).json()["state"] == "running")
+        wait_until(lambda: client.get(job).json()["progress"] > 0)
+    with serving("service.service:I2I") as (_, client):
+        assert client.get(job).json()["state"] in ("queued", "running")
+        wait_until(lambda: client.get(job).json()["state"] == "done")
+        result = client.get(f"{job}/result").content
+    assert result == i2i.load(model).predict(i2i.decode(picture, depth=16)).encode()
+
+
+@pytest.mark.slow
+def test_a_signal_to_stop_ends_readiness_at_once_and_no_request(
+    serving, environment, model, wait_until
+):
+    environment["I2I_DRAIN_S"] = "3"
+    noise = np.random.default_rng(0).integers(0, 256, (1200, 1600, 3), np.uint8)
+    small, large = (i2i.encode(i2i.Picture(pixels)) for pixels in (noise[:40, :50], noise))
+    address = f"/v1/models/{model}/predict"
+    with serving("service.service:I2I") as (process, client), ThreadPoolExecutor() as threads:
+        wait_until(lambda: client.get("/readyz").is_success)
+        many = [threads.submit(client.post, address, content=large) for _ in range(3)]
+        held = re.compile(r"^i2i_queue_windows [1-9]", re.MULTILINE)
+        wait_until(lambda: held.search(client.get("/metrics").text))
+        process.send_signal(signal.SIGTERM)
+        wait_until(lambda: client.get("/readyz").status_code == 503)
+        # Who has not heard of it yet is served.
+        assert client.post(address, content=small).is_success
+        assert client.get("/livez").is_success
+        assert not all(request.done() for request in many)
+        assert all(request.result().is_success for request in many)
+        process.wait(60)
+        with pytest.raises(httpx.TransportError):
+            client.get("/livez")
+
+
 def test_every_address_is_ours(serving):
     with serving("service.service:I2I") as (_, client):
         for path in ("/docs.json", "/schema.json", "/static_content/main-openapi.html", "/healthz"):
@@ -57,7 +121,7 @@ def test_every_address_is_ours(serving):
 
 
 def test_a_wrong_setting_ends_the_start_with_its_name(environment):
-    environment = {**environment, "I2I_MAX_BODY": "much"}
+    environment["I2I_MAX_BODY"] = "much"
     command = [*BENTOML, "serve", "service.service:I2I"]
     ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert ended.returncode != 0
@@ -78,7 +142,7 @@ print(json.dumps([sorted(sys.modules), middleware]))
     forbidden = {"torch", "lightning", "pytorch_lightning", "albumentations", "training"}
     assert not forbidden & set(modules)
     assert "Foremost" in middleware
-    assert "TimeoutMiddleware" not in middleware
+    assert not {"TimeoutMiddleware", "OpenTelemetryMiddleware"} & set(middleware)
 
 
 def test_the_bento_asks_for_the_packages_of_the_project():
@@ -97,7 +161,7 @@ def test_a_bento_holds_service_and_library_and_answers(serving, environment, tmp
     output = subprocess.check_output(command, cwd=ROOT, env=environment, text=True)
     (tag,) = re.findall(r"^__tag__:(\S+)$", output, re.MULTILINE)
     assert "Tracking" not in output
-    source = Path(environment["BENTOML_HOME"]) / "bentos" / tag.replace(":", "/") / "src"
+    source = tmp_path / "bentoml" / "bentos" / tag.replace(":", "/") / "src"
     assert {path.name for path in source.iterdir()} <= {"i2i", "service", "bentofile.yaml"}
     assert (source / "i2i" / "predictor.py").is_file()
     with serving(tag, cwd=tmp_path) as (_, client):

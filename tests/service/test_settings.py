@@ -16,6 +16,8 @@ def test_an_empty_environment_gives_the_documented_defaults():
 
 
 def test_every_setting_is_read(tmp_path: Path):
+    keys_file = tmp_path / "keys"
+    keys_file.touch()
     environment = {
         "I2I_MODELS": str(tmp_path),
         "I2I_ENGINE": "torch",
@@ -27,11 +29,40 @@ def test_every_setting_is_read(tmp_path: Path):
         "I2I_DEADLINE_S": "7.5",
         "I2I_QUEUE_S": "8",
         "I2I_INFLIGHT_BYTES": "9",
+        "I2I_KEYS_FILE": str(keys_file),
+        "I2I_METRICS_KEY": "for-prometheus",
+        "I2I_CORS_ORIGINS": "https://a.example, http://localhost:8080",
+        "I2I_LOAD": "nuclei, depixelate",
+        "I2I_WATCH": "off",
+        "I2I_DRAIN_S": "10",
         "HOME": "/root",
     }
     assert Settings.from_environment(environment) == Settings(
-        tmp_path, "torch", "bf16", 3, 4, 5, 6, 7.5, 8.0, 9
+        models=tmp_path,
+        engine="torch",
+        precision="bf16",
+        threads=3,
+        max_body=4,
+        max_pixels=5,
+        max_output_pixels=6,
+        deadline_s=7.5,
+        queue_s=8.0,
+        inflight_bytes=9,
+        keys_file=keys_file,
+        metrics_key="for-prometheus",
+        cors_origins=("https://a.example", "http://localhost:8080"),
+        load=("nuclei", "depixelate"),
+        watch=False,
+        drain_s=10.0,
     )
+
+
+def test_all_models_can_be_named_by_one_word():
+    assert Settings.from_environment({"I2I_LOAD": "all"}) == Settings()
+
+
+def test_the_settings_do_not_show_the_key_of_the_metrics():
+    assert "for-prometheus" not in repr(Settings(metrics_key="for-prometheus"))
 
 
 @pytest.mark.parametrize(
@@ -46,6 +77,11 @@ def test_every_setting_is_read(tmp_path: Path):
         ("I2I_INFLIGHT_BYTES", "1e9", "a whole number of bytes above 0"),
         ("I2I_DEADLINE_S", "nan", "a number of seconds above 0"),
         ("I2I_QUEUE_S", "soon", "a number of seconds above 0"),
+        ("I2I_KEYS_FILE", "/no/such/file", "an existing file"),
+        ("I2I_CORS_ORIGINS", "https://a.example/", "\\* or origins as https://host:port"),
+        ("I2I_CORS_ORIGINS", "a.example", "\\* or origins as https://host:port"),
+        ("I2I_LOAD", "a,,b", "all, or names with commas between them"),
+        ("I2I_WATCH", "yes", "one of on, off"),
     ],
 )
 def test_an_error_names_variable_bound_and_value(variable: str, value: str, expected: str):

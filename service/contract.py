@@ -1,0 +1,116 @@
+"""What several routes share: what they say in /openapi.json, and how they check what is asked."""
+
+import re
+from typing import Any
+
+from fastapi import Depends, Request
+
+from i2i.image import MEDIA_TYPES
+from i2i.prediction import VIEWS, View
+from i2i.spec import ModelSpec
+from service.body import FIELD
+from service.errors import CODES, MEDIA_TYPE, Problem
+
+# A picture is shown as a picture and nothing else, wherever a browser opens it.
+PICTURE_POLICY = "default-src 'none'; sandbox"
+
+PICTURE = {"schema": {"type": "string", "format": "binary"}}
+_TEXT = {"type": "string"}
+PROBLEM: dict[str, Any] = {
+    "description": "refused",
+    "content": {
+        MEDIA_TYPE: {
+            "schema": {
+                "type": "object",
+                "properties": {
+                    **dict.fromkeys(("type", "title", "detail", "expected", "got"), _TEXT),
+                    "status": {"type": "integer"},
+                    "code": {"enum": list(CODES)},
+                },
+            }
+        }
+    },
+}
+PICTURE_BODY = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": [FIELD],
+                "properties": {FIELD: PICTURE["schema"]},
+            }
+        },
+        "image/*": PICTURE,
+    },
+}
+PREDICT_REPLIES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "the prediction as a picture",
+        "content": dict.fromkeys(MEDIA_TYPES.values(), PICTURE),
+    },
+}
+
+_JOB_STATE = {
+    "type": "object",
+    "required": ["id", "state", "progress", "eta_s", "error"],
+    "properties": {
+        "id": _TEXT,
+        "state": {"enum": ["queued", "running", "done", "failed", "cancelled"]},
+        "progress": {"type": "number", "minimum": 0, "maximum": 1},
+        "eta_s": {"type": ["number", "null"]},
+        "error": {"anyOf": [PROBLEM["content"][MEDIA_TYPE]["schema"], {"type": "null"}]},
+    },
+}
+JOB_REPLY: dict[str, Any] = {
+    "description": "the job",
+    "content": {"application/json": {"schema": _JOB_STATE}},
+}
+ACCEPTED_REPLY = {
+    **JOB_REPLY,
+    "headers": {"Location": {"description": "the job's address", "schema": _TEXT}},
+}
+_ETAG = {"ETag": {"description": "changes with the result's bytes", "schema": _TEXT}}
+RESULT_REPLIES: dict[int | str, dict[str, Any]] = {
+    200: {**PREDICT_REPLIES[200], "headers": _ETAG},
+    304: {"description": "the result is the one that If-None-Match names", "headers": _ETAG},
+}
+
+
+def only(*names: str) -> Any:
+    """Refuses query parameters other than `names`, and any that is given twice."""
+
+    async def check(request: Request) -> None:
+        seen: set[str] = set()
+        for name, _ in request.query_params.multi_items():
+            if name not in names:
+                expected = ", ".join(names) or "no query parameters"
+                raise Problem("bad_parameter", "unknown parameter", expected=expected, got=name)
+            if name in seen:
+                raise Problem("bad_parameter", "parameter given twice", expected="once", got=name)
+            seen.add(name)
+
+    return Depends(check)
+
+
+def check_view(view: View | None, spec: ModelSpec) -> None:
+    """Refuses a view that the kind of the model does not have."""
+    views = VIEWS[spec.kind]
+    if view is not None and view not in views:
+        raise Problem(
+            "bad_parameter",
+            f"view: {spec.name} has no such view",
+            expected=" or ".join(views) or "no view",
+            got=view,
+        )
+
+
+def check_accept(request: Request, media_type: str) -> None:
+    """Refuses where the Accept header names neither the reply's type nor a range that holds it."""
+    accept = ",".join(request.headers.getlist("accept")) or "*/*"
+    for entry in accept.lower().split(","):
+        media_range, *parameters = entry.replace(" ", "").split(";")
+        refused = any(re.fullmatch(r"q=0(\.0*)?", parameter) for parameter in parameters)
+        if media_range in ("*/*", "image/*", media_type) and not refused:
+            return
+    raise Problem("not_acceptable", "choose another format=", expected=media_type, got=accept)

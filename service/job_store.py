@@ -1,0 +1,383 @@
+"""Jobs on disk: a folder each, whose state any process that shares the root can tell and change.
+
+`<id>/` holds `job.json`, replaced as a whole; the picture, `input`; the `result` once it is
+complete; `cancel` where it is no longer wanted; and `lock`. Who changes a job holds its lock, which
+the system frees when a process ends, however it ends. A folder without `job.json` is a picture on
+its way in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import hmac
+import json
+import os
+import re
+import secrets
+import shutil
+import tempfile
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+from i2i.image import Format, write_bytes
+from i2i.prediction import View
+from service.errors import Problem
+from service.file_lock import lock
+
+# An erased job is unknown to everybody, but may be erased once more until its time is over.
+State = Literal["queued", "running", "done", "failed", "cancelled", "erased"]
+
+_ID_BYTES = 16
+_ID = re.compile(r"[A-Za-z0-9_-]{22}")  # what 16 bytes are in base64
+
+_JOB, _INPUT, _RESULT, _CANCEL, _LOCK = "job.json", "input", "result", "cancel", "lock"
+# A file of no blocks and of the size that the result may come to: kept free for it.
+_SPACE = "space"
+
+# What a job counts for at least, so that the limit in bytes bounds their number too.
+_LEAST_BYTES = 2**20
+# Until another try makes sense where the folder is full.
+_FULL_RETRY_S = 60
+# A folder may change twice within a tick of its clock: what is younger is looked at again.
+_SETTLED_NS = 10**9
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is asked for, and how far it is; moments as of `time.time()`.
+
+    Attributes:
+        caller: who sent it; nobody else is told of it.
+        model: name@version.
+        width, height: of the picture, in pixels.
+        request: SHA-256 of all that was asked for.
+        created: moment.
+        progress: share of the work done, 0 to 1.
+        eta_s: seconds until it will be done, where that is known.
+        error: why it failed, as `Problem.body`.
+        runs: processes that began it and have not ended in order since.
+        finished: moment; None until it is done, failed or cancelled.
+        etag: SHA-256 of the result.
+    """
+
+    id: str
+    caller: str
+    model: str
+    format: Format
+    view: View | None
+    width: int
+    height: int
+    request: str
+    created: float
+    state: State = "queued"
+    progress: float = 0.0
+    eta_s: float | None = None
+    error: dict[str, Any] | None = None
+    runs: int = 0
+    finished: float | None = None
+    etag: str = ""
+
+    @property
+    def pixels(self) -> int:
+        return self.width * self.height
+
+    def told(self) -> dict[str, Any]:
+        """What its caller is told."""
+        names = ("id", "state", "progress", "eta_s", "error")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What a folder held when it was looked at.
+
+    Attributes:
+        changed: when a file was last put into it, taken out or replaced, in nanoseconds.
+        bytes: what it counts for.
+    """
+
+    changed: int
+    job: Job | None
+    unwanted: bool
+    bytes: int
+
+
+class JobStore:
+    """The jobs in a folder.
+
+    Args:
+        root: an existing folder; None makes one, which goes with the store.
+        most_bytes: of all files in it, and of the results that are still to come.
+        ttl_s: seconds that a finished job is kept.
+    """
+
+    def __init__(self, root: Path | None, most_bytes: int, ttl_s: float) -> None:
+        self._given, self._most_bytes, self._ttl_s = root, most_bytes, ttl_s
+        self._looks: dict[str, _Look] = {}
+
+    def open(self) -> None:
+        """Makes the folder ready.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        self._root = self._given or Path(tempfile.mkdtemp(prefix="i2i-jobs-"))
+        with self._exclusive():
+            secret = self._root / ".secret"
+            if not secret.exists():
+                self._write_private(secret, secrets.token_bytes(32))
+            self._secret = secret.read_bytes()
+
+    def close(self) -> None:
+        if self._given is None:
+            shutil.rmtree(self._root, ignore_errors=True)
+
+    def new_id(self, caller: str, key: str | None) -> str:
+        """An id that nobody can guess; the same for the same key of the same caller."""
+        if key is None:
+            return secrets.token_urlsafe(_ID_BYTES)
+        digest = hmac.digest(self._secret, f"{caller}\0{key}".encode(), "sha256")
+        return urlsafe_b64encode(digest[:_ID_BYTES]).rstrip(b"=").decode()
+
+    def find(self, id: str) -> Job | None:
+        """The job of this id, whatever text that is."""
+        if not _ID.fullmatch(id):
+            return None
+        try:
+            return Job(**json.loads((self._folder(id) / _JOB).read_bytes()))
+        except (FileNotFoundError, ValueError, TypeError):
+            return None  # gone, or written by a version of the service that knows more
+
+    def input(self, id: str) -> Path:
+        return self._folder(id) / _INPUT
+
+    def result(self, id: str) -> Path:
+        """Where the result lies once it is complete."""
+        return self._folder(id) / _RESULT
+
+    @contextlib.contextmanager
+    def incoming(self, size: int) -> Iterator[Incoming]:
+        """Takes a picture of at most `size` bytes; at the end it is gone, unless accepted.
+
+        Raises:
+            Problem: queue_full.
+            OSError: the folder cannot be written.
+        """
+        folder = self._folder(secrets.token_urlsafe(_ID_BYTES))
+        with contextlib.ExitStack() as stack:
+            with self._exclusive():
+                self._check_room(max(size, _LEAST_BYTES))
+                folder.mkdir(0o700)
+                stack.callback(shutil.rmtree, folder, ignore_errors=True)
+                stack.enter_context(lock(folder / _LOCK, os.O_CREAT))
+                file = stack.enter_context(_create(folder / _INPUT))
+                file.truncate(size)  # holds its room against others
+            yield Incoming(folder, file)
+
+    def accept(self, incoming: Incoming, job: Job, result_bytes: int) -> Job:
+        """The job of this picture, or the one that is already there by this id.
+
+        Args:
+            result_bytes: room that is kept for the result.
+
+        Raises:
+            Problem: queue_full; idempotency_conflict where the other asks for something else.
+            OSError: the folder cannot be written; nothing of the job is left.
+        """
+        incoming.complete()
+        folder = self._folder(job.id)
+        with self._exclusive():
+            known = self.find(job.id)
+            if known is not None and known.state != "erased":
+                if known.request != job.request:
+                    raise Problem(
+                        "idempotency_conflict",
+                        "this Idempotency-Key came before, with another picture or parameters",
+                        expected="the same request, or another key",
+                    )
+                return known
+            self._check_room(result_bytes)
+            if known is not None:
+                shutil.rmtree(folder)
+            incoming.folder.rename(folder)
+            try:
+                with _create(folder / _SPACE) as space:
+                    space.truncate(result_bytes)
+                self.write(job)
+            except OSError:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
+        return job
+
+    @contextlib.contextmanager
+    def claim(self, id: str) -> Iterator[Job | None]:
+        """The job, while nobody else can change it; None where another works on it."""
+        with lock(self._folder(id) / _LOCK, wait=False) as held:
+            yield self.find(id) if held else None
+
+    def write(self, job: Job) -> None:
+        """Puts down how far a job is, in one piece; for who has claimed it."""
+        data = json.dumps(dataclasses.asdict(job)).encode()
+        self._write_private(self._folder(job.id) / _JOB, data)
+
+    def finish(
+        self,
+        job: Job,
+        state: State,
+        *,
+        error: dict[str, Any] | None = None,
+        etag: str = "",
+    ) -> None:
+        """Ends a job that is claimed; what its state has no use for is erased.
+
+        Files go first: on a full disk that makes room for the state.
+        """
+        folder = self._folder(job.id)
+        kept = {_JOB, _LOCK, _CANCEL, _RESULT if state == "done" else _JOB}
+        for path in folder.iterdir():
+            if path.name not in kept:
+                path.unlink(missing_ok=True)
+        if state == "done":
+            self.result(job.id).chmod(0o600)
+        progress = 1.0 if state == "done" else job.progress
+        self.write(
+            dataclasses.replace(
+                job,
+                state=state,
+                progress=progress,
+                eta_s=None,
+                error=error,
+                finished=time.time(),
+                etag=etag,
+            )
+        )
+        if state in ("cancelled", "erased"):  # else `cancel` came too late: `sweep` obeys it
+            (folder / _CANCEL).unlink(missing_ok=True)
+
+    def remove(self, id: str) -> None:
+        """Erases a job that is finished, and cancels one that is not.
+
+        Where another works on it, that one reads `cancel`.
+        """
+        with self.claim(id) as job:
+            if job is not None:
+                self.finish(job, "cancelled" if job.finished is None else "erased")
+                return
+        with contextlib.suppress(FileNotFoundError):
+            (self._folder(id) / _CANCEL).touch(0o600)
+
+    def unwanted(self, id: str) -> bool:
+        """Whether somebody has asked to cancel it."""
+        return (self._folder(id) / _CANCEL).exists()
+
+    def sweep(self) -> list[Job]:
+        """The jobs that are not finished, oldest first; what is over is erased."""
+        unfinished = []
+        for folder, look in self._look():
+            job = look.job
+            if job is None:
+                self._sweep_debris(folder)
+            elif job.finished is None:
+                unfinished.append(job)
+            elif time.time() > job.finished + self._ttl_s:
+                (folder / _JOB).unlink(missing_ok=True)  # first: what is half gone is unknown
+                shutil.rmtree(folder, ignore_errors=True)
+            elif look.unwanted:
+                self.remove(job.id)
+        return sorted(unfinished, key=lambda job: job.created)
+
+    def _look(self) -> list[tuple[Path, _Look]]:
+        """All folders; files are opened only where something has changed since the last time."""
+        looks = {}
+        for folder in self._folders():
+            with contextlib.suppress(FileNotFoundError):
+                changed = folder.stat().st_mtime_ns
+                looks[folder] = self._looks.get(folder.name) or _Look(-1, None, False, 0)
+                if looks[folder].changed != changed:
+                    id = folder.name
+                    looks[folder] = _Look(
+                        changed, self.find(id), self.unwanted(id), _bytes_of(folder)
+                    )
+        settled = time.time_ns() - _SETTLED_NS
+        self._looks = {f.name: look for f, look in looks.items() if look.changed < settled}
+        return list(looks.items())
+
+    def _sweep_debris(self, folder: Path) -> None:
+        """Erases a picture on its way in whose process has ended."""
+        with self._exclusive(), lock(folder / _LOCK, wait=False) as held:
+            if (held or not (folder / _LOCK).exists()) and not (folder / _JOB).exists():
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _folder(self, id: str) -> Path:
+        return self._root / id
+
+    def _folders(self) -> list[Path]:
+        return [self._folder(name) for name in os.listdir(self._root) if _ID.fullmatch(name)]
+
+    def _check_room(self, size: int) -> None:
+        used = sum(look.bytes for _, look in self._look())
+        if used + size > self._most_bytes:
+            raise Problem(
+                "queue_full",
+                "the jobs that are there leave no room for this one; fetch and delete some",
+                expected=f"at most {self._most_bytes} bytes of all jobs",
+                got=f"{used} bytes, and {size} for this one",
+                retry_after_s=_FULL_RETRY_S,
+            )
+
+    def _exclusive(self) -> contextlib.AbstractContextManager[bool]:
+        """Nobody else adds jobs, here or in another process."""
+        return lock(self._root / ".lock", os.O_CREAT)
+
+    def _write_private(self, path: Path, data: bytes) -> None:
+        write_bytes(path, data)
+        path.chmod(0o600)
+
+
+class Incoming:
+    """A picture on its way in, in a folder of its own.
+
+    Attributes:
+        path: its file, whole after `complete`.
+    """
+
+    def __init__(self, folder: Path, file: BinaryIO) -> None:
+        self.folder, self.path = folder, folder / _INPUT
+        self._file = file
+        self._digest = hashlib.sha256()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what has come."""
+        return self._digest.hexdigest()
+
+    def write(self, part: bytes) -> None:
+        self._file.write(part)
+        self._digest.update(part)
+
+    def complete(self) -> None:
+        """Puts all that came on disk; a second call does nothing more."""
+        self._file.truncate(self._file.tell())
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
+def _create(path: Path) -> BinaryIO:
+    return open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+
+
+def _bytes_of(folder: Path) -> int:
+    """What a job counts for: its files, or its picture and the room kept for its result."""
+    sizes: dict[str, int] = {}
+    with contextlib.suppress(FileNotFoundError):
+        for entry in os.scandir(folder):
+            with contextlib.suppress(FileNotFoundError):  # replaced meanwhile
+                sizes[entry.name] = entry.stat().st_size
+    kept = sizes.pop(_SPACE, 0)
+    return max(_LEAST_BYTES, sum(sizes.values()), sizes.get(_INPUT, 0) + kept)

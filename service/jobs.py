@@ -1,0 +1,270 @@
+"""Jobs at work: the oldest first, a few at a time, in a thread of their own.
+
+They share the engine with requests by the scheduler's fair turns. Any process takes any job that
+nobody works on, also one whose process has ended. Where this process ends in order, what it has
+not finished waits for the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import hashlib
+import logging
+import math
+import threading
+import time
+from pathlib import Path
+
+from i2i.image import ImageError
+from i2i.predictor import Cancelled, Predictor
+from service.admission import Admission
+from service.errors import Problem, model_failed
+from service.job_store import Job, JobStore
+from service.models import Models
+from service.pipeline import Order, Pipeline
+from service.settings import Settings
+
+# Two keep the engine busy while one of them reads or writes a file.
+_AT_ONCE = 2
+# A picture that ends the process, by its memory say, shall not do so for ever.
+_MOST_RUNS = 2
+# How often the folder is looked through for jobs of other processes and for what is over.
+_SCAN_S = 2.0
+# How often progress is put down, and a cancel of another process is seen.
+_BEAT_S = 0.25
+# For what cannot be stopped, a picture being decoded; what then still runs is begun once more.
+_STOP_S = 15.0
+# Until another try makes sense where the disk is full.
+_FULL_RETRY_S = 60
+
+logger = logging.getLogger(__name__)
+
+
+class _Run:
+    """A job that is being worked on here.
+
+    Attributes:
+        share: of its windows that are done.
+        estimate_s: what it was thought to take when it began; 0 where that is unknown.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.unwanted = threading.Event()
+        self.share = 0.0
+        self.estimate_s = 0.0
+        self._began = time.monotonic()
+
+    def note(self, share: float) -> None:
+        self.share = share
+
+    def seen(self) -> Job:
+        """The job as it stands now."""
+        left_s = self.estimate_s
+        if self.share > 0:
+            left_s = (time.monotonic() - self._began) * (1 - self.share) / self.share
+        return dataclasses.replace(
+            self.job,
+            state="running",
+            progress=round(self.share, 4),
+            eta_s=round(left_s, 1) or None,
+            runs=self.job.runs + 1,
+        )
+
+
+class Jobs:
+    """Works on the jobs of a store, from `start` to `close`."""
+
+    def __init__(
+        self,
+        store: JobStore,
+        models: Models,
+        pipeline: Pipeline,
+        admission: Admission,
+        settings: Settings,
+    ) -> None:
+        self.store = store
+        self._models, self._pipeline, self._admission = models, pipeline, admission
+        self._settings = settings
+        self._runs: dict[str, _Run] = {}
+        self._stopping = threading.Event()
+        self._started = threading.Event()
+
+    def start(self) -> None:
+        """Begins with what is in the folder.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        self.store.open()
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._serve()), name="jobs", daemon=True
+        )
+        self._thread.start()
+        self._started.wait()
+
+    def close(self) -> None:
+        """Ends after the windows that are being run; what is not finished is queued again."""
+        self._stopping.set()
+        self.wake()
+        self._thread.join(_STOP_S)
+        self.store.close()
+
+    def wake(self) -> None:
+        """Tells that there may be something to do; from any thread."""
+        self._loop.call_soon_threadsafe(self._woken.set)
+
+    def remove(self, id: str) -> None:
+        """Erases a job that is finished, and cancels one that is not; from any thread."""
+        self.store.remove(id)
+        run = self._runs.get(id)
+        if run is not None:
+            run.unwanted.set()
+
+    async def _serve(self) -> None:
+        self._loop, self._woken = asyncio.get_running_loop(), asyncio.Event()
+        self._started.set()
+        async with asyncio.TaskGroup() as tasks:
+            while not self._stopping.is_set():
+                self._woken.clear()
+                try:
+                    self._begin(tasks)
+                except Exception:
+                    logger.exception("the folder of jobs cannot be gone through")
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_SCAN_S):
+                        await self._woken.wait()
+
+    def _begin(self, tasks: asyncio.TaskGroup) -> None:
+        """Begins the oldest jobs that nobody works on, as many as go together."""
+        for waits in self.store.sweep():
+            if len(self._runs) == _AT_ONCE:
+                return
+            if self._is_loading(waits.model):
+                continue
+            with contextlib.ExitStack() as claim:
+                job = claim.enter_context(self.store.claim(waits.id))
+                if job is None or job.finished is not None:
+                    continue
+                if not self._fits(job):
+                    return
+                self._runs[job.id] = run = _Run(job)
+                tasks.create_task(self._run(run, claim.pop_all()))
+
+    def _fits(self, job: Job) -> bool:
+        """Whether the pictures in memory are together no larger than one alone may be."""
+        others = sum(run.job.pixels for run in self._runs.values())
+        return not others or others + job.pixels <= self._settings.job_max_pixels
+
+    def _is_loading(self, model: str) -> bool:
+        try:
+            self._models.find(model)
+        except Problem as problem:
+            return problem.code == "queue_full"
+        return False
+
+    async def _run(self, run: _Run, claim: contextlib.ExitStack) -> None:
+        """Works on a job that is claimed, and gives it back."""
+        with claim:
+            try:
+                await self._finish(run)
+                self._woken.set()
+            except Exception:  # on disk it is as it was; the next scan begins it once more
+                logger.exception("the end of job %s cannot be put down", run.job.id)
+            del self._runs[run.job.id]
+
+    async def _finish(self, run: _Run) -> None:
+        """Brings a job to its end, or back among those that wait."""
+        store, job = self.store, run.job
+        result = store.result(job.id)
+        try:
+            if store.unwanted(job.id):
+                raise Cancelled
+            # It is complete already if its process ended before it could say so.
+            if not result.exists():
+                await self._work(run, result)
+            etag = await asyncio.to_thread(_digest, result)
+        except Cancelled:
+            if store.unwanted(job.id):
+                store.finish(run.seen(), "cancelled")
+            else:  # this process ends: the next one begins it as if it had not been begun
+                store.write(dataclasses.replace(job, state="queued", progress=0.0, eta_s=None))
+        except Exception as failure:
+            store.finish(run.seen(), "failed", error=_problem(failure, job).body())
+        else:
+            store.finish(run.seen(), "done", etag=etag)
+
+    async def _work(self, run: _Run, result: Path) -> None:
+        """Makes the result.
+
+        Raises:
+            Exception: why there is none.
+        """
+        job = run.job
+        if job.runs == _MOST_RUNS:
+            raise Problem(
+                "model_failed",
+                f"{job.runs} times the process that worked on this job ended before it was done",
+            )
+        predictor = self._predictor(job)
+        run.estimate_s = self._admission.estimate(predictor, job.height, job.width).seconds
+        self.store.write(run.seen())
+        order = Order(
+            predictor,
+            job.format,
+            job.view,
+            self._settings.most_job_pixels(predictor.spec, job.format),
+            deadline=math.inf,
+            gone=lambda: run.unwanted.is_set() or self._stopping.is_set(),
+        )
+        telling = asyncio.create_task(self._tell(run))
+        try:
+            await self._pipeline.predict_to(self.store.input(job.id), result, order, run.note)
+        finally:
+            telling.cancel()
+
+    def _predictor(self, job: Job) -> Predictor:
+        """Of the version that the job was sent to."""
+        try:
+            return self._models.find(job.model)
+        except Problem as problem:
+            detail = f"{job.model} is no longer served here: {problem.detail}"
+            raise Problem(problem.code, detail, expected=problem.expected) from None
+
+    async def _tell(self, run: _Run) -> None:
+        """Puts down how far a job is, and reads whether it is still wanted."""
+        told = run.share
+        while True:
+            await asyncio.sleep(_BEAT_S)
+            if self.store.unwanted(run.job.id):
+                run.unwanted.set()
+            if run.share != told:
+                told = run.share
+                with contextlib.suppress(OSError):  # the next time, or at its end
+                    self.store.write(run.seen())
+
+
+def _problem(failure: Exception, job: Job) -> Problem:
+    """Why a job failed, in the words of the contract."""
+    if isinstance(failure, Problem):
+        return failure
+    if isinstance(failure, ImageError):
+        return Problem.of(failure)
+    logger.error("job %s failed", job.id, exc_info=failure)
+    if isinstance(failure, OSError):
+        return no_room()
+    return model_failed()
+
+
+def no_room() -> Problem:
+    """What is told where the folder of jobs cannot be written."""
+    return Problem(
+        "queue_full", "the disk for jobs is full or cannot be written", retry_after_s=_FULL_RETRY_S
+    )
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,204 @@
+"""The routes of jobs: pictures that take longer than a request may, or whose client cannot wait."""
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import logging
+import math
+import os
+import time
+from collections.abc import Iterator
+from typing import Annotated, BinaryIO
+
+from fastapi import APIRouter, Header, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+from starlette.requests import ClientDisconnect
+
+from i2i.image import MEDIA_TYPES, Format
+from i2i.prediction import View
+from service.body import picture_parts
+from service.contract import (
+    ACCEPTED_REPLY,
+    JOB_REPLY,
+    PICTURE_BODY,
+    PICTURE_POLICY,
+    RESULT_REPLIES,
+    check_accept,
+    check_view,
+    only,
+)
+from service.errors import Problem
+from service.job_store import Incoming, Job
+from service.jobs import Jobs, no_room
+from service.keys import Caller
+from service.middleware import nobody
+from service.models import Models
+from service.pipeline import Order, Pipeline, late
+from service.record import Record
+from service.settings import Settings
+
+# What a pixel of a result takes on disk at most, but for noise of 16 bits: kept free for it.
+_RESULT_BYTES_PER_PIXEL = 4
+_CHUNK = 2**18
+
+logger = logging.getLogger(__name__)
+
+
+def jobs_router(jobs: Jobs, models: Models, pipeline: Pipeline, settings: Settings) -> APIRouter:
+    """What takes jobs, tells of them and gives their results."""
+    router = APIRouter()
+    store = jobs.store
+
+    @router.post(
+        "/v1/models/{name}/jobs",
+        status_code=202,
+        dependencies=[only("format", "view")],
+        responses={202: ACCEPTED_REPLY},
+        openapi_extra={"requestBody": PICTURE_BODY},
+    )
+    async def send_job(
+        request: Request,
+        name: str,
+        format: Format = "png",
+        view: View | None = None,
+        idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
+    ) -> Response:
+        """Takes the picture in the body as a job: as `predict`, but there is no deadline.
+
+        A picture that cannot be served is refused at once. With an `Idempotency-Key` the same
+        request, sent again, is answered by the job that is already there.
+        """
+        record = Record.of(request.scope)
+        predictor = models.find(name)
+        record.model = predictor.spec.address
+        check_view(view, predictor.spec)
+        caller = Caller.of(request.scope).id
+        length = request.headers.get("content-length", "")
+        size = int(length) if length.isdecimal() else settings.max_body
+        try:
+            with _disk(), contextlib.ExitStack() as stack:
+                incoming = await asyncio.to_thread(stack.enter_context, store.incoming(size))
+                await _receive(request, incoming, record.started + settings.deadline_s)
+                most_pixels = settings.most_job_pixels(predictor.spec, format)
+                order = Order(predictor, format, view, most_pixels, math.inf, lambda: False)
+                header = await pipeline.check(incoming.path, order, record)
+                job = Job(
+                    id=store.new_id(caller, idempotency_key),
+                    caller=caller,
+                    model=predictor.spec.address,
+                    format=format,
+                    view=view,
+                    width=header.width,
+                    height=header.height,
+                    request=_digest(name, format, view, incoming.digest),
+                    created=time.time(),
+                )
+                room = job.pixels * predictor.spec.scale**2 * _RESULT_BYTES_PER_PIXEL
+                job = await asyncio.to_thread(store.accept, incoming, job, room)
+        except ClientDisconnect:
+            return nobody(record)
+        jobs.wake()
+        return JSONResponse(job.told(), 202, {"Location": f"/v1/jobs/{job.id}"})
+
+    async def find(request: Request, id: str, *, erased: bool = False) -> Job:
+        """The caller's job; one of another's is as unknown to it as one that never was."""
+        with _disk():
+            job = await asyncio.to_thread(store.find, id)
+        known = job is not None and job.caller == Caller.of(request.scope).id
+        if job is None or not known or (job.state == "erased" and not erased):
+            raise Problem("unknown_job", "there is no such job, or no longer", got=id)
+        return job
+
+    @router.get("/v1/jobs/{id}", dependencies=[only()], responses={200: JOB_REPLY})
+    async def show_job(request: Request, id: str) -> JSONResponse:
+        """How far a job is."""
+        return JSONResponse((await find(request, id)).told())
+
+    @router.get(
+        "/v1/jobs/{id}/result",
+        dependencies=[only()],
+        response_class=Response,
+        responses=RESULT_REPLIES,
+    )
+    async def give_result(
+        request: Request,
+        id: str,
+        if_none_match: Annotated[str | None, Header()] = None,
+    ) -> Response:
+        """The prediction, once the job is done; until then there is nothing here (`not_found`)."""
+        job = await find(request, id)
+        Record.of(request.scope).model = job.model
+        if job.state != "done":
+            detail = f"the job is {job.state}: it has no result"
+            raise Problem("not_found", detail, expected="a job that is done", got=job.state)
+        check_accept(request, MEDIA_TYPES[job.format])
+        headers = {
+            "ETag": f'"{job.etag}"',
+            "Cache-Control": "private, no-cache",
+            "X-Model": job.model,
+            "Content-Security-Policy": PICTURE_POLICY,
+        }
+        if _matches(if_none_match, job.etag):
+            return Response(None, 304, headers)
+        try:
+            with _disk():
+                file = await asyncio.to_thread(open, store.result(id), "rb")
+        except FileNotFoundError:
+            raise Problem("unknown_job", "the job has just been erased", got=id) from None
+        headers["Content-Length"] = str(os.fstat(file.fileno()).st_size)
+        return StreamingResponse(_chunks(file), 200, headers, MEDIA_TYPES[job.format])
+
+    @router.delete("/v1/jobs/{id}", status_code=204, dependencies=[only()])
+    async def remove_job(request: Request, id: str) -> Response:
+        """Erases a job that is finished, and cancels one that is not; twice is as once."""
+        job = await find(request, id, erased=True)
+        if job.state != "erased":
+            with _disk():
+                await asyncio.to_thread(jobs.remove, id)
+        return Response(status_code=204)
+
+    return router
+
+
+async def _receive(request: Request, incoming: Incoming, deadline: float) -> None:
+    """Writes the picture in the body to disk as it comes.
+
+    Raises:
+        Problem: deadline; or the body is no picture, as of `picture_parts`.
+    """
+    try:
+        async with asyncio.timeout(deadline - time.monotonic()):
+            async for part in picture_parts(request):
+                await asyncio.to_thread(incoming.write, part)
+            await asyncio.to_thread(incoming.complete)
+    except TimeoutError:
+        raise late() from None
+
+
+@contextlib.contextmanager
+def _disk() -> Iterator[None]:
+    """What the disk refuses, in the words of the contract."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        logger.exception("the folder of jobs cannot be read or written")
+        raise no_room() from error
+
+
+def _digest(*asked: str | None) -> str:
+    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
+
+
+def _matches(if_none_match: str | None, etag: str) -> bool:
+    """Whether the client has the result already."""
+    named = [tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")]
+    return "*" in named or f'"{etag}"' in named
+
+
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        while chunk := file.read(_CHUNK):
+            yield chunk

@@ -1,14 +1,20 @@
-# make demo | test | check | bench | serve PORT=3000 | bento     each from a fresh checkout; they install what they need
+# make demo | test | check | docs | bench | serve PORT=3000 | bento | image | image-test | sbom
+# each from a fresh checkout; they install what they need
 
 PYTHON ?= python3
 PORT ?= 3000
+CONTAINER ?= $(shell command -v podman || command -v docker)
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 export BENTOML_DO_NOT_TRACK := true
+# Podman's own format has no health check.
+export BUILDAH_FORMAT := docker
 export NO_ALBUMENTATIONS_UPDATE := 1
+# It advertises a successor at every build.
+export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: install demo test check bench serve bento
+.PHONY: install demo test check docs bench serve bento image image-test sbom
 
 install: $(INSTALLED)
 
@@ -30,6 +36,9 @@ check: $(INSTALLED)
 	$(BIN)/mypy --strict i2i
 	$(BIN)/mypy training service tests scripts benchmarks
 
+docs: $(INSTALLED)
+	$(BIN)/mkdocs build -q
+
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.window_budget super-resolution-x2 depixelate nuclei
 
@@ -38,3 +47,11 @@ serve: $(INSTALLED)
 
 bento: $(INSTALLED)
 	$(BIN)/bentoml build
+
+image: $(INSTALLED)
+	bento=$$($(BIN)/bentoml build --output tag | sed -n 's/^__tag__://p') && \
+	$(CONTAINER) build -f deploy/Dockerfile -t i2i:latest "$$($(BIN)/bentoml get "$$bento" -o path)"
+
+image-test: $(INSTALLED)
+	scripts/with_podman.sh $(MAKE) image
+	scripts/with_podman.sh $(BIN)/python -m scripts.image_test podman i2i:latest

@@ -36,6 +36,8 @@ __all__ = [
     "to_float",
 ]
 
+_ALPHA_ROWS = 64  # of the output, enlarged at once
+
 # A band is the prediction for some rows of a picture, over its whole width.
 Band = Prediction
 
@@ -313,4 +315,10 @@ def _enlarged_rows(alpha: Samples, scale: int, top: int, bottom: int) -> Samples
     if scale == 1:
         return alpha[top:bottom]
     height, width = (scale * side for side in alpha.shape)
-    return bicubic_rows(alpha, height, width, scale * top, scale * bottom)
+    rows = np.empty((scale * (bottom - top), width), alpha.dtype)
+    # In parts: the sums are float64.
+    for start in range(0, len(rows), _ALPHA_ROWS):
+        stop = min(start + _ALPHA_ROWS, len(rows))
+        first = scale * top
+        rows[start:stop] = bicubic_rows(alpha, height, width, first + start, first + stop)
+    return rows

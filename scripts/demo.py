@@ -74,13 +74,7 @@ def main() -> None:
 
 def _train(part: Part) -> None:
     run = FOLDER / "runs" / part.model
-    logger = [
-        "--trainer.logger=pytorch_lightning.loggers.CSVLogger",
-        f"--trainer.logger.save_dir={run}",
-        "--trainer.logger.name=",
-        "--trainer.logger.version=",
-    ]
-    _training("fit", "--config", part.config, *logger)
+    _training("fit", "--config", part.config, "--run", str(run))
     checkpoint = run / "checkpoints" / "best.ckpt"
     _training("export", "--checkpoint", str(checkpoint), "--output", str(MODELS / part.model))
 

@@ -8,19 +8,22 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 
 @contextmanager
-def serving(target: str, environment: dict[str, str], log: Path) -> Iterator[str]:
-    """A real server of a bento or service class on a free port of this machine; its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+def serving(
+    target: str, environment: dict[str, str], log: Path, port: int | None = None
+) -> Iterator[str]:
+    """A real server of a bento or service class on a port of this machine; its address.
+
+    At the end it is stopped by SIGTERM and answers what it has begun.
+    """
+    port = port or free_port()
     command = [sys.executable, "-m", "bentoml", "serve", target]
-    command += ["--host", "127.0.0.1", "--port", str(port)]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--timeout-graceful-shutdown", "25"]
     environment = os.environ | {"BENTOML_DO_NOT_TRACK": "true"} | environment
     with (
         open(log, "wb") as output,
@@ -28,10 +31,32 @@ def serving(target: str, environment: dict[str, str], log: Path) -> Iterator[str
     ):
         url = f"http://127.0.0.1:{port}"
         try:
-            _wait(f"{url}/readyz", server, log)
+            if not is_ready(url, lambda: server.poll() is None):
+                raise RuntimeError(f"the server did not become ready:\n{log.read_text()}")
             yield url
         finally:
             server.terminate()
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on now."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def is_ready(url: str, lives: Callable[[], bool], timeout_s: float = 60) -> bool:
+    """Whether the server gets ready in time; asked while it `lives`."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline and lives():
+        try:
+            ask(f"{url}/readyz")
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return True
+    return False
 
 
 def ask(url: str, body: bytes | None = None) -> bytes:
@@ -39,15 +64,3 @@ def ask(url: str, body: bytes | None = None) -> bytes:
     with urllib.request.urlopen(urllib.request.Request(url, data=body)) as answer:
         content: bytes = answer.read()
         return content
-
-
-def _wait(url: str, server: subprocess.Popen[bytes], log: Path, timeout_s: float = 60) -> None:
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            ask(url)
-        except OSError:
-            time.sleep(0.2)
-        else:
-            return
-    raise RuntimeError(f"the server did not become ready:\n{log.read_text()}")

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import io
 import logging
+import math
 import os
 import sys
 import threading
@@ -23,7 +24,7 @@ from service.admission import Admission
 from service.errors import Problem
 from service.inflight import Hold
 from service.record import Record
-from service.scheduler import Scheduler, Work
+from service.scheduler import NoTurn, Scheduler, Work
 
 # Codecs leave the interpreter to other threads for most of their time. Two keep the engine fed;
 # more would only hold more pictures in memory and take cores from it.
@@ -43,7 +44,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Order:
-    """What is asked for, until when (`time.monotonic()`), and whether it is still wanted."""
+    """What is asked for, until when (`time.monotonic()`), and whether it is still wanted.
+
+    `patience_s` is how long it waits for its first turn at the engine.
+    """
 
     predictor: Predictor
     format: Format
@@ -52,6 +56,7 @@ class Order:
     deadline: float
     gone: Callable[[], bool]
     urgent: bool = False
+    patience_s: float = math.inf
 
 
 class Pipeline:
@@ -70,12 +75,13 @@ class Pipeline:
             Problem: too_many_pixels, queue_full, deadline, model_failed.
             Cancelled: the client has gone.
         """
-        header = await self._on(self._small, self._header, data, order, record)
+        with record.phase("decode"):
+            header = await self._on(self._small, self._header, data, order, record)
         estimate = self._admission.estimate(order.predictor, header.height, header.width)
         self._admission.check(estimate, order.deadline)
         hold.add(record.pixels * (1 + order.predictor.spec.scale**2) * _BYTES_PER_PIXEL)
         target = io.BytesIO()
-        await self._write(data, header, target, order, record, lambda share: None)
+        await self._write(data, target, order, record, lambda share: None)
         return target.getvalue()
 
     async def check(self, source: Path, order: Order, record: Record) -> Header:
@@ -102,8 +108,8 @@ class Pipeline:
         """
         record = Record("", "")
         data = await self._on(self._large, source.read_bytes)
-        header = await self._on(self._small, self._header, data, order, record)
-        await self._write(data, header, target, order, record, progress)
+        await self._on(self._small, self._header, data, order, record)
+        await self._write(data, target, order, record, progress)
 
     def close(self) -> None:
         """Ends the threads once they are idle."""
@@ -114,7 +120,6 @@ class Pipeline:
     async def _write(
         self,
         data: bytes,
-        header: Header,
         target: Path | BinaryIO,
         order: Order,
         record: Record,
@@ -129,7 +134,11 @@ class Pipeline:
                 lane, lambda: decode(data, max_pixels=order.max_pixels, depth=depth)
             )
         work = Work(
-            Sweep(order.predictor, picture), order.deadline, order.gone, urgent=order.urgent
+            Sweep(order.predictor, picture),
+            order.deadline,
+            order.gone,
+            urgent=order.urgent,
+            patience_s=order.patience_s,
         )
         windows = work.sweep.windows_left
         began = time.monotonic()
@@ -178,6 +187,8 @@ def _translated(order: Order, record: Record) -> Iterator[None]:
         yield
     except DeadlineExceeded:
         raise late() from None
+    except NoTurn:
+        raise Problem("queue_full", "the engine was busy with other requests") from None
     except (Cancelled, ImageError, OSError):
         raise
     except Exception:

@@ -54,7 +54,7 @@ class Record:
         try:
             yield
         finally:
-            self.phases[name] = time.monotonic() - begin
+            self.phases[name] = self.phases.get(name, 0.0) + time.monotonic() - begin
 
     @property
     def server_timing(self) -> str:

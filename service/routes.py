@@ -46,9 +46,6 @@ from service.record import Record
 from service.scheduler import Scheduler
 from service.settings import Settings
 
-# FastAPI's own spans hold raw paths and would double those of service/tracing.py.
-_NO_TELEMETRY = dict.fromkeys(("tracing", "metrics", "logs", "auto_configure"), False)
-
 # Of a reply's headers, those that a page of another host could not read without this.
 _EXPOSED = [
     *("ETag", "Location", "Retry-After", "Server-Timing", "WWW-Authenticate"),
@@ -89,7 +86,8 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        telemetry=_NO_TELEMETRY,
+        # FastAPI's own spans hold raw paths and would double those of service/tracing.py.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         lifespan=lifespan,
         middleware=[
             Middleware(RequestLog, metrics=metrics),
@@ -171,6 +169,7 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
                     deadline,
                     gone,
                     urgent=caller.admin,
+                    patience_s=settings.queue_s,
                 )
                 try:
                     picture = await answers.predict(data, order, hold, record, caller.id)

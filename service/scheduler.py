@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,10 @@ MOST_UNDELIVERED = 4
 BLOCKED_S = 0.1
 
 
+class NoTurn(Exception):
+    """The work has waited for its first window for as long as it may."""
+
+
 class Work:
     """One request at the engine: its sweep over the picture, until when, and its clock.
 
@@ -38,6 +43,7 @@ class Work:
         deadline: moment of `time.monotonic()` after which no further window is begun.
         gone: is asked before each window; the work ends where it is true.
         urgent: goes before all that is not.
+        patience_s: seconds to wait for the first window.
     """
 
     def __init__(
@@ -47,8 +53,10 @@ class Work:
         gone: Callable[[], bool],
         *,
         urgent: bool = False,
+        patience_s: float = math.inf,
     ) -> None:
         self.sweep, self.deadline, self.gone, self.urgent = sweep, deadline, gone, urgent
+        self._last_start = time.monotonic() + patience_s
         self.model = sweep.predictor.spec.address
         self.since = time.monotonic()
         self.clock = 0.0
@@ -65,15 +73,20 @@ class Work:
         return self._abandoned or self.gone()
 
     @property
+    def impatient(self) -> bool:
+        """Whether it has waited too long for its first window."""
+        return self.engine_s == 0 and time.monotonic() > self._last_start
+
+    @property
     def blocked(self) -> bool:
         """Whether its bands are not taken as fast as they come."""
         return self._undelivered >= MOST_UNDELIVERED
 
-    async def bands(self) -> AsyncIterator[Band]:
+    async def bands(self) -> AsyncGenerator[Band, None]:
         """The prediction from top to bottom, as it is made.
 
         Raises:
-            DeadlineExceeded, Cancelled: between two windows; or what the engine raised.
+            DeadlineExceeded, Cancelled, NoTurn: between two windows; or what the engine raised.
         """
         try:
             while (arrived := await self._arrived.get()) is not None:
@@ -100,7 +113,7 @@ class Work:
 
 
 class Scheduler:
-    """The engine's thread and the works that wait for it; a window that fails ends its own work only.
+    """The engine's thread and the works that wait for it; what fails ends its own work only.
 
     Args:
         batch: windows of one shape and model that an engine call takes; 1 on a processor.
@@ -178,6 +191,8 @@ class Scheduler:
                 self._end(work, Cancelled())
             elif now > work.deadline:
                 self._end(work, DeadlineExceeded())
+            elif work.impatient:
+                self._end(work, NoTurn())
 
     def _with_companions(self, work: Work) -> list[Work]:
         """The work, and others whose next windows fit into the same engine call, the next first."""

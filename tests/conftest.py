@@ -96,6 +96,25 @@ def tiny_labels(tiny_models: Path) -> Path:
     return tiny_models / "tiny-labels"
 
 
+@pytest.fixture(scope="session")
+def tiny_map(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder that nobody trained, not to be written to; it tells a depth in metres."""
+    import torch
+
+    from i2i.nets import Autoencoder, Decoder, Encoder, PictureHead
+    from i2i.spec import MapInfo
+
+    folder = tmp_path_factory.mktemp("models") / "tiny-map"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        head = PictureHead(8, channels=1, skip="none")
+        net = Autoencoder(Encoder([8, 12], [0, 1]), Decoder([12, 8], [0]), head)
+        torch.nn.init.normal_(head.residual.weight, std=0.1)
+        torch.nn.init.constant_(head.residual.bias, 0.5)
+        export_untrained(folder, net, kind="map", map=MapInfo("m", -2.0, 6.0))
+    return folder
+
+
 def export_untrained(folder: Path, net: Any, **fields: Any) -> None:
     """Writes `net` as a model folder, as the export does, without scores."""
     from dataclasses import replace
@@ -126,16 +145,11 @@ def export_untrained(folder: Path, net: Any, **fields: Any) -> None:
         tolerance={name: {"f32": 1 / 255, "bf16": 0.1} for name in ("openvino", "torch")},
         **fields,
     )
-    spec = replace(spec, graph=write_graph(folded, spec.kind, spec.temperature, folder))
+    spec = replace(spec, graph=write_graph(folded, spec.kind, spec.temperature, folder, spec.map))
     pixels = np.random.default_rng(0).integers(0, 256, (21, 34, 3), np.uint8)
     reference = Predictor(ModelFolder(folder, spec), TorchEngine(net, spec))
     golden = reference.predict(Picture(pixels))
     (folder / GOLDEN_INPUT).write_bytes(encode(golden.source))
-    if golden.picture is not None:
-        np.savez(folder / GOLDEN_OUTPUT, image=golden.picture.pixels)
-    else:
-        assert golden.labels is not None
-        assert golden.confidence is not None
-        np.savez(folder / GOLDEN_OUTPUT, labels=golden.labels, confidence=golden.confidence)
+    np.savez(folder / GOLDEN_OUTPUT, **golden.planes)  # type: ignore[arg-type]  # an overload
     spec = replace(spec, digest=digest_of(folder, spec.to_dict()))
     (folder / SPEC).write_text(spec.to_json(), encoding="utf-8")

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+import cv2
 import numpy as np
 
-from training.pixels import Values
+from i2i.windows import reflect
+from training.pixels import Pixels, Values
 from training.tasks.task import Sample
 
 # albumentations asks the network for a newer version when it is imported.
@@ -66,3 +68,110 @@ class Augmentation:
         self._appearance.set_random_seed(int(random.integers(2**31)))
         changed: Values = self._appearance(image=image)["image"]
         return changed
+
+
+class Crop(A.DualTransform):
+    """A part of the picture, chosen at random or about a pixel of a class, at a random scale.
+
+    Only the crop's own pixels are resized, however large the picture.
+    Where the picture is smaller than the part, it is continued by reflection.
+
+    Args:
+        height, width: of the crop, in pixels.
+        scale: least and most of the factor by which the picture grows; drawn log-uniformly, so that
+            halves are as likely as doubles.
+        class_probability: share of the crops whose middle is a pixel of a class: first one of the
+            classes that the mask shows is drawn, each alike, then one of its pixels. So rare
+            classes are seen often; nnU-Net (arXiv 1809.10486) does it for a third of the crops.
+        classes: ids that are drawn; None: all but the first, which is mostly background, and 255.
+    """
+
+    class InitSchema(A.DualTransform.InitSchema):
+        """albumentations refuses arguments that are not named here."""
+
+        height: int
+        width: int
+        scale: tuple[float, float]
+        class_probability: float
+        classes: list[int] | None
+
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        scale: tuple[float, float] = (1.0, 1.0),
+        class_probability: float = 0.0,
+        classes: list[int] | None = None,
+        p: float = 1.0,
+    ) -> None:
+        super().__init__(p=p)
+        low, high = scale
+        if height < 1 or width < 1:
+            raise ValueError(f"Crop: expected at least 1×1 pixels, got {height}×{width}")
+        if not 0 < low <= high:
+            raise ValueError(f"Crop: scale: expected 0 < least <= most, got {scale}")
+        if not 0 <= class_probability <= 1:
+            raise ValueError(f"Crop: class_probability: expected 0 to 1, got {class_probability}")
+        self.height, self.width = height, width
+        self.scale, self.class_probability, self.classes = scale, class_probability, classes
+
+    def get_params_dependent_on_data(
+        self, params: dict[str, Any], data: dict[str, Any]
+    ) -> dict[str, Any]:
+        """albumentations' hook: where the crop is cut, for all parts of a sample alike."""
+        random = self.random_generator
+        scale = float(np.exp(random.uniform(*np.log(self.scale))))
+        sides = [max(1, round(side / scale)) for side in (self.height, self.width)]
+        spaces = [length - side for length, side in zip(data["image"].shape, sides, strict=False)]
+        corner = [int(random.integers(min(0, space), max(0, space) + 1)) for space in spaces]
+        if random.random() < self.class_probability:
+            if "mask" not in data:
+                raise ValueError("Crop: class_probability: expected pictures with masks, got none")
+            corner = self._about_a_class(data["mask"], sides) or corner
+        # The hook's answers are handed on by name.
+        return {"corner": corner, "sides": sides}
+
+    def _about_a_class(self, mask: Pixels, sides: list[int]) -> list[int] | None:
+        """The corner of a crop about a pixel of a class; None where the mask shows none of them."""
+        shown = np.flatnonzero(np.bincount(mask.ravel(), minlength=256))
+        wanted = range(1, 255) if self.classes is None else self.classes
+        classes = np.intersect1d(shown, wanted)
+        if not classes.size:
+            return None
+        random = self.random_generator
+        places = np.flatnonzero(mask == random.choice(classes))
+        place = np.unravel_index(random.choice(places), mask.shape)
+        # Within the picture: what lies beyond it teaches little.
+        return [
+            min(max(0, int(middle) - side // 2), max(0, length - side))
+            for middle, side, length in zip(place, sides, mask.shape, strict=True)
+        ]
+
+    def apply(self, img: Values, corner: list[int], sides: list[int], **params: Any) -> Values:
+        """The crop of a picture, resized without aliasing."""
+        shrinks = sides[0] > self.height or sides[1] > self.width
+        interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+        return self._resized(_part(img, corner, sides), interpolation)
+
+    def apply_to_mask(
+        self, mask: Values, corner: list[int], sides: list[int], **params: Any
+    ) -> Values:
+        """The crop of a mask or map, whose values are never mixed."""
+        return self._resized(_part(mask, corner, sides), cv2.INTER_NEAREST_EXACT)
+
+    def _resized(self, part: Values, interpolation: int) -> Values:
+        if part.shape[:2] == (self.height, self.width):
+            return part
+        # OpenCV drops an axis of one channel.
+        resized = cv2.resize(part, (self.width, self.height), interpolation=interpolation)
+        return resized.reshape(self.height, self.width, *part.shape[2:])
+
+
+def _part(values: Values, corner: list[int], sides: list[int]) -> Values:
+    """The part of (H, W, ...) that begins at `corner`, reflected beyond the border."""
+    (top, left), (height, width) = corner, sides
+    if min(corner) >= 0 and top + height <= values.shape[0] and left + width <= values.shape[1]:
+        return values[top : top + height, left : left + width]
+    rows = reflect(np.arange(top, top + height), values.shape[0])
+    columns = reflect(np.arange(left, left + width), values.shape[1])
+    return values[rows[:, None], columns]

@@ -38,6 +38,9 @@ def card(spec: ModelSpec) -> str:
 def _purpose(spec: ModelSpec) -> str:
     if spec.kind == "labels":
         return f"Gives each pixel a class: {', '.join(c.name for c in spec.classes)}."
+    if spec.map is not None:
+        span = f"{spec.map.low:g} to {spec.map.high:g} {spec.map.unit}"
+        return f"Gives each pixel a number in {spec.map.unit}, trained for {span} ({spec.task})."
     size = f"of {spec.scale}× the size" if spec.scale > 1 else "of the same size"
     return f"Gives a picture {size} ({spec.task})."
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from i2i.nets.blocks import check_choice
+from i2i.nets.style import check_choice
 from training.pixels import Values, from_float, in_colour, to_8_bit, to_float
 
 # A number, or (low, high) between which one is drawn for each picture.
@@ -169,6 +169,7 @@ class Holes(Degradation):
     Args:
         share: of the picture's area that the holes cover together, about.
         shape: rectangles, strokes of a thick brush, or both.
+        size: of a rectangle's sides, and about a stroke's length, in pixels.
         colour: (red, green, blue), 0 to 255.
     """
 
@@ -176,35 +177,38 @@ class Holes(Degradation):
         self,
         share: Range,
         shape: Shape = "both",
+        size: Range = (4, 48),
         colour: tuple[int, int, int] = (255, 0, 255),
     ) -> None:
         check_range("share", share, 0, 0.9)
         check_choice("shape", shape, Shape)
+        check_range("size", size, 1, 1000)
         if len(colour) != 3 or not all(0 <= value <= 255 for value in colour):
             raise ValueError(f"colour: expected three of 0 to 255, got {colour}")
-        self.share, self.shape, self.colour = share, shape, colour
+        self.share, self.shape, self.size, self.colour = share, shape, size, colour
 
     def __call__(self, image: Values, random: np.random.Generator) -> Values:
         height, width = image.shape[:2]
         wanted = draw(self.share, random) * height * width
-        side = min(height, width)
         holes = np.zeros((height, width), np.uint8)
         while np.count_nonzero(holes) < wanted:
-            rectangle = self.shape == "rectangles"
-            if self.shape == "both":
-                rectangle = random.random() < 0.5
+            rectangle = (
+                random.random() < 0.5 if self.shape == "both" else self.shape == "rectangles"
+            )
+            middle = random.uniform(0, (height, width))
+            sides = np.array([draw(self.size, random), draw(self.size, random)])
             if rectangle:
-                h, w = random.integers(1 + side // 32, 2 + side // 4, 2)
-                top, left = random.integers(0, height - h + 1), random.integers(0, width - w + 1)
-                holes[top : top + h, left : left + w] = 1
+                top, left = np.maximum(middle - sides / 2, 0).astype(int)
+                bottom, right = (middle + sides / 2).astype(int) + 1
+                holes[top:bottom, left:right] = 1
             else:
-                # A random walk of six turns, about a quarter of the picture long.
-                walk = np.cumsum(random.normal(0, side / 10, (6, 2)), axis=0)
-                points = random.uniform(0, (width, height), 2) + walk
-                thickness = int(random.integers(1 + side // 64, 2 + side // 20))
-                cv2.polylines(holes, [points.astype(np.int32)], False, 1, thickness)
+                # A random walk, whose six steps lead about `size` away.
+                walk = np.cumsum(random.normal(0, sides.mean() / 2.5, (6, 2)), axis=0)
+                points = (middle + walk - walk[0])[:, ::-1].astype(np.int32)
+                thickness = 1 + round(sides.min() / 5)
+                cv2.polylines(holes, [points], isClosed=False, color=1, thickness=thickness)
         spoiled: Values = in_colour(image).copy()
-        colour = np.array(self.colour, np.float32) / 255
+        colour = np.array(self.colour, np.float32) / np.float32(255)
         spoiled[holes == 1] = from_float(colour, image.dtype)
         return spoiled
 
@@ -227,8 +231,10 @@ class Chain(Degradation):
         probabilities: list[float] | None = None,
         shuffle: bool = False,
     ) -> None:
-        if not degradations:
-            raise ValueError("degradations: expected at least one, got none")
+        if not degradations or not isinstance(degradations, list):
+            raise ValueError(f"degradations: expected a list of at least one, got {degradations}")
+        for degradation in degradations:
+            check_degradation(degradation)
         if probabilities is not None and (
             len(probabilities) != len(degradations) or not all(0 <= p <= 1 for p in probabilities)
         ):
@@ -245,6 +251,14 @@ class Chain(Degradation):
             if self.probabilities is None or random.random() < self.probabilities[index]:
                 image = self.degradations[index](image, random)
         return image
+
+
+def check_degradation(value: object) -> None:
+    """Raises ValueError where `value` is no degradation."""
+    if not isinstance(value, Degradation):
+        raise ValueError(
+            f"degradation: expected an object of a class of training.degradations, got {value!r}"
+        )
 
 
 def check_range(name: str, value: Range, low: float, high: float) -> None:

@@ -13,6 +13,7 @@ import math
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from training import degradations
 from training.card import card
 from training.data.cache import Load
 from training.data.crops import to_tensor
-from training.data.files import find_photos, load_of, pair_with_masks, pair_with_targets
+from training.data.files import find_photos, pair_with_masks, pair_with_targets, read_entry
 from training.pixels import Values, as_stored
 from training.tasks import Sample, Task
 
@@ -159,7 +160,7 @@ def find_samples(images: Path, masks: Path | None, targets: Path | None, task: T
         entries = pair_with_masks(images, _needed(masks, task))
     else:
         entries = pair_with_targets(images, _needed(targets, task))
-    return [load_of(entry, task) for entry in entries]
+    return [partial(read_entry, entry, **task.read_options()) for entry in entries]
 
 
 def _needed(folder: Path | None, task: Task) -> Path:

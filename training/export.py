@@ -205,7 +205,7 @@ def _write_golden(folder: Path, golden: Prediction) -> None:
         "confidence": golden.confidence,
         "map": golden.map,
     }
-    given = {name: values for name, values in outputs.items() if values is not None}
+    given: dict[str, Any] = {name: v for name, v in outputs.items() if v is not None}
     np.savez_compressed(folder / GOLDEN_OUTPUT, **given)
 
 

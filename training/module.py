@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import math
+import os
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import (
@@ -15,25 +17,35 @@ from pytorch_lightning.callbacks import (
 )
 from torch import Tensor
 
+from i2i.losses import with_auxiliary
 from i2i.nets import Autoencoder
+from i2i.nets.margin import margin
 from i2i.nets.outputs import Outputs
 from training.budget import core_minutes
-from training.callbacks import PictureLog
+from training.callbacks import LastCheckpoint, PictureLog
+from training.optimisers import AdamW, Optimiser
 from training.recipe import describe, first_difference
+from training.schedules import Cosine, Rate, Schedule
 from training.tasks import Task
 
 
 class ImageToImage(pl.LightningModule):
-    """Trains a net for a task by AdamW: warm-up, then a cosine down to `final_share` of the rate.
+    """Trains a net for a task.
 
     The weights that are validated, kept and exported are an exponential moving average.
 
     Args:
         net: its channels, scale and classes are the task's (`Task.net_arguments`).
-        learning_rate: at the end of the warm-up.
-        warmup_steps: over which the rate rises from 0; at most a tenth of all steps.
+        learning_rate: at its highest, after the warm-up.
+        weight_decay: as a share of the rate, per step.
+        optimizer: AdamW by default.
+        schedule: of the rate; Cosine by default.
+        auxiliary_weight: of the loss of each auxiliary output of the net, in training.
         average_decay: of the moving average of the weights, per step.
         patience: validations without a better score after which training stops.
+        checkpoint_minutes: time between two checkpoints within an epoch: what a crash can cost.
+        compile: whether training runs through torch.compile; needs a C++ compiler, and pays after
+            some minutes.
     """
 
     def __init__(
@@ -41,54 +53,105 @@ class ImageToImage(pl.LightningModule):
         task: Task,
         net: Autoencoder,
         learning_rate: float = 1e-3,
-        warmup_steps: int = 200,
-        final_share: float = 0.01,
         weight_decay: float = 0.0,
+        optimizer: Optimiser | None = None,
+        schedule: Schedule | None = None,
+        auxiliary_weight: float = 0.4,
         average_decay: float = 0.999,
         patience: int = 20,
+        checkpoint_minutes: float = 10.0,
+        compile: bool = False,
     ) -> None:
         super().__init__()
         task.check_net(net)
         self.task = task
         # torch's stubs lack `memory_format` beside no device.
         self.net: Autoencoder = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.learning_rate, self.warmup_steps = learning_rate, warmup_steps
-        self.final_share, self.weight_decay = final_share, weight_decay
-        self.average_decay, self.patience = average_decay, patience
+        # Several processes would copy a lone buffer onto itself, which torch refuses where its
+        # strides are those of channels_last.
+        for buffer in self.net.buffers():
+            buffer.data = buffer.data.clone(memory_format=torch.contiguous_format)
+        self.learning_rate, self.weight_decay = learning_rate, weight_decay
+        self.optimizer, self.schedule = optimizer or AdamW(), schedule or Cosine()
+        self.auxiliary_weight, self.average_decay = auxiliary_weight, average_decay
+        self.patience, self.checkpoint_minutes = patience, checkpoint_minutes
+        self.compiles = compile
+        # Input pixels at each side of a crop whose outputs do not count.
+        self.border = margin(net) if net.padding == "valid" else 0
         self.outputs = Outputs(task.kind, map=task.map_info())
         self.scores = task.metrics()
         self.earlier_core_minutes = 0.0
+
+    @property
+    def core_minutes(self) -> float:
+        """What the run has cost so far, the time before it was resumed included."""
+        return self.earlier_core_minutes + core_minutes()
 
     def forward(self, image: Tensor) -> Tensor:
         """(N, C, H, W) in [0, 1] → the net's output."""
         output: Tensor = self.net(image.contiguous(memory_format=torch.channels_last))
         return output
 
+    def on_fit_start(self) -> None:
+        # Of the function, not of the module: the names of the weights stay as they are.
+        forward = self.net.forward_with_auxiliary
+        self.trained = torch.compile(forward) if self.compiles else forward
+
+    def on_train_batch_start(self, batch: Any, batch_index: int) -> None:
+        """Dropout's random state follows from seed, epoch and batch: a resumed run repeats it."""
+        seed = int(os.environ.get("PL_GLOBAL_SEED", 0))
+        key = [seed, self.current_epoch, batch_index, self.global_rank]
+        torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
+
     def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
         image, target = batch
-        output = self(self.task.input_tensor(image))
+        image = self.task.input_tensor(image).contiguous(memory_format=torch.channels_last)
+        output, auxiliary = self.trained(image)
         # The loss in float32: bfloat16's steps near 1 are 4e-3.
-        loss = self.task.loss_of(output.float(), target)
-        self.log("loss", loss, prog_bar=True)
-        self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
+        outputs = [self._inside(each.float()) for each in (output, *auxiliary)]
+        target, weight = self._inside(target), self.auxiliary_weight
+        loss = with_auxiliary(self.task.loss_of, outputs[0], outputs[1:], target, weight)
+        self.log("loss", loss)
+        self.log("learning_rate", max(g["lr"] for g in self.trainer.optimizers[0].param_groups))
         return loss
+
+    def _inside(self, outputs: Tensor) -> Tensor:
+        """Outputs or targets of a crop without those that its border would change."""
+        if self.border == 0:
+            return outputs
+        cut = self.border * self.net.scale
+        if min(outputs.shape[-2:]) <= 2 * cut:
+            raise ValueError(
+                f"geometry: expected crops that give inputs above {2 * self.border} pixels a side "
+                f"for padding: valid, got {min(outputs.shape[-2:]) // self.net.scale}; make the "
+                "crop larger, or choose another padding"
+            )
+        return outputs[..., cut:-cut, cut:-cut]
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:
         _, target = batch
         prediction = self.predict_step(batch, batch_index)
-        self.scores.update(self.task.rounded(prediction), self.task.target_tensor(target))
+        if not self._repeated(batch_index):
+            self.scores.update(self.task.rounded(prediction), self.task.target_tensor(target))
+
+    def _repeated(self, batch_index: int) -> bool:
+        """Whether a picture is one of those that fill up the last round of several processes."""
+        loaders: Any = self.trainer.val_dataloaders or self.trainer.test_dataloaders
+        place = batch_index * self.trainer.world_size + self.global_rank
+        return self.trainer.world_size > 1 and place >= len(loaders.dataset)
 
     def on_validation_epoch_end(self) -> None:
-        scores = self.scores.compute()
+        scores = {name: value.float() for name, value in self.scores.compute().items()}
         self.scores.reset()
-        self.log_dict({f"val/{name}": value.float() for name, value in scores.items()})
-        self.log(self.task.monitor, scores[self.task.monitor].float(), prog_bar=True, logger=False)
+        # The metric has gathered the processes already; they agree.
+        self.log_dict({f"val/{name}": value for name, value in scores.items()}, sync_dist=True)
+        monitored = scores[self.task.monitor]
+        self.log(self.task.monitor, monitored, logger=False, sync_dist=True)
+        if self.trainer.state.fn == "fit" and not self.trainer.sanity_checking:
+            self.rate.validated(float(monitored))
 
-    def test_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:
-        self.validation_step(batch, batch_index)
-
-    def on_test_epoch_end(self) -> None:
-        self.on_validation_epoch_end()
+    test_step = validation_step
+    on_test_epoch_end = on_validation_epoch_end
 
     def predict_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
         image, _ = batch
@@ -96,35 +159,26 @@ class ImageToImage(pl.LightningModule):
         return prediction
 
     def configure_optimizers(self) -> Any:
-        optimizer = torch.optim.AdamW(
-            self.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay
-        )
+        groups = self.optimizer.groups(self.net, self.learning_rate, self.weight_decay)
+        optimizer = self.optimizer.build(groups)
         steps = self.trainer.estimated_stepping_batches
-        if not math.isfinite(steps):
-            raise ValueError("max_epochs: expected a number of epochs, over which the rate falls")
-        warmup = max(1, min(self.warmup_steps, steps // 10))
-
-        def rate(step: int) -> float:
-            if step < warmup:
-                return (step + 1) / warmup
-            done = min(1.0, (step - warmup) / max(1, steps - warmup))
-            return self.final_share + (1 - self.final_share) * (1 + math.cos(math.pi * done)) / 2
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+        self.rate = Rate(optimizer, self.schedule, steps, self.task.mode)
         return {
             "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+            "lr_scheduler": {"scheduler": self.rate, "interval": "step"},
         }
 
     def configure_callbacks(self) -> list[Callback]:
+        if self.trainer.state.fn != "fit":
+            return []
         monitor, mode = self.task.monitor, self.task.mode
+        folder = Path(self.trainer.default_root_dir) / "checkpoints"
         return [
             # Before the averaging, which takes its weights back at the end of the validation.
             PictureLog(),
             EMAWeightAveraging(decay=self.average_decay),
-            ModelCheckpoint(monitor=monitor, mode=mode, filename="best"),
-            # Its own: `save_last` writes only when there is a new best one.
-            ModelCheckpoint(filename="last", enable_version_counter=False),
+            ModelCheckpoint(folder, monitor=monitor, mode=mode, filename="best"),
+            LastCheckpoint(folder / "last.ckpt", self.checkpoint_minutes),
             EarlyStopping(monitor, mode=mode, patience=self.patience, strict=False),
         ]
 
@@ -137,7 +191,7 @@ class ImageToImage(pl.LightningModule):
             "data": data.provenance if data is not None else {},
             "source": data.source() if data is not None else None,
             "steps": self.trainer.global_step,
-            "core_minutes": self.earlier_core_minutes + core_minutes(),
+            "core_minutes": self.core_minutes,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import DTypeLike, NDArray
+from torch import Tensor
 
 Pixels = NDArray[np.uint8]
 # A picture (H, W, C) uint8, uint16 or float32; of a sample's target also a map (H, W) float32.
@@ -42,3 +44,9 @@ def as_stored(image: Values) -> Values:
 def in_colour(image: Values) -> Values:
     """(H, W, 1 or 3) with three channels, equal ones where it was gray."""
     return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
+
+
+def float_tensor(image: Tensor) -> Tensor:
+    """A picture as a float32 tensor with white at 1; float32 stays what it is."""
+    white = {torch.uint8: 255, torch.uint16: 65535}.get(image.dtype, 1)
+    return image.float() / white

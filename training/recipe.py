@@ -18,7 +18,10 @@ def describe(thing: Any) -> dict[str, Any]:
     """`{"class_path": …, "init_args": {…}}`, as a config writes it."""
     kind = type(thing)
     path = f"{kind.__module__}.{kind.__qualname__}"
-    arguments = {}
+    arguments: dict[str, Any] = {}
+    if kind.__init__ is nn.Module.__init__:
+        # A module without a constructor of its own: what is torch's takes anything.
+        return {"class_path": path, "init_args": arguments}
     for name in inspect.signature(kind).parameters:
         if hasattr(thing, name):
             arguments[name] = _plain(getattr(thing, name))

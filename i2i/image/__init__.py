@@ -5,7 +5,7 @@ from i2i.image.encoding import encode, encode_labels
 from i2i.image.files import write_bytes
 from i2i.image.formats import FORMATS, MEDIA_TYPES, SUFFIXES, Format, check_format
 from i2i.image.maps import encode_map, map_levels, read_map
-from i2i.image.picture import ImageError, Picture
+from i2i.image.picture import ImageError, Picture, to_8_bit
 from i2i.image.strip_writer import StripWriter, open_writer
 
 __all__ = [
@@ -27,5 +27,6 @@ __all__ = [
     "read",
     "read_header",
     "read_map",
+    "to_8_bit",
     "write_bytes",
 ]

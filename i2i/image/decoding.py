@@ -34,15 +34,20 @@ Image.MAX_IMAGE_PIXELS = None
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of its picture: format in lower case, upright width and height in pixels."""
+    """What a file says of its picture: format in lower case, upright width and height in pixels.
+
+    Attributes:
+        depth: bits of a sample; 8 also for less.
+    """
 
     format: str
     width: int
     height: int
+    depth: Depth = 8
 
 
 def read_header(data: bytes) -> Header:
-    """Format and size of the picture in `data`, without decoding it.
+    """Format, size and depth of the picture in `data`, without decoding it.
 
     Raises:
         ImageError: as `decode`, for what shows before the pixels.
@@ -52,8 +57,13 @@ def read_header(data: bytes) -> Header:
         if parts.tiff is not None:
             stored_tiff(parts.tiff)  # raises for what is no picture
         width, height = parts.size or parts.open().size
-    swapped = _orientation(parts.exif)[2]
-    return Header(parts.format, *((height, width) if swapped else (width, height)))
+        if width < 1 or height < 1:
+            raise ValueError("a picture without pixels")
+    if _orientation(parts.exif)[2]:
+        width, height = height, width
+    bits = 8 * parts.tiff.dtype.itemsize if parts.tiff is not None else 8
+    bits = parts.png_bits if parts.format == "png" else bits
+    return Header(parts.format, width, height, 16 if bits > 8 else 8)
 
 
 def decode(

@@ -12,9 +12,8 @@ from PIL import Image
 
 from i2i.image.formats import Format, check_format
 from i2i.image.picture import ImageError, Picture
+from i2i.image.stored import STRIP_PIXELS
 from i2i.image.strip_writer import open_writer
-
-_STRIP_PIXELS = 1 << 20
 
 # JPEG keeps full colour resolution: halving it would take back what a model just drew.
 _OPTIONS: dict[Format, dict[str, Any]] = {
@@ -70,7 +69,7 @@ def _lossless(picture: Picture, format: Literal["png", "tiff"]) -> bytes:
     channels = picture.channels + (picture.alpha is not None)
     shape, buffer = (picture.height, picture.width, channels), io.BytesIO()
     kind, profile = picture.pixels.dtype, picture.profile
-    rows = max(1, _STRIP_PIXELS // picture.width)
+    rows = max(1, STRIP_PIXELS // picture.width)
     with open_writer(buffer, format, *shape, kind, profile=profile) as writer:
         for top in range(0, picture.height, rows):
             part = slice(top, top + rows)

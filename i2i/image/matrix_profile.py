@@ -51,7 +51,8 @@ def deep_to_srgb(
         light = np.stack([curve[colours[..., i]] for i, curve in enumerate(curves)], axis=-1)
         light = np.clip(light @ to_linear_srgb, 0, 1)
         encoded = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-        return np.floor(encoded * 65535 + 0.5).astype(np.uint16)
+        levels: NDArray[np.uint16] = np.floor(encoded * 65535 + 0.5).astype(np.uint16)
+        return levels
 
     return convert
 
@@ -78,7 +79,7 @@ def _curve(tag: bytes) -> NDArray[np.float64]:
             return _LEVELS
         table = np.frombuffer(tag, ">u2", count, 12)
         if count == 1:
-            return np.asarray(_LEVELS ** (table[0] / 256))
+            return np.asarray(_LEVELS ** float(table[0] / 256))
         return np.interp(_LEVELS, np.linspace(0, 1, count), table / 65535)
     if tag[:4] != b"para":
         raise ValueError("no curve")
@@ -92,5 +93,6 @@ def _curve(tag: bytes) -> NDArray[np.float64]:
         e = f = rest[2] if kind == 2 else 0.0
     elif kind >= 3:
         a, b, c, d, e, f = [*rest, 0.0, 0.0][:6]
-    power = np.maximum(a * _LEVELS + b, 0) ** g + e
+    with np.errstate(all="ignore"):  # of a broken profile
+        power = np.maximum(a * _LEVELS + b, 0) ** g + e
     return np.clip(np.where(d <= _LEVELS, power, c * _LEVELS + f), 0, 1)

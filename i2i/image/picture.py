@@ -8,6 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from i2i.image.stored import STRIP_PIXELS
+
 Code = Literal[
     "empty",
     "too_many_pixels",
@@ -19,8 +21,6 @@ Code = Literal[
 ]
 Depth = Literal[8, 16]
 Samples = NDArray[np.uint8] | NDArray[np.uint16]
-
-_STRIP_PIXELS = 1 << 20  # worked on at once, to bound the memory of wider numbers
 
 
 class ImageError(ValueError):
@@ -109,7 +109,7 @@ class Picture:
         most = np.iinfo(self.pixels.dtype).max
         paper = np.array(colour[:1] if one_value else colour, np.uint64) * (most // 255)
         laid = np.empty((self.height, self.width, len(paper)), self.pixels.dtype)
-        rows = max(1, _STRIP_PIXELS // self.width)
+        rows = max(1, STRIP_PIXELS // self.width)
         for top in range(0, self.height, rows):
             part = slice(top, top + rows)
             weight = self.alpha[part, :, None].astype(np.uint64)
@@ -128,7 +128,7 @@ def to_8_bit(samples: Samples) -> NDArray[np.uint8]:
     if samples.dtype == np.uint8:
         return samples.view(np.uint8)
     reduced = np.empty(samples.shape, np.uint8)
-    rows = max(1, _STRIP_PIXELS // max(1, samples[:1].size))
+    rows = max(1, STRIP_PIXELS // max(1, samples[:1].size))
     for top in range(0, len(samples), rows):
         reduced[top : top + rows] = (samples[top : top + rows].astype(np.uint32) + 128) // 257
     return reduced

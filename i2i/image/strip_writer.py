@@ -145,7 +145,8 @@ class _PngWriter(StripWriter):
 
     def _put(self, strip: NDArray[Any]) -> None:
         pixel = strip.shape[2] * strip.itemsize
-        rows = strip.astype(self._dtype.newbyteorder(">")).view(np.uint8).reshape(len(strip), -1)
+        stored = strip.astype(self._dtype.newbyteorder(">"), copy=False)
+        rows = stored.view(np.uint8).reshape(len(strip), -1)
         filtered = np.empty((len(rows), 1 + rows.shape[1]), np.uint8)
         filtered[:, 0] = 1  # the filter's number
         filtered[:, 1 : 1 + pixel] = rows[:, :pixel]

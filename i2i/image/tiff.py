@@ -185,7 +185,7 @@ def take_tiff_apart(data: bytes) -> Tiff:
         or (every_bits != bits).any()
         or (every_format != every_format[0]).any()
         or every_format[0] == 2
-        or not _COLOURS.get(photometric, 17) <= samples <= 16
+        or not 0 <= samples - _COLOURS.get(photometric, 99) <= 1  # beside the colours: alpha
         or (photometric == PALETTE and bits > 8)
         or (planar and not plain)
         or (listed.number(266, 1) != 1 and plain)
@@ -207,14 +207,18 @@ def take_tiff_apart(data: bytes) -> Tiff:
     sizes = listed.numbers(325 if tiled else 279, rest).astype(np.int64)
     if not width * height * down * across > 0:
         raise ImageError("damaged", "the TIFF file has pixels of no size")
-    # Every block costs a buffer, and is decoded as often as it is listed.
-    if across * down > max(4 * width * height, 1 << 22):
+    # Blocks are unpacked whole, as often as they are listed.
+    beside, below = -(-width // across), -(-height // down)
+    if beside * across * below * down > 2 * width * height + (1 << 25):
         raise ImageError("damaged", "the tiles of the TIFF file dwarf its picture")
-    blocks = -(-width // across) * -(-height // down) * (samples if planar else 1)
+    blocks = beside * below * (samples if planar else 1)
     if not len(starts) == len(sizes) == blocks:
         raise ImageError("damaged", "the TIFF file lists other blocks than its picture has")
-    if (starts < 0).any() or (sizes < 0).any():
+    if (starts < 0).any() or (sizes < 0).any() or (starts > len(data)).any():
         raise IndexError
+    sizes = np.minimum(sizes, len(data) + 1)
+    if compression != RAW and np.minimum(sizes, len(data) - starts).sum() > len(data):
+        raise ImageError("damaged", "the blocks of the TIFF file overlap")
     return Tiff(
         directory=listed,
         height=height,

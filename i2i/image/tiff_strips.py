@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -57,11 +57,16 @@ def numbers_of(tiff: Tiff) -> Iterator[NDArray[Any]]:
     planes = tiff.samples if tiff.planar else 1
     per_plane = len(tiff.starts) // planes
     for first, last, rows in _bands(tiff):
-        parts = []
-        for plane in range(planes):
-            blocks = slice(plane * per_plane + first, plane * per_plane + last)
-            parts.append(_samples(tiff, blocks, rows))
-        yield parts[0] if planes == 1 else np.concatenate(parts, axis=2)
+        rows_of = [
+            _unpacked(tiff, slice(plane * per_plane + first, plane * per_plane + last), rows)
+            for plane in range(planes)
+        ]
+        # Whole rows of tiles, but strips in pieces: the whole picture may be one strip.
+        step = rows if tiff.tiled else max(1, STRIP_PIXELS // tiff.width)
+        for top in range(0, rows, step):
+            part = slice(top, min(top + step, rows))
+            samples = [_samples(tiff, of, part) for of in rows_of]
+            yield samples[0] if planes == 1 else np.concatenate(samples, axis=2)
 
 
 def _bands(tiff: Tiff) -> Iterator[tuple[int, int, int]]:
@@ -74,29 +79,38 @@ def _bands(tiff: Tiff) -> Iterator[tuple[int, int, int]]:
         yield top * beside, (top + -(-rows // down)) * beside, rows
 
 
-def _samples(tiff: Tiff, blocks: slice, rows: int) -> NDArray[Any]:
-    """The samples of consecutive blocks of a plane, (rows, W, samples)."""
+def _unpacked(tiff: Tiff, blocks: slice, rows: int) -> Callable[[slice], NDArray[np.uint8]]:
+    """What gives rows of bytes of consecutive blocks, one below the other."""
     down, across = tiff.block
-    depth = 1 if tiff.planar else tiff.samples
-    row = across * depth * tiff.dtype.itemsize
-    high = (blocks.stop - blocks.start) * down if tiff.tiled else rows
+    row = across * (1 if tiff.planar else tiff.samples) * tiff.dtype.itemsize
+    count = blocks.stop - blocks.start
+    high = count * down if tiff.tiled else rows
     if tiff.compression == tags.RAW:
-        sizes = np.full(blocks.stop - blocks.start, down * row)
-        sizes[-1] = row * (high - down * (len(sizes) - 1))
+        sizes = np.full(count, down * row)
+        sizes[-1] = row * (high - down * (count - 1))
         places = zip(tiff.starts[blocks], sizes, strict=True)
         parts = [np.frombuffer(tiff.directory.data, np.uint8, size, at) for at, size in places]
-        unpacked = parts[0] if len(parts) == 1 else np.concatenate(parts)
-    else:
-        size = {256: row, 257: high, 258: 8, 259: tiff.compression, 262: 1, 277: 1, 278: down}
-        image = _small_file(tiff, blocks, {tag: np.array([size[tag]], np.uint32) for tag in size})
-        unpacked = np.asarray(image)
-    unpacked = unpacked.reshape(high, row)
-    samples = _without_predictor(tiff, unpacked, depth).reshape(high, across, depth)
-    if not tiff.tiled:
-        return samples
+        stored = (parts[0] if count == 1 else np.concatenate(parts)).reshape(high, row)
+        return lambda part: stored[part]
+    size = {256: row, 257: high, 258: 8, 259: tiff.compression, 262: 1, 277: 1, 278: down}
+    fields = {tag: np.array([size[tag]], np.uint32) for tag in size}
+    image = _small_file(tiff, blocks, fields)
+    return lambda part: np.asarray(image.crop((0, part.start, row, part.stop)))
+
+
+def _samples(
+    tiff: Tiff, rows_of: Callable[[slice], NDArray[np.uint8]], part: slice
+) -> NDArray[Any]:
+    """Some rows of the samples of a plane, (rows, W, samples)."""
+    down, across = tiff.block
+    depth = 1 if tiff.planar else tiff.samples
     beside = -(-tiff.width // across)
+    if not tiff.tiled:
+        return _without_predictor(tiff, rows_of(part), depth).reshape(-1, tiff.width, depth)
+    rows = -(-part.stop // down) * down
+    samples = _without_predictor(tiff, rows_of(slice(0, rows * beside)), depth)
     samples = samples.reshape(-1, beside, down, across, depth).swapaxes(1, 2)
-    return samples.reshape(-1, beside * across, depth)[:rows, : tiff.width]
+    return samples.reshape(rows, beside * across, depth)[part, : tiff.width]
 
 
 def _without_predictor(tiff: Tiff, unpacked: NDArray[np.uint8], depth: int) -> NDArray[Any]:
@@ -155,21 +169,19 @@ def _plain_strips(tiff: Tiff, space: Space) -> Iterator[Samples]:
     stored = 1 if tiff.photometric == tags.PALETTE else colours
     most = np.iinfo(tiff.dtype).max
     palette = _palette(tiff) if tiff.photometric == tags.PALETTE else None
-    for band in numbers_of(tiff):
-        rows = max(1, STRIP_PIXELS // tiff.width)
-        for top in range(0, len(band), rows):
-            samples = band[top : top + rows, :, : stored + bool(alpha)]
-            samples = samples.astype(tiff.dtype.newbyteorder("="), copy=False)
-            if tiff.photometric == tags.WHITE_IS_ZERO:
-                samples = np.concatenate((most - samples[..., :1], samples[..., 1:]), axis=2)
-            if palette is not None:
-                samples = np.concatenate((palette[samples[..., 0]], samples[..., 1:]), axis=2)
-            if alpha == 1:
-                weight = np.maximum(samples[..., colours:], 1).astype(np.uint64)
-                divided = (samples[..., :colours] * np.uint64(most) + weight // 2) // weight
-                divided = np.minimum(divided, most).astype(samples.dtype)
-                samples = np.concatenate((divided, samples[..., colours:]), axis=2)
-            yield samples
+    for numbers in numbers_of(tiff):
+        samples = numbers[..., : stored + bool(alpha)]
+        samples = samples.astype(tiff.dtype.newbyteorder("="), copy=False)
+        if tiff.photometric == tags.WHITE_IS_ZERO:
+            samples = np.concatenate((most - samples[..., :1], samples[..., 1:]), axis=2)
+        if palette is not None:
+            samples = np.concatenate((palette[samples[..., 0]], samples[..., 1:]), axis=2)
+        if alpha == 1:
+            weight = np.maximum(samples[..., colours:], 1).astype(np.uint64)
+            divided = (samples[..., :colours] * np.uint64(most) + weight // 2) // weight
+            divided = np.minimum(divided, most).astype(samples.dtype)
+            samples = np.concatenate((divided, samples[..., colours:]), axis=2)
+        yield samples
 
 
 def _alpha(tiff: Tiff) -> int:

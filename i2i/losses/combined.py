@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -36,7 +36,11 @@ class Sum(nn.Module):
 
 
 def with_auxiliary(
-    loss: nn.Module, output: Tensor, auxiliary: Sequence[Tensor], target: Tensor, weight: float
+    loss: Callable[[Tensor, Tensor], Tensor],
+    output: Tensor,
+    auxiliary: Sequence[Tensor],
+    target: Tensor,
+    weight: float,
 ) -> Tensor:
     """The loss of the output plus `weight` times that of each auxiliary output: deep supervision.
 
@@ -45,7 +49,7 @@ def with_auxiliary(
     Args:
         auxiliary: further outputs, of the output's shape; may be empty.
     """
-    total: Tensor = loss(output, target)
+    total = loss(output, target)
     for other in auxiliary:
         total = total + weight * loss(other, target)
     return total

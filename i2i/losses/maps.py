@@ -57,7 +57,7 @@ class ScaleInvariantLog(nn.Module):
             less has a finite loss that pulls it up.
     """
 
-    def __init__(self, invariance: float = 0.5, floor: float = 1e-3) -> None:
+    def __init__(self, invariance: float = 0.5, floor: float = 0.01) -> None:
         super().__init__()
         if not 0 <= invariance <= 1:
             raise ValueError(f"invariance: expected a share in [0, 1], got {invariance}")

@@ -22,14 +22,16 @@ def distance_to(mask: Tensor, limit: float = math.inf) -> Tensor:
         (N, H, W) float32; infinite where a mask is empty.
     """
     # First along columns, then along rows the least of (distance in that column)^2 + (step)^2.
-    squares = _distance_in_columns(mask).square()
-    nearest = squares.clone()
+    nearest = _distance_in_columns(mask).square()
+    # Squared distance by a pixel `step` to the side; in place, as new memory is what costs.
+    beside = nearest.clone()
     for step in range(1, mask.shape[2]):
         if step > limit or not (nearest > step**2).any():
             break
+        beside += 2 * step - 1
         left, right = nearest[..., :-step], nearest[..., step:]
-        torch.minimum(right, squares[..., :-step] + step**2, out=right)
-        torch.minimum(left, squares[..., step:] + step**2, out=left)
+        torch.minimum(right, beside[..., :-step], out=right)
+        torch.minimum(left, beside[..., step:], out=left)
     return nearest.sqrt()
 
 

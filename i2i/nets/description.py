@@ -41,9 +41,9 @@ def build(description: dict[str, Any]) -> nn.Module:
     }
     try:
         net: nn.Module = getattr(i2i.nets, name)(**arguments)
-    except (TypeError, AttributeError, RuntimeError) as error:
+    except (TypeError, AttributeError, RuntimeError, ImportError) as error:
         # What constructors do with arguments of other types: a string for a part, a list for a
-        # number.
+        # number. ImportError: torchvision is not installed.
         raise ValueError(f"net {name}: {error}") from error
     return net
 

@@ -12,9 +12,11 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from i2i.nets.autoencoder import Autoencoder
+from i2i.nets.backbones import TorchvisionEncoder
 from i2i.nets.blocks import PlainBlock, ReparameterisedBlock
 from i2i.nets.decoder import Decoder
 from i2i.nets.encoder import Encoder
+from i2i.nets.style import Norm
 
 Net = TypeVar("Net", bound=nn.Module)
 
@@ -23,14 +25,16 @@ def fold(net: Net) -> Net:
     """A copy of `net` for inference, whose parts are those that `build(describe(copy))` makes.
 
     Batch norm becomes part of the convolution before it: the copy describes itself with norm
-    "folded", which keeps batch norm's activation after the sum of a residual block. The branches of
-    a reparameterised block become the one convolution of a plain block. Dropout and auxiliary heads
-    are gone.
+    "folded", which keeps batch norm's activation after the sum of a residual block; an encoder of
+    torchvision folds itself. The branches of a reparameterised block become the one convolution of
+    a plain block. Dropout and auxiliary heads are gone.
     """
     folded = copy.deepcopy(net).eval()
     if isinstance(folded, Autoencoder):
         folded.auxiliary, folded.auxiliary_heads = [], nn.ModuleList()
     for module in folded.modules():
+        if isinstance(module, TorchvisionEncoder):
+            module.fold()
         if isinstance(module, nn.Sequential) and len(module) == 2:
             _fold_batch_norm(module)
     for module in list(folded.modules()):
@@ -70,10 +74,9 @@ def _fold_batch_norm(pair: nn.Sequential) -> None:
 @torch.no_grad()
 def _merged(block: ReparameterisedBlock) -> PlainBlock:
     """The sum of the branches, their batch norms folded already, as one convolution."""
-    style = block.style
-    plain = PlainBlock(
-        block.channels, replace(style, norm="folded" if style.norm == "batch" else style.norm)
-    )
+    norm: Norm = "folded" if block.style.norm == "batch" else block.style.norm
+    plain = PlainBlock(block.channels, replace(block.style, norm=norm, dropout=0.0))
+    plain.activation = block.activation
     wide, narrow, merged = (_weights(x) for x in (block.wide, block.narrow, plain.convolution))
     scale, shift = _factors(block.same, block.channels)
     same = torch.diag(scale)[:, :, None, None]

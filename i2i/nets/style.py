@@ -37,8 +37,9 @@ class Style:
         norm: `none`; `batch`, folded into the convolutions at export; `layer`, over the channels
             at each pixel. Norms over the whole picture are refused.
         padding: what a convolution sees beyond the border of a crop: `zeros`, its reflection
-            (`reflect`), its last pixel (`replicate`), or nothing, the other taps counting for more
-            (`partial`). `valid` pads zeros, and training leaves out the outputs that see them.
+            (`reflect`; features must have more pixels than that), its last pixel (`replicate`), or
+            nothing, the other taps counting for more (`partial`). `valid` pads zeros, and training
+            leaves out the outputs that see them.
         dropout: share of the channels of each block's result that training sets to zero.
         initialisation: `he` (arXiv 1502.01852), `xavier` (Glorot and Bengio 2010), `lecun` (1998),
             or `orthogonal` (arXiv 1312.6120) with he's power.

@@ -109,6 +109,8 @@ def bad_pictures() -> list[BadPicture]:
         BadPicture("webp of nothing", b"RIFF\x16\0\0\0WEBPVP8 \x0a\0\0\0" + bytes(10), "damaged"),
         BadPicture("tiff with giant tiles", giant_tiles(), "damaged"),
         BadPicture("tiff that lists a strip 999 times", repeated_strips(), "damaged"),
+        BadPicture("tiff of columns of giant tiles", giant_columns(), "damaged"),
+        BadPicture("tiff of 1000 strips that are one", overlapping_strips(), "damaged"),
         BadPicture("tiff without a size", tiff_of([(258, 3, 1, 8), (262, 3, 1, 1)]), "damaged"),
         BadPicture("bmp without a size", bmp[:18] + bytes(8) + bmp[26:], "damaged"),
         BadPicture("13000 x 13000 in 20 KB", huge_png(13_000), "too_many_pixels"),
@@ -146,6 +148,20 @@ def giant_tiles() -> bytes:
     entries = [(256, 4, 1, 1), (257, 4, 1, 1), (258, 3, 1, 8), (259, 3, 1, 8), (262, 3, 1, 1)]
     entries += [(322, 4, 1, 1 << 15), (323, 4, 1, 1 << 15), (324, 4, 1, 8), (325, 4, 1, 8)]
     return tiff_of(entries)
+
+
+def giant_columns() -> bytes:
+    """A 4096 x 1 TIFF of 256 tiles of 16 x 2^18 pixels, all packed in the same place."""
+    entries = [(256, 4, 1, 4096), (257, 4, 1, 1), (258, 3, 1, 8), (259, 3, 1, 8), (262, 3, 1, 1)]
+    entries += [(322, 4, 1, 16), (323, 4, 1, 1 << 18), (324, 4, 256, 200), (325, 4, 256, 200)]
+    return tiff_of(entries, struct.pack("<I", 8) * 300)
+
+
+def overlapping_strips() -> bytes:
+    """A 1 x 1000 TIFF of strips that each are the whole file, packed."""
+    entries = [(256, 4, 1, 1), (257, 4, 1, 1000), (258, 3, 1, 8), (259, 3, 1, 8), (262, 3, 1, 1)]
+    entries += [(278, 4, 1, 1), (273, 4, 1000, 4110), (279, 4, 1000, 110)]
+    return tiff_of(entries, struct.pack("<I", 8000) * 1000 + struct.pack("<I", 8) * 1000)
 
 
 def strips_and_tiles() -> bytes:

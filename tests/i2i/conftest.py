@@ -25,6 +25,12 @@ def labelling(tiny_labels: Path) -> Predictor:
 
 
 @pytest.fixture(scope="session")
+def measuring(tiny_map: Path) -> Predictor:
+    """Tells a number for every pixel."""
+    return load(tiny_map, engine="openvino", precision="f32", threads=1)
+
+
+@pytest.fixture(scope="session")
 def noise() -> Callable[..., NDArray[np.uint8]]:
     """`noise(height, width, channels=3)`: pixels without order, the same at each call."""
 

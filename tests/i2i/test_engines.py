@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -197,3 +199,11 @@ def test_a_gpu_gives_what_the_processor_gives(folder: ModelFolder, precision: st
     assert isinstance(predictor.engine, TorchEngine)
     assert predictor.engine.device.type == "cuda"
     predictor.check_golden()
+
+
+def test_opening_openvino_reports_nothing_to_its_makers(tmp_path):
+    code = "import i2i.engines.openvino, openvino.tools.ovc as ovc; print(ovc.telemetry.__module__)"
+    home = os.environ | {"HOME": str(tmp_path), "CI": "", "TF_BUILD": ""}
+    output = subprocess.check_output([sys.executable, "-c", code], env=home, text=True)
+    assert output == "openvino.tools.ovc.telemetry_stub\n"
+    assert not list(tmp_path.iterdir())

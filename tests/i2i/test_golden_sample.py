@@ -20,10 +20,12 @@ from i2i.spec import ClassInfo, ModelSpec
 Noise = Callable[..., NDArray[np.uint8]]
 
 
-@pytest.mark.parametrize("model", ["tiny-x2", "tiny-labels"])
+@pytest.mark.parametrize("model", ["tiny_x2", "tiny_labels", "tiny_map"])
 @pytest.mark.parametrize("engine", ["openvino", "torch"])
-def test_the_golden_sample_is_repeated(tiny_models: Path, model: str, engine: str) -> None:
-    load(tiny_models / model, engine=engine, precision="f32", threads=1).check_golden()
+def test_the_golden_sample_is_repeated(
+    request: pytest.FixtureRequest, model: str, engine: str
+) -> None:
+    load(request.getfixturevalue(model), engine=engine, precision="f32", threads=1).check_golden()
 
 
 def altered(folder: Path, place: Path, change: Callable[[dict[str, NDArray[Any]]], None]) -> Path:
@@ -104,6 +106,18 @@ def test_the_golden_difference_is_that_of_a_class_probability(
     golden = {"labels": np.array([[0, 1]], np.uint8), "confidence": np.array([[0.9, 0.5]])}
 
     assert golden_difference(labelled(labels, confidence), golden) == pytest.approx(difference)
+
+
+def test_the_golden_difference_of_a_map_is_a_share_of_its_range(measuring: Predictor) -> None:
+    picture, golden = measuring.folder.golden()
+    prediction = measuring.predict(picture)
+    assert golden_difference(prediction, golden) < 1e-5
+
+    assert prediction.map is not None
+    prediction.map[0, 0] += 2  # of 8 from low to high
+    assert golden_difference(prediction, golden) == pytest.approx(0.25, abs=1e-5)
+    prediction.map[0, 0] = np.nan
+    assert not golden_difference(prediction, golden) <= 1
 
 
 def test_a_golden_sample_of_another_size_differs_without_limit(

@@ -2,7 +2,7 @@
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -78,15 +78,30 @@ def test_gray_levels_are_numbers(format: Any, dtype: Any, tmp_path: Path) -> Non
     np.testing.assert_array_equal(again, levels)
 
 
-@pytest.mark.parametrize("dtype", ["<f2", ">f2", "<f4", ">f4", "<f8", ">f8"])
-def test_floats_of_other_programs_are_read(dtype: str, tmp_path: Path) -> None:
-    values = np.random.default_rng(0).normal(size=(70, 50)).astype(dtype)
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("kind", ["f2", "f4", "f8"])
+def test_floats_of_other_programs_are_read(
+    order: Literal["<", ">"], kind: str, tmp_path: Path
+) -> None:
+    values = np.random.default_rng(0).normal(size=(70, 50)).astype(order + kind)
     for options in ({}, {"compression": "zlib"}, {"tile": (16, 32)}, {"bigtiff": True}):
         file = io.BytesIO()
-        tifffile.imwrite(file, values, byteorder=dtype[0], **options)
+        tifffile.imwrite(file, values, byteorder=order, **options)
         np.testing.assert_array_equal(
             read_back(file.getvalue(), tmp_path), values.astype(np.float32)
         )
+
+
+@pytest.mark.parametrize("predictor", [1, 2, 3])
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate"])
+def test_floats_packed_by_libtiff_are_read(
+    compression: str, predictor: int, tmp_path: Path
+) -> None:
+    values = np.random.default_rng(0).normal(size=(70, 50)).astype(np.float32)
+    data = encoded(
+        Image.fromarray(values), "TIFF", compression=compression, tiffinfo={317: predictor}
+    )
+    np.testing.assert_array_equal(read_back(data, tmp_path), values)
 
 
 def test_a_map_is_turned_upright_as_its_picture_is(tmp_path: Path) -> None:

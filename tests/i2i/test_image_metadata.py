@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
 
@@ -185,9 +187,14 @@ def test_16_bit_colours_are_those_of_little_cms() -> None:
     assert (expected != pixels).any()
 
 
-@pytest.mark.parametrize("cut", range(128, 560, 24))
-def test_a_profile_cut_anywhere_is_no_error_at_16_bits(cut: int) -> None:
-    deep = Picture(noise(4, 4, 3).astype(np.uint16) * 257, profile=profile_of(1.0)[:cut])
+@given(choice=st.data())
+def test_a_broken_profile_is_no_error_at_16_bits(choice: st.DataObject) -> None:
+    formula = b"para" + bytes(4) + struct.pack(">Hxx5i", 3, 1 << 17, 1 << 16, 0, 1 << 16, 0)
+    broken = bytearray(profile_of(1.0, curve=choice.draw(st.sampled_from([b"", formula]))))
+    for _ in range(choice.draw(st.integers(1, 3))):
+        broken[choice.draw(st.integers(128, len(broken) - 1))] = choice.draw(st.integers(0, 255))
+    profile = bytes(broken[: choice.draw(st.integers(1, len(broken)))])
+    deep = Picture(noise(4, 4, 3).astype(np.uint16) * 257, profile=profile)
     assert decode(encode(deep), depth=16).depth == 16
 
 

@@ -177,3 +177,27 @@ assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 32 * 1024
     differences = np.frombuffer(last, "<u2").reshape(-1, 1 << 15)
     assert (differences[:, 0] == (1 << 16) - 64).all()
     assert not differences[:, 1:].any()
+
+
+@pytest.mark.parametrize("format", ["png", "tiff"])
+@pytest.mark.parametrize("count", [1, 3, 256])
+def test_values_with_a_palette_are_its_indices(format: Kind, count: int) -> None:
+    palette = [(i, 255 - i, 7) for i in range(count)]
+    indices = (np.arange(300) % count).astype(np.uint8).reshape(20, 15, 1)
+    file = io.BytesIO()
+    with open_writer(file, format, 20, 15, 1, palette=palette) as writer:
+        writer.write(indices)
+    image = Image.open(file)
+    assert image.mode == "P"
+    np.testing.assert_array_equal(np.asarray(image), indices[..., 0])
+    np.testing.assert_array_equal(
+        decode(file.getvalue()).pixels, np.array(palette)[indices[..., 0]]
+    )
+
+
+@pytest.mark.parametrize(
+    ("channels", "dtype", "count"), [(3, "u1", 2), (1, "u2", 2), (1, "u1", 257)]
+)
+def test_a_palette_is_for_few_values_of_one_channel(channels: int, dtype: str, count: int) -> None:
+    with pytest.raises(ValueError, match="palette: expected at most 256 colours"):
+        open_writer(io.BytesIO(), "png", 2, 2, channels, dtype, palette=[(0, 0, 0)] * count)

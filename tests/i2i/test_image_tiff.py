@@ -3,6 +3,7 @@
 import io
 import struct
 import warnings
+import zlib
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +17,8 @@ from PIL import Image
 from i2i.image import Picture, decode, encode, read_header
 from i2i.image.tiff import pack_directory, read_directory
 from tests.i2i.makers import code_of, encoded, noise, smooth
+
+ORDERS: tuple[Literal["<", ">"], ...] = ("<", ">")
 
 
 def written(values: NDArray[Any], **options: Any) -> bytes:
@@ -66,6 +69,25 @@ def test_files_of_libtiff_are_read(compression: str | None, predictor: int, mode
     expected = np.asarray(image.convert("RGB") if mode == "CMYK" else image).reshape(60, 50, -1)
     np.testing.assert_array_equal(picture.pixels, expected[..., : picture.channels])
     assert (picture.alpha is not None) == (mode in ("LA", "RGBA"))
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("dtype", ["u1", "u2"])
+def test_differences_to_the_left_are_summed_in_both_orders(
+    order: Literal["<", ">"], dtype: str
+) -> None:
+    values = noise(20, 30, 6).view(dtype)[..., :3].astype(order + dtype)
+    stored = values.copy()
+    stored[:, 1:] -= values[:, :-1]
+    packed = zlib.compress(stored.tobytes())
+    bits = 8 * values.itemsize
+    tags = {256: [30], 257: [20], 258: [bits] * 3, 259: [8], 262: [2], 273: [8], 277: [3]}
+    tags |= {279: [len(packed)], 317: [2]}
+    start = 8 + len(packed)
+    head = struct.pack(order + "2sHI", b"II" if order == "<" else b"MM", 42, start)
+    listing = pack_directory({tag: np.array(tags[tag], "u4") for tag in tags}, start, order)
+    picture = decode(head + packed + listing, depth=16)
+    np.testing.assert_array_equal(picture.pixels, values)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -145,12 +167,12 @@ def test_pages_are_refused() -> None:
     values=st.dictionaries(
         st.integers(1, 65535), st.lists(st.integers(0, 255), min_size=1, max_size=9), max_size=9
     ),
-    order=st.sampled_from("<>"),
+    order=st.sampled_from(ORDERS),
     big=st.booleans(),
     dtype=st.sampled_from(["u1", "u2", "u4"]),
 )
 def test_a_directory_is_read_as_it_was_packed(
-    values: dict[int, list[int]], order: str, big: bool, dtype: str
+    values: dict[int, list[int]], order: Literal["<", ">"], big: bool, dtype: str
 ) -> None:
     start = 16 if big else 8
     tags = {tag: np.array(numbers, dtype) for tag, numbers in values.items()}

@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from i2i.metrics import psnr_y, ssim_y
-from i2i.resize import bicubic, bicubic_by, pixelate
+from i2i.resize import bicubic, bicubic_by, bicubic_rows, pixelate
 
 Array = NDArray[Any]
 
@@ -208,3 +208,29 @@ def test_bicubic_scores_what_the_papers_say(
     psnr, ssim = torch.stack(scores).mean(dim=0).tolist()
     assert psnr == pytest.approx(decibels, abs=0.015)
     assert ssim == pytest.approx(similarity, abs=0.0008)
+
+
+@given(
+    size=st.tuples(st.integers(1, 60), st.integers(1, 20)),
+    scale=st.integers(1, 4),
+    rows=st.tuples(st.floats(0, 1), st.floats(0, 1)),
+    dtype=st.sampled_from([np.uint8, np.uint16]),
+)
+def test_rows_are_those_of_the_whole(
+    size: tuple[int, int], scale: int, rows: tuple[float, float], dtype: type
+) -> None:
+    image = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, size, dtype, endpoint=True)
+    height, width = (scale * side for side in size)
+    start = int(min(rows) * (height - 1))
+    stop = int(max(rows) * (height - 1)) + 1
+
+    whole = bicubic(image, height, width)
+    np.testing.assert_array_equal(
+        bicubic_rows(image, height, width, start, stop), whole[start:stop]
+    )
+
+
+@pytest.mark.parametrize("rows", [(-1, 3), (2, 2), (3, 9)])
+def test_rows_that_are_not_there_are_refused(rows: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match=r"expected rows within 0\.\.8"):
+        bicubic_rows(np.zeros((4, 4), np.uint8), 8, 8, *rows)

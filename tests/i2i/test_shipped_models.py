@@ -85,7 +85,7 @@ def test_the_score_on_the_card_is_measured_again(
 ) -> None:
     predictor = load(name, engine="openvino", precision="f32")
     task = task_of(predictor.folder)
-    samples = find_samples(test_data / images, test_data / masks if masks else None, task)
+    samples = find_samples(test_data / images, test_data / masks if masks else None, None, task)
 
     measured = evaluate(predictor, task, (read() for read in samples))["scores"]
 

@@ -193,3 +193,9 @@ def test_another_schema_is_told_before_its_unknown_keys(data: dict[str, Any]) ->
 def test_json_that_is_no_object_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="expected a JSON object, got"):
         ModelSpec.from_json(text)
+
+
+@pytest.mark.parametrize(("low", "high"), [(1, 1), (2, 1), (0, float("inf")), (float("nan"), 1)])
+def test_the_range_of_a_map_has_two_ends(low: float, high: float) -> None:
+    with pytest.raises(ValueError, match="low, high: expected finite, low < high"):
+        MapInfo("m", low, high)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from i2i.views import overlay, palette
+from i2i.views import false_colours, overlay, palette
 
 RED, BLUE = (200, 0, 0), (0, 0, 255)
 
@@ -50,3 +50,17 @@ def test_classes_have_distinct_colours_that_do_not_move() -> None:
 @pytest.mark.parametrize("count", [64, 256])
 def test_even_many_classes_have_distinct_colours(count: int) -> None:
     assert len(set(palette(count))) == count
+
+
+def test_false_colours_grow_brighter_from_black_to_white() -> None:
+    values = np.linspace(-3, 5, 200, dtype=np.float32)[None]
+    colours = false_colours(values, -3, 5)[0]
+    assert colours[[0, -1]].tolist() == [[0, 0, 0], [255, 255, 255]]
+    brightness = colours @ np.array([0.299, 0.587, 0.114])
+    assert np.diff(brightness).min() > -1  # but for rounding
+
+
+def test_values_beyond_the_range_get_its_ends_and_missing_ones_gray() -> None:
+    values = np.array([[-np.inf, -9, 9, np.inf, np.nan]], np.float32)
+    grays = [[0] * 3, [0] * 3, [255] * 3, [255] * 3, [128] * 3]
+    assert false_colours(values, 0, 1)[0].tolist() == grays

@@ -65,6 +65,8 @@ class PlainEngine:
             raise self.failure
         if self.spec.kind == "image":
             return {"image": image.repeat(self.spec.scale, 2).repeat(self.spec.scale, 3)}
+        if self.spec.kind == "map":
+            return {"map": image[:, 0]}
         bright = image[:, 0] > 0.5
         return {
             "labels": bright.astype(np.uint8),
@@ -80,6 +82,8 @@ class Folder(ModelFolder):
         white = Picture(np.full((4, 4, 3), 255, np.uint8))
         if self.spec.kind == "image":
             return white, {"image": np.full((side, side, 3), 255, np.uint8)}
+        if self.spec.kind == "map":
+            return white, {"map": np.ones((4, 4), np.float32)}
         labels, confidence = (
             np.ones((side, side), np.uint8),
             np.full((side, side), 0.75, np.float32),

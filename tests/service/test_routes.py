@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from i2i.image import FORMATS, MEDIA_TYPES, Picture, decode, encode
+from i2i.image import FORMATS, MEDIA_TYPES, Picture, decode, encode, read_map
+from i2i.spec import MapInfo
+from service.routes import create_app
+from service.settings import Settings
 
 PREDICT = "/v1/models/twice/predict"
 LABELS = "/v1/models/bright/predict"
@@ -91,6 +94,25 @@ def test_labels_come_as_overlay_and_as_confidence(client, png, pixels):
     assert decode(overlay.content).pixels.shape == pixels.shape
     confidence = client.post(LABELS, params={"view": "confidence"}, content=png)
     assert np.unique(decode(confidence.content).pixels).tolist() == [191]
+
+
+def test_a_map_is_given_with_its_values_or_in_colour(
+    models_of, make_predictor, client_of, png, pixels, tmp_path
+):
+    depths = make_predictor("depths", kind="map", map=MapInfo("m", 0, 1))
+    models = models_of(depths)
+    models.load()
+    with client_of(create_app(models, Settings())) as client:
+        path = "/v1/models/depths/predict"
+        reply = client.post(path, params={"format": "tiff"}, content=png)
+        (tmp_path / "map.tiff").write_bytes(reply.content)
+        expected = pixels[..., 0] / np.float32(255)
+        np.testing.assert_allclose(read_map(tmp_path / "map.tiff"), expected, atol=1e-6)
+        shown = client.post(path, params={"format": "webp", "view": "colour"}, content=png)
+        assert decode(shown.content).pixels.shape == pixels.shape
+        blurred = client.post(path, params={"format": "jpeg"}, content=png)
+        assert code_of(blurred) == (422, "format_cannot_hold")
+    assert depths.engine.windows == 3  # the golden sample, and what could be held
 
 
 @pytest.mark.parametrize("format", ["jpeg", "webp"])

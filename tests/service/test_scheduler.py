@@ -19,7 +19,7 @@ FOREVER = 1e12
 
 
 class Steps:
-    """In place of a predictor's engine: a window runs when the test lets it; brightness is noted."""
+    """A predictor's engine: a window runs when the test lets it; its brightness is noted."""
 
     name = "openvino"
     precision = "f32"
@@ -206,7 +206,7 @@ def test_bands_that_nobody_wants_any_more_end_the_work(
         steps.allow(20)
         bands = left.bands()
         await anext(bands)
-        await bands.aclose()  # type: ignore[attr-defined]
+        await bands.aclose()
         await until(lambda: scheduler.works == [])
 
     asyncio.run(scene())

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +23,7 @@ import pytest
 import yaml
 
 import i2i
+from i2i.model_folder import SPEC, digest_of
 
 ROOT = Path(__file__).parents[2]
 BENTOML = [sys.executable, "-m", "bentoml"]
@@ -111,6 +114,51 @@ def test_a_signal_to_stop_ends_readiness_at_once_and_no_request(
             client.get("/livez")
 
 
+@pytest.mark.slow
+def test_a_model_is_exchanged_under_load_without_a_refusal(
+    serving, environment, model, wait_until, tmp_path
+):
+    folder = shutil.copytree(i2i.shipped_models()[model], tmp_path / "models" / model)
+    keys = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("client", "boss")}
+    keys_file = tmp_path / "keys"
+    keys_file.write_text(f"{keys['client']} client\n{keys['boss']} boss admin\n")
+    environment |= {"I2I_MODELS": str(folder.parent), "I2I_KEYS_FILE": str(keys_file)}
+    small = i2i.encode(i2i.Picture(np.zeros((40, 50, 3), np.uint8)))
+    client_key, boss_key = ({"Authorization": f"Bearer {name}"} for name in ("client", "boss"))
+
+    def answers(version: str) -> set[int]:
+        """Statuses of requests until this version answers."""
+        statuses: set[int] = set()
+
+        def is_exchanged() -> bool:
+            path = f"/v1/models/{model}/predict"
+            reply = client.post(path, content=small, headers=client_key)
+            statuses.add(reply.status_code)
+            return reply.headers.get("X-Model") == f"{model}@{version}"
+
+        wait_until(is_exchanged)
+        return statuses
+
+    with serving("service.service:I2I") as (_, client), ThreadPoolExecutor() as threads:
+        wait_until(lambda: client.get("/readyz").is_success)
+        second = rewrite(folder, task="second")
+        several = [threads.submit(answers, second) for _ in range(4)]
+        reply = client.post("/v1/models:reload", headers=boss_key)
+        assert [one["outcome"] for one in reply.json()["models"]] == ["loaded"]
+        assert all(one.result() == {200} for one in several)
+        # The next is found by watching.
+        assert answers(rewrite(folder, task="third")) == {200}
+    assert not list((tmp_path / "bentoml").rglob("*.db")), "metrics are kept in files"
+
+
+def rewrite(folder: Path, **fields: object) -> str:
+    """Other fields in a folder's spec; gives the new version."""
+    changed = {**json.loads((folder / SPEC).read_text()), **fields}
+    changed["digest"] = digest_of(folder, changed)
+    (folder / SPEC).write_text(json.dumps(changed))
+    return changed["digest"][:12]
+
+
 def test_every_address_is_ours(serving):
     with serving("service.service:I2I") as (_, client):
         for path in ("/docs.json", "/schema.json", "/static_content/main-openapi.html", "/healthz"):
@@ -162,7 +210,12 @@ def test_a_bento_holds_service_and_library_and_answers(serving, environment, tmp
     (tag,) = re.findall(r"^__tag__:(\S+)$", output, re.MULTILINE)
     assert "Tracking" not in output
     source = tmp_path / "bentoml" / "bentos" / tag.replace(":", "/") / "src"
-    assert {path.name for path in source.iterdir()} <= {"i2i", "service", "bentofile.yaml"}
+    assert {path.name for path in source.iterdir()} <= {
+        "i2i",
+        "service",
+        "bentofile.yaml",
+        "constraints.txt",
+    }
     assert (source / "i2i" / "predictor.py").is_file()
     with serving(tag, cwd=tmp_path) as (_, client):
         assert client.get("/livez").text == "live\n"

@@ -32,12 +32,20 @@ FAST = (
 
 @dataclass(frozen=True)
 class Run:
-    """What training and exporting a config left."""
+    """What training a config left, and where exporting it puts the model."""
 
     checkpoint: Path
     model: Path
     images: Path
     masks: Path | None
+    targets: Path | None
+
+    @property
+    def where(self) -> list[str]:
+        """The pictures it validated on, as options of evaluate and export."""
+        beside = [("--masks", self.masks), ("--targets", self.targets)]
+        also = [word for name, path in beside if path for word in (name, str(path))]
+        return ["--images", str(self.images), *also]
 
     @property
     def folder(self) -> Path:
@@ -108,6 +116,28 @@ def masked(photos: Callable[..., Path]) -> Callable[[Path], Path]:
 
 
 @pytest.fixture(scope="session")
+def paired(
+    photos: Callable[..., Path], picture: Callable[..., np.ndarray]
+) -> Callable[[Path, str], Path]:
+    """Maker of a folder with train and val pictures, and targets: pictures, or maps in float."""
+
+    def make(root: Path, kind: str) -> Path:
+        for part in ("train", "val"):
+            photos(root / part / "input", count=2)
+            (root / part / "target").mkdir()
+            for index in range(2):
+                inverted = 255 - picture(seed=index)
+                target, suffix = Image.fromarray(inverted), "png"
+                if kind == "map":
+                    distances = inverted.mean(axis=-1, dtype=np.float32) / 25.5
+                    target, suffix = Image.fromarray(distances), "tiff"
+                target.save(root / part / "target" / f"photo-{index}.{suffix}")
+        return root
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def fast() -> tuple[str, ...]:
     return FAST
 
@@ -118,22 +148,29 @@ def configs() -> Path:
 
 
 @pytest.fixture(scope="session")
-def run_of(
+def trained(
     tmp_path_factory: pytest.TempPathFactory,
     photos: Callable[..., Path],
     masked: Callable[[Path], Path],
+    paired: Callable[[Path, str], Path],
 ) -> Callable[[str], Run]:
-    """Trains and exports a config of training/configs, by its name, once for all tests."""
+    """Trains a config of training/configs, by its name, once for all tests."""
 
     @cache
     def run(name: str) -> Run:
         place = tmp_path_factory.mktemp(name.replace("_", "-"))
         config = CONFIGS / f"{name}.yaml"
-        kind = yaml.safe_load(config.read_text())["data"]["class_path"]
-        images, masks, data = place / "photos", None, []
+        content = yaml.safe_load(config.read_text())
+        kind = content["data"]["class_path"]
+        images, masks, targets, data = place / "photos", None, None, []
         if kind == "training.data.Masks":
             root = masked(place / "masked")
             images, masks = root / "val" / "images", root / "val" / "masks"
+            data = ["--data.root", str(root)]
+        elif kind == "training.data.Pairs":
+            is_map = content["model"]["task"]["class_path"] == "training.tasks.DenseMap"
+            root = paired(place / "paired", "map" if is_map else "image")
+            images, targets = root / "val" / "input", root / "val" / "target"
             data = ["--data.root", str(root)]
         elif kind == "training.data.EmbeddedShapes":
             shapes = masked(place / "masked")
@@ -142,14 +179,27 @@ def run_of(
         else:
             photos(images)
             data = ["--data.root", str(images)] if kind == "training.data.Photos" else []
-        with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        with pytest.MonkeyPatch.context() as patch:
             patch.chdir(place)
             patch.setattr("sys.argv", ["training"])
-            cli.main(["fit", "--config", str(config), *data, *FAST])
-            checkpoint = next(place.glob("runs/*/checkpoints/best.ckpt"))
-            model = place / "models" / name.replace("_", "-")
-            given = ["--images", str(images), *(["--masks", str(masks)] if masks else [])]
-            cli.main(["export", "--checkpoint", str(checkpoint), "--output", str(model), *given])
-        return Run(checkpoint, model, images, masks)
+            with warnings.catch_warnings():
+                cli.main(["fit", "--config", str(config), *data, *FAST])
+        checkpoint = next(place.glob("runs/*/checkpoints/best.ckpt"))
+        return Run(checkpoint, place / "models" / name.replace("_", "-"), images, masks, targets)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def run_of(trained: Callable[[str], Run]) -> Callable[[str], Run]:
+    """Trains and exports a config of training/configs, by its name, once for all tests."""
+
+    @cache
+    def run(name: str) -> Run:
+        run = trained(name)
+        with warnings.catch_warnings():
+            where = ["--checkpoint", str(run.checkpoint), "--output", str(run.model), *run.where]
+            cli.main(["export", *where])
+        return run
 
     return run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import albumentations as A
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.augment import Augmentation
+from training.augment import Augmentation, Crop
 from training.data.crops import TrainingCrops
 from training.tasks import Sample, Segmentation, SuperResolution
 
@@ -94,7 +95,7 @@ def test_a_picture_smaller_than_the_crop_is_named() -> None:
 @settings(deadline=None, max_examples=20)
 @given(seeds, st.sampled_from([np.uint8, np.uint16]))
 def test_crops_flips_and_turns_move_a_target_picture_alike(seed: int, depth: type) -> None:
-    image = np.random.default_rng(seed).integers(0, 256, (64, 64, 3)).astype(depth)
+    image: np.ndarray = np.random.default_rng(seed).integers(0, 256, (64, 64, 3)).astype(depth)
 
     moved = Augmentation(GEOMETRY[1:3], []).geometry(
         Sample("s", image, target=image.copy()), np.random.default_rng(seed)
@@ -119,3 +120,125 @@ def test_a_map_is_never_interpolated(seed: int) -> None:
     assert changed.target.dtype == np.float32
     # 0 is what a turn leaves beyond the picture.
     assert np.isin(known, [0, *distances.flat]).all()
+
+
+def cropped(crop: Crop, sample: Sample, count: int) -> list[Sample]:
+    augmentation = Augmentation([crop], [])
+    return [augmentation.geometry(sample, np.random.default_rng(seed)) for seed in range(count)]
+
+
+def test_crops_about_a_class_show_rare_classes_often() -> None:
+    mask = np.zeros((200, 300), np.uint8)
+    mask[20:60, 30:90] = 1
+    mask[150:153, 250:253] = 2
+    sample = Sample("s", np.repeat(mask[..., None], 3, axis=2), mask)
+
+    def share(label: int, **options: Any) -> float:
+        crops = cropped(Crop(32, 32, **options), sample, 300)
+        return float(
+            np.mean([label in np.unique(crop.mask) for crop in crops if crop.mask is not None])
+        )
+
+    # By chance 34 x 34 of 169 x 269 places show the rare class; a third of the crops are about a
+    # class, half of those about each.
+    assert share(2) == pytest.approx(0.025, abs=0.03)
+    assert share(2, class_probability=1 / 3) == pytest.approx(0.18, abs=0.06)
+    assert share(2, class_probability=1.0) == pytest.approx(0.5, abs=0.09)
+    assert share(2, class_probability=1.0, classes=[2]) == 1
+    assert share(1, class_probability=1.0, classes=[2]) == 0
+
+
+def test_a_crop_about_a_class_has_its_pixel_in_the_middle() -> None:
+    mask = np.zeros((100, 100), np.uint8)
+    mask[40, 70] = 3
+
+    for crop in cropped(Crop(21, 11, class_probability=1.0), Sample("s", grain(mask), mask), 5):
+        assert crop.mask is not None
+        assert crop.mask[10, 5] == 3
+        assert (crop.image[..., 0] == grain(crop.mask)[..., 0]).all()
+
+
+def grain(mask: np.ndarray) -> np.ndarray:
+    return np.repeat(mask[..., None] * 50, 3, axis=2).astype(np.uint8)
+
+
+def test_a_picture_without_the_class_is_cropped_anywhere() -> None:
+    mask = np.full((64, 64), 255, np.uint8)
+    ramp = np.repeat(np.arange(64 * 64).reshape(64, 64, 1) // 16, 3, axis=2).astype(np.uint8)
+
+    crops = cropped(Crop(8, 8, class_probability=1.0), Sample("s", ramp, mask), 20)
+
+    assert len({crop.image.tobytes() for crop in crops}) > 10
+
+
+def test_the_scale_of_crops_is_as_often_below_one_as_above() -> None:
+    columns = (np.arange(256) // 8 % 2 * np.ones((256, 1))).astype(np.uint8)
+    sample = Sample("s", np.repeat(columns[..., None] * 255, 3, axis=2), columns)
+
+    crops = cropped(Crop(64, 64, scale=(0.5, 2.0)), sample, 200)
+
+    # Columns of 8 pixels at scale 1: a crop of 64 shows 7 or 8 edges.
+    rows = [crop.mask[0].astype(int) for crop in crops if crop.mask is not None]
+    edges = [np.count_nonzero(np.diff(row)) for row in rows]
+    assert min(edges) <= 4
+    assert max(edges) >= 14
+    assert np.mean([count < 8 for count in edges]) == pytest.approx(0.5, abs=0.12)
+    assert {crop.image.shape for crop in crops} == {(64, 64, 3)}
+
+
+@settings(deadline=None, max_examples=40)
+@given(seeds)
+def test_scaled_crops_keep_masks_and_maps_exact_and_picture_and_mask_together(seed: int) -> None:
+    mask = blocks(seed)
+    depth = np.where(mask == 255, np.nan, mask).astype(np.float32)
+    sample = Sample("s", np.repeat(mask[..., None], 3, axis=2), mask, depth)
+    crop = Crop(48, 40, scale=(0.5, 2.0), class_probability=0.5)
+
+    moved = Augmentation([crop], []).geometry(sample, np.random.default_rng(seed))
+
+    assert moved.mask is not None
+    assert moved.target is not None
+    assert moved.image.shape == (48, 40, 3)
+    assert moved.mask.shape == moved.target.shape == (48, 40)
+    assert set(np.unique(moved.mask)) <= {0, 7, 100, 255}
+    np.testing.assert_array_equal(np.isnan(moved.target), moved.mask == 255)
+    # Away from the edges of the blocks, where interpolation mixes values, they are equal.
+    assert np.mean(moved.image[..., 0] == moved.mask) > 0.5
+
+
+def test_pictures_of_16_bits_are_cropped_and_scaled() -> None:
+    image = np.full((40, 40, 3), 40_000, np.uint16)
+
+    for crop in cropped(Crop(24, 24, scale=(0.5, 2.0)), Sample("s", image, None, image), 8):
+        for part in (crop.image, crop.target):
+            assert part is not None
+            assert part.dtype == np.uint16
+            assert (part == 40_000).all()
+
+
+def test_a_small_picture_is_continued_by_reflection() -> None:
+    row = np.arange(10, dtype=np.uint8)
+    sample = Sample("s", np.broadcast_to(row[:, None, None], (10, 10, 3)).copy())
+
+    for crop in cropped(Crop(24, 4), sample, 10):
+        steps = np.diff(crop.image[:, 0, 0].astype(int))
+        assert set(steps) <= {-1, 0, 1}
+        assert set(crop.image[:, 0, 0]) == set(range(10))
+
+
+WRONG_CROPS: dict[str, dict[str, Any]] = {
+    "expected at least 1×1 pixels, got 0×4": {"height": 0, "width": 4},
+    "scale: expected 0 < least <= most": {"height": 4, "width": 4, "scale": (2.0, 1.0)},
+    "class_probability: expected 0 to 1, got 2": {"height": 4, "width": 4, "class_probability": 2},
+}
+
+
+@pytest.mark.parametrize("words", WRONG_CROPS)
+def test_a_crop_that_cannot_be_is_refused(words: str) -> None:
+    with pytest.raises(ValueError, match=f"Crop: {words}"):
+        Crop(**WRONG_CROPS[words])
+
+
+def test_a_crop_about_a_class_needs_masks(picture: Callable[..., np.ndarray]) -> None:
+    with pytest.raises(ValueError, match="class_probability: expected pictures with masks"):
+        cropped(Crop(8, 8, class_probability=1.0), Sample("s", picture()), 1)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from training import cli
+from training import cli, lightning, mistakes
 
 ROOT = Path(cli.__file__).parents[1]
 CROP = '--data.geometry=[{{"class_path":"albumentations.RandomCrop","init_args":{}}}]'
@@ -209,7 +209,7 @@ def test_two_runs_get_two_folders(start: Callable[..., None]) -> None:
 def test_runs_begun_at_once_do_not_share_a_folder() -> None:
     Path("runs/task-002").mkdir(parents=True)
 
-    assert [cli.next_run(Path("runs"), "task").name for _ in range(3)] == [
+    assert [lightning.next_run(Path("runs"), "task").name for _ in range(3)] == [
         "task-001",
         "task-003",
         "task-004",
@@ -224,7 +224,7 @@ def test_a_mistake_in_a_loaders_process_is_told_without_its_stack() -> None:
         "ValueError: photo: expected a larger picture\n"
     )
 
-    assert cli.one_line(ValueError(stack)) == "photo: expected a larger picture"
+    assert mistakes.one_line(ValueError(stack)) == "photo: expected a larger picture"
 
 
 def test_a_real_process_ends_with_a_line_and_a_status() -> None:

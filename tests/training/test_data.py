@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.data import EmbeddedPhotos, EmbeddedShapes, Masks, Photos
+from training.data import EmbeddedPhotos, EmbeddedShapes, Fraction, Masks, Photos
 from training.data.cache import Samples
+from training.data.checks import check_masks
 from training.data.embedded import SHAPES, TRAINING, VALIDATION, generate_shapes, photographs
 from training.data.files import Entry, find_masked, find_pictures, read_entry, read_mask
-from training.data.module import check_masks
 from training.tasks import Sample, Segmentation, SuperResolution
 
 TASK = Segmentation(["ground", "thing"])
@@ -220,7 +221,10 @@ def test_one_photo_cannot_be_split(photos: Callable[..., Path]) -> None:
 def test_masks_are_for_segmentation(masked: Callable[[Path], Path]) -> None:
     data = Masks(str(masked(Path("set"))), geometry=[])
 
-    with pytest.raises(ValueError, match="task: expected Segmentation for masks, got SuperRes"):
+    with pytest.raises(
+        ValueError,
+        match=r"needs masks .*, got SuperRes.* none; use .*\.Photos",
+    ):
         data.training_loads(SuperResolution(2))
     assert len(data.training_loads(TASK)) == len(data.validation_loads(TASK)) == 2
 
@@ -246,6 +250,57 @@ def test_decoded_pictures_are_kept_up_to_the_limit(caplog: pytest.LogCaptureFixt
     assert [samples[index].name for index in range(4)] == ["0", "1", "2", "3"]
     assert read == [2, 3]
     assert "2 of 4 pictures fit into cache_bytes=700" in caplog.text
+
+
+def test_a_cache_of_nothing_reads_at_each_use(caplog: pytest.LogCaptureFixture) -> None:
+    made = [Sample(str(index), np.full((4, 4, 3), index, np.uint8)) for index in range(3)]
+    read: list[str] = []
+
+    def load(sample: Sample) -> Sample:
+        read.append(sample.name)
+        return sample
+
+    with caplog.at_level(logging.WARNING):
+        samples = Samples([partial(load, sample) for sample in made], cache_bytes=0)
+
+    assert [samples[index].name for index in (2, 0)] == ["2", "0"]
+    assert read == ["0", "1", "2", "2", "0"]
+    assert caplog.text == ""
+
+
+def test_the_digest_is_of_names_pictures_masks_and_targets_whatever_is_kept() -> None:
+    def digest(cache_bytes: int = 0, name: str = "a", **changed: np.ndarray) -> str:
+        parts: dict[str, Any] = {
+            "image": COLOURS,
+            "mask": COLOURS[..., 0],
+            "target": COLOURS.astype(np.float32),
+        } | changed
+        sample = Sample(name, **parts)
+        return Samples([lambda: sample, lambda: Sample("b", COLOURS)], cache_bytes).digest
+
+    assert digest() == digest(cache_bytes=200) == digest(cache_bytes=10**6)
+    others = [
+        digest(name="c"),
+        digest(image=COLOURS - 1),
+        digest(image=COLOURS.reshape(4, 16, 3)),
+        digest(mask=COLOURS[..., 0] - 1),
+        digest(target=COLOURS.astype(np.float32) - 1),
+    ]
+    assert len({digest(), *others}) == 6
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"num_workers": -1}, "num_workers: expected at least 0, got -1"),
+        ({"cache_bytes": -1}, "cache_bytes: expected at least 0, got -1"),
+        ({"prefetch": 0}, "prefetch: expected at least 1 batch, got 0"),
+        ({"depth": 12}, "depth: expected one of 8, 16, got 12"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Photos("root", geometry=[], **options)
 
 
 def test_embedded_photos_need_no_download_and_do_not_overlap() -> None:
@@ -286,3 +341,18 @@ def test_a_mask_of_generated_shapes_covers_what_was_drawn(index: int) -> None:
     assert set(np.unique(sample.mask)) <= set(range(len(SHAPES)))
     assert not changed[sample.mask == 0].any()
     assert changed[sample.mask > 0].mean() > 0.98
+
+
+@pytest.mark.data
+def test_the_sequences_of_camvid_are_on_one_side_each(test_data: Path) -> None:
+    root = test_data / "seg" / "camvid"
+    data = Masks(str(root / "train"), split=Fraction(0.3, group="^[^_]+"), geometry=[])
+    task = Segmentation(Masks(str(root), geometry=[]).class_names())
+
+    sides = [
+        {Path(name).name.partition("_")[0] for name in names(loads)}
+        for loads in (data.training_loads(task), data.validation_loads(task))
+    ]
+
+    assert all(sides)
+    assert not sides[0] & sides[1]

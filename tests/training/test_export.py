@@ -180,7 +180,9 @@ def test_a_segmentation_is_evaluated_with_masks(run_of: Callable[[str], Any]) ->
 
     said = message(["evaluate", "--model", str(run.model), "--images", str(run.images)])
 
-    assert said == "evaluate: --masks: expected a folder of masks for a segmentation, got none"
+    assert said == (
+        "evaluate: --masks: expected a folder of masks for the task segmentation, got none"
+    )
 
 
 def test_a_class_that_is_nowhere_has_no_score_and_the_results_are_json(

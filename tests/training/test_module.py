@@ -17,7 +17,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from i2i.nets import Autoencoder, Decoder, Encoder, PictureHead
+from i2i.nets.margin import margin
 from training.module import ImageToImage
+from training.schedules import Cosine
 from training.tasks import Depixelate, SuperResolution
 
 
@@ -29,12 +31,13 @@ def net(scale: int = 2) -> Autoencoder:
 
 def rates(steps: int, **options: Any) -> Iterator[float]:
     """The learning rate of each step of a run."""
-    module = ImageToImage(SuperResolution(2), net(), **options)
+    rate = options.pop("learning_rate", 1e-3)
+    module = ImageToImage(SuperResolution(2), net(), rate, schedule=Cosine(**options))
     trainer: Any = SimpleNamespace(estimated_stepping_batches=steps)
     module._trainer = trainer
-    schedule = module.configure_optimizers()["lr_scheduler"]["scheduler"]
+    module.configure_optimizers()
     for step in range(steps):
-        yield schedule.base_lrs[0] * schedule.lr_lambdas[0](step)
+        yield rate * module.rate.share(step)
 
 
 @settings(deadline=None, max_examples=25)
@@ -47,10 +50,10 @@ def test_the_rate_rises_in_the_warm_up_and_falls_as_a_cosine(
     steps: int, warmup: int, share: float
 ) -> None:
     rate = list(rates(steps, learning_rate=0.01, warmup_steps=warmup, final_share=share))
-    top = max(1, min(warmup, steps // 10))
+    top = min(warmup, steps // 10)
 
     assert max(rate) == pytest.approx(0.01)
-    assert rate[: top - 1] == pytest.approx([0.01 * (i + 1) / top for i in range(top - 1)])
+    assert rate[:top] == pytest.approx([0.01 * (i + 1) / top for i in range(top)])
     falling = rate[top:]
     assert all(a >= b for a, b in itertools.pairwise(falling))
     assert falling[0] == pytest.approx(0.01)
@@ -103,3 +106,76 @@ def test_training_stops_when_the_score_does_not_get_better() -> None:
 def test_a_net_that_does_not_fit_the_task_is_refused() -> None:
     with pytest.raises(ValueError, match=r"multiple of the block 4, got 2; add a strided stage"):
         ImageToImage(Depixelate(4), net(scale=1))
+
+
+def padded(padding: Any) -> Autoencoder:
+    torch.manual_seed(0)
+    return Autoencoder(
+        Encoder([4, 4], [0, 0], padding=padding),
+        Decoder([4, 4], [0], padding=padding),
+        PictureHead(4, stride=2, scale=2, padding=padding),
+        auxiliary=[],
+    )
+
+
+def loss_of(module: ImageToImage, image: Tensor, target: Tensor) -> float:
+    trainer: Any = SimpleNamespace(optimizers=[SimpleNamespace(param_groups=[{"lr": 0.0}])])
+    module._trainer = trainer
+    module.log = lambda *_, **__: None  # type: ignore[method-assign]
+    module.on_fit_start()
+    return float(module.training_step((image, target), 0).detach())
+
+
+def test_outputs_that_see_the_border_do_not_count_with_valid_padding() -> None:
+    module = ImageToImage(SuperResolution(2), padded("valid"))
+    cut = 2 * margin(module.net)
+    image = torch.randint(256, (1, 3, 48, 48), dtype=torch.uint8)
+    target = torch.randint(256, (1, 3, 96, 96), dtype=torch.uint8)
+    changed = target.clone()
+    changed[..., :cut, :] = 0
+
+    assert cut > 0
+    assert loss_of(module, image, changed) == loss_of(module, image, target)
+    changed[..., cut, cut] = 255 - target[..., cut, cut]
+    assert loss_of(module, image, changed) != loss_of(module, image, target)
+    with pytest.raises(ValueError, match=r"above \d+ pixels a side for padding: valid, got 8"):
+        loss_of(module, image[..., :8, :8], target[..., :16, :16])
+
+
+def test_auxiliary_outputs_add_to_the_loss_by_their_weight() -> None:
+    torch.manual_seed(0)
+    deep = Autoencoder(
+        Encoder([4, 4, 4], [0, 0, 0]),
+        Decoder([4, 4, 4], [0, 0]),
+        PictureHead(4, stride=2, scale=2),
+        auxiliary=[0],
+    )
+    image = torch.randint(256, (1, 3, 16, 16), dtype=torch.uint8)
+    target = torch.randint(256, (1, 3, 32, 32), dtype=torch.uint8)
+    none, some, more = (
+        loss_of(ImageToImage(SuperResolution(2), deep, auxiliary_weight=w), image, target)
+        for w in (0.0, 0.4, 0.8)
+    )
+
+    assert some > none
+    assert more - some == pytest.approx(some - none, rel=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.torch.jit.:DeprecationWarning")  # torch's own, as it compiles
+def test_a_compiled_run_trains_the_same_weights_under_the_same_names() -> None:
+    image = torch.randint(256, (1, 3, 16, 16), dtype=torch.uint8)
+    target = torch.randint(256, (1, 3, 32, 32), dtype=torch.uint8)
+    losses, names = zip(
+        *(
+            (loss_of(module, image, target), list(module.state_dict()))
+            for module in (
+                ImageToImage(SuperResolution(2), padded("zeros"), compile=c) for c in (False, True)
+            )
+        ),
+        strict=True,
+    )
+
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+    assert names[0] == names[1]
+    assert not any("_orig_mod" in name for name in names[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from training.data import Photos
 from training.data.crops import TrainingCrops
 from training.export import read_checkpoint
 from training.module import ImageToImage
+from training.schedules import Plateau
 from training.tasks import Sample, SuperResolution
 
 QUIET: dict[str, Any] = {
@@ -43,6 +45,25 @@ class StopAfter(pl.Callback):
         trainer.should_stop = trainer.current_epoch >= self.epoch
 
 
+class KillAt(pl.Callback):
+    """Kills the process in the second epoch: at its second batch, or in its validation."""
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any, **__: Any
+    ) -> None:
+        if self.place == "epoch" and trainer.global_step == 5:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def on_validation_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any, **__: Any
+    ) -> None:
+        if self.place == "validation" and trainer.global_step == 6:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
 class Keeper(pl.Callback):
     """Notes the weights that were validated last."""
 
@@ -58,11 +79,15 @@ class Keeper(pl.Callback):
 
 def tiny_net() -> Autoencoder:
     torch.manual_seed(0)
-    return Autoencoder(
+    net = Autoencoder(
         Encoder([4, 8], [0, 1], norm="batch"),
         Decoder([8, 4], [0], norm="batch"),
         PictureHead(4, stride=2, scale=2),
     )
+    # Its random state, too, goes on where it was.
+    stages: Any = net.encoder.stages
+    stages[0].append(torch.nn.Dropout(0.2))
+    return net
 
 
 def module(**options: Any) -> ImageToImage:
@@ -126,16 +151,48 @@ def check_resume(root: Path, num_workers: int) -> None:
     """Asserts that one epoch and one more, resumed, end in the very weights of two."""
     _, straight = fit(root, "straight", num_workers=num_workers)
     _, half = fit(root, "half", StopAfter(0), num_workers=num_workers)
+    middle = torch.load(half, weights_only=True)
 
     _, resumed = fit(root, "resumed", resume=half, num_workers=num_workers)
 
-    expected, middle, got = (torch.load(p, weights_only=True) for p in (straight, half, resumed))
-    assert (middle["global_step"], got["global_step"]) == (3, 6)
+    assert middle["global_step"] == 3
+    check_equal(straight, resumed, middle)
+
+
+def check_equal(straight: Path, resumed: Path, middle: dict[str, Any]) -> None:
+    """Asserts that two runs have ended alike, otherwise than the second was in the middle."""
+    expected, got = (torch.load(p, weights_only=True) for p in (straight, resumed))
+    assert got["global_step"] == expected["global_step"] == 6
     for part in ("state_dict", "current_model_state"):
         assert any(not expected[part][name].equal(middle[part][name]) for name in expected[part])
         assert all(expected[part][name].equal(got[part][name]) for name in expected[part])
     assert got["lr_schedulers"] == expected["lr_schedulers"]
     assert got["recipe"]["core_minutes"] > middle["recipe"]["core_minutes"]
+
+
+@pytest.mark.filterwarnings("ignore:.*your dataloader is not resumable", "ignore:.*is not empty")
+@pytest.mark.parametrize(("place", "step"), [("epoch", 4), ("validation", 5)])
+def test_a_killed_run_loses_a_step_and_ends_as_if_it_had_not_been_killed(
+    place: str, step: int, photos: Callable[..., Path]
+) -> None:
+    root = photos(Path("photos"))
+    schedule = Plateau(patience=1, warmup_steps=0)
+    _, straight = fit(root, "straight", schedule=schedule)
+    command = [sys.executable, __file__, str(root), place]
+    environment = os.environ | {"PYTHONPATH": str(Path(training.__file__).parents[1])}
+    killed = subprocess.run(command, env=environment, capture_output=True, check=False, timeout=120)
+    assert killed.returncode == -signal.SIGKILL
+    last = Path("killed/checkpoints/last.ckpt")
+    middle = torch.load(last, weights_only=True)
+
+    _, resumed = fit(root, "killed", resume=last, schedule=schedule)
+
+    assert middle["global_step"] == step
+    check_equal(straight, resumed, middle)
+    best = [
+        torch.load(path.with_name("best.ckpt"), weights_only=True) for path in (straight, resumed)
+    ]
+    assert best[0]["global_step"] == best[1]["global_step"]
 
 
 def test_the_averaged_weights_are_validated_kept_and_exported(
@@ -208,4 +265,13 @@ def test_seed_epoch_and_index_decide_a_sample(
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    check_resume(Path(sys.argv[1]), num_workers=1)
+    if len(sys.argv) == 2:
+        check_resume(Path(sys.argv[1]), num_workers=1)
+    else:
+        fit(
+            Path(sys.argv[1]),
+            "killed",
+            KillAt(sys.argv[2]),
+            schedule=Plateau(patience=1, warmup_steps=0),
+            checkpoint_minutes=0.0,
+        )

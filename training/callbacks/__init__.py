@@ -1,6 +1,8 @@
 """Callbacks and plugins of the trainer."""
 
 from training.callbacks.atomic_checkpoints import AtomicCheckpoints
+from training.callbacks.last_checkpoint import LastCheckpoint
 from training.callbacks.picture_log import PictureLog
+from training.callbacks.progress import RunProgress
 
-__all__ = ["AtomicCheckpoints", "PictureLog"]
+__all__ = ["AtomicCheckpoints", "LastCheckpoint", "PictureLog", "RunProgress"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 
 from i2i.image import Picture, encode, write_bytes
 from training.tasks.task import Pixels
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class PictureLog(pl.Callback):
-    """Shows the first `count` validation pictures: PNG files beside the log, and TensorBoard."""
+    """Shows the first `count` validation pictures: PNG files in the run's folder, and each log."""
 
     def __init__(self, count: int = 2, longest: int = 256) -> None:
         self.count, self.longest = count, longest
@@ -28,23 +28,20 @@ class PictureLog(pl.Callback):
         trainer: pl.Trainer,
         pl_module: ImageToImage,  # type: ignore[override]
     ) -> None:
-        if trainer.sanity_checking or trainer.log_dir is None or not trainer.is_global_zero:
+        # Lightning sets it outside of the class, unseen by a type checker.
+        trial = trainer.sanity_checking or trainer.fast_dev_run  # type: ignore[attr-defined]
+        if trial or not trainer.is_global_zero:
             return
         assert trainer.val_dataloaders is not None
-        dataset = trainer.val_dataloaders.dataset
-        rows = []
+        dataset, step = trainer.val_dataloaders.dataset, trainer.global_step
+        folder = Path(trainer.default_root_dir) / "pictures"
+        folder.mkdir(parents=True, exist_ok=True)
         for index in range(min(self.count, len(dataset))):
-            image, target = dataset[index]
-            shown = self._show(pl_module, image, target)
+            shown = self._show(pl_module, *dataset[index])
             name = f"validation-{index}"
-            path = Path(trainer.log_dir) / "pictures" / f"{name}-step-{trainer.global_step:06d}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_bytes(path, encode(Picture(shown, None)))
-            rows.append((name, shown))
-        for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                for name, shown in rows:
-                    logger.experiment.add_image(name, shown, trainer.global_step, dataformats="HWC")
+            write_bytes(folder / f"{name}-step-{step:06d}.png", encode(Picture(shown, None)))
+            for logger in trainer.loggers:
+                log_picture(logger, name, shown, step)
 
     def _show(self, module: ImageToImage, image: torch.Tensor, target: torch.Tensor) -> Pixels:
         scale = module.task.scale
@@ -61,3 +58,14 @@ class PictureLog(pl.Callback):
 def _pixels(tensor: torch.Tensor) -> Pixels:
     """(C, H, W) or (H, W) uint8 as (H, W, C) or (H, W)."""
     return np.asarray(tensor.movedim(0, -1) if tensor.ndim == 3 else tensor)
+
+
+def log_picture(logger: Logger, name: str, picture: Pixels, step: int) -> None:
+    """Gives a picture (H, W, 3) to a logger that shows pictures."""
+    if isinstance(logger, TensorBoardLogger):
+        logger.experiment.add_image(name, picture, step, dataformats="HWC")
+    elif isinstance(logger, WandbLogger):
+        # Without `step`: W&B drops what comes with another step than its own count of calls.
+        logger.log_image(name, [picture])
+    elif isinstance(logger, MLFlowLogger):
+        logger.experiment.log_image(logger.run_id, picture, key=name, step=step)

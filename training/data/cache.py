@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable, Sequence
 
+import numpy as np
 from rich.progress import track
 
+from training.pixels import Values
 from training.tasks.task import Sample
 
 Load = Callable[[], Sample]
@@ -15,23 +18,35 @@ Load = Callable[[], Sample]
 class Samples(Sequence[Sample]):
     """The samples that `loads` give.
 
-    They are decoded at construction, before any worker process starts: all workers share them.
+    Each is read once at construction, before any worker process starts: a bad file ends the run
+    before it begins, all workers share what is kept, and the digests cost no further reading.
 
     Args:
-        cache_bytes: decoded bytes to keep at most.
+        cache_bytes: decoded bytes to keep at most; 0 keeps none.
+
+    Attributes:
+        name_of: the first sample's name for the digest of each picture's pixels.
+        digest: of all names, pictures, masks and targets, in hexadecimal.
     """
 
     def __init__(self, loads: Sequence[Load], cache_bytes: int) -> None:
         self._loads = loads
         self._kept: list[Sample] = []
+        self.name_of: dict[bytes, str] = {}
         held = 0
+        total = hashlib.sha256()
         for load in track(loads, "Reading pictures", transient=True):
             sample = load()
-            held += sample.image.nbytes + (0 if sample.mask is None else sample.mask.nbytes)
-            if held > cache_bytes:
-                break
-            self._kept.append(sample)
-        if len(self._kept) < len(loads):
+            pixels = _digest(sample.image)
+            self.name_of.setdefault(pixels, sample.name)
+            others = [part for part in (sample.mask, sample.target) if part is not None]
+            for part in (sample.name.encode(), pixels, *map(_digest, others)):
+                total.update(part)
+            held += sample.image.nbytes + sum(part.nbytes for part in others)
+            if held <= cache_bytes:
+                self._kept.append(sample)
+        self.digest = total.hexdigest()
+        if 0 < cache_bytes < held:
             logging.getLogger(__name__).warning(
                 "%d of %d pictures fit into cache_bytes=%d; the others are decoded at each use",
                 len(self._kept),
@@ -45,3 +60,9 @@ class Samples(Sequence[Sample]):
     def __getitem__(self, index: int) -> Sample:  # type: ignore[override]
         index = range(len(self))[index]
         return self._kept[index] if index < len(self._kept) else self._loads[index]()
+
+
+def _digest(values: Values) -> bytes:
+    digest = hashlib.sha256(f"{values.shape} {values.dtype}".encode())
+    digest.update(np.ascontiguousarray(values).data)
+    return digest.digest()

@@ -3,37 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
+from torch.utils.data.distributed import DistributedSampler
 
 from training.augment import Augmentation
-from training.pixels import Values
+from training.pixels import Values, float_tensor
 from training.tasks.task import Sample, Task
 
 Pair = tuple[Tensor, Tensor]
 
 
-class EpochSampler(Sampler[tuple[int, int]]):
+class EpochSampler(DistributedSampler[tuple[int, int]]):
     """(epoch, index) for each of `count` samples: the random state of a sample follows from both.
 
     Lightning calls `set_epoch`, but when a run is resumed only after the loader's processes have
     begun to make batches: the sampler is told then by its constructor.
+
+    Args:
+        first: place in the epoch, of one process, that a resumed run begins with.
+        rank: of this process, which takes every `processes`-th sample.
     """
 
-    def __init__(self, count: int, epoch: int = 0) -> None:
-        self.count, self.epoch = count, epoch
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.count
+    def __init__(
+        self, count: int, epoch: int = 0, first: int = 0, rank: int = 0, processes: int = 1
+    ) -> None:
+        # A DistributedSampler, so that Lightning does not divide the samples again.
+        places: Any = range(count)
+        super().__init__(places, processes, rank, shuffle=False, drop_last=True)
+        self.epoch, self.first = epoch, first
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        return ((self.epoch, index) for index in range(self.count))
+        first, self.first = self.first, 0
+        places = range(first, self.num_samples)
+        return ((self.epoch, place * self.num_replicas + self.rank) for place in places)
 
 
 class TrainingCrops(Dataset[Pair]):
@@ -126,6 +133,18 @@ def check_inputs(images: Sequence[Tensor], multiple: int) -> None:
             f"geometry: expected inputs whose sides are multiples of {multiple}, got "
             f"{height}×{width}; change the crop's size"
         )
+
+
+def collate(pairs: Sequence[Pair]) -> Pair:
+    """A batch of pairs; where pictures of several depths meet, all are float32 with white at 1."""
+    images, targets = zip(*pairs, strict=True)
+    return _stack(images), _stack(targets)
+
+
+def _stack(tensors: Sequence[Tensor]) -> Tensor:
+    # torch would take 255 in 8 bit for 255.0.
+    mixed = len({tensor.dtype for tensor in tensors}) > 1
+    return torch.stack([float_tensor(tensor) if mixed else tensor for tensor in tensors])
 
 
 def to_tensor(pixels: Values) -> Tensor:

@@ -47,8 +47,8 @@ class EmbeddedShapes(ImageData):
         super().__init__(**options)
         self.count = count
 
-    def task_arguments(self) -> dict[str, Any]:
-        return {"class_names": list(SHAPES)}
+    def class_names(self) -> list[str]:
+        return list(SHAPES)
 
     def where(self) -> dict[str, Any]:
         return {"count": self.count}

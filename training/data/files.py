@@ -1,15 +1,23 @@
-"""Pictures on disk as samples: found, checked, decoded once and kept in memory."""
+"""The files of a data set: found, paired by name, and read as samples."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from i2i.image import read
-from training.tasks.task import Pixels, Sample
+from i2i.image import read, read_map
+from i2i.image.picture import Depth
+from i2i.spec import Kind
+from training.data.cache import Load
+from training.pixels import Pixels, Values
+from training.tasks.segmentation import Segmentation
+from training.tasks.task import Sample, Task
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
 # A data set's picture is trusted more than a stranger's, and a scan may be large.
@@ -19,31 +27,64 @@ MASK_FORMATS = ("PNG", "TIFF", "BMP")
 
 @dataclass(frozen=True)
 class Entry:
-    """The files of one sample."""
+    """The files of one sample.
+
+    Attributes:
+        target: a second picture, or a map.
+        name: of the picture in its set, with slashes; what a split goes by.
+        group: of pictures that belong together, where a list names it.
+    """
 
     image: Path
     mask: Path | None = None
+    target: Path | None = None
+    name: str = ""
+    group: str | None = None
 
 
 def find_pictures(root: Path) -> list[Path]:
     """All pictures below `root`, by their suffix, in the order of their paths.
 
+    Links to pictures are followed, links to folders below `root` are not: they may go in circles.
+
     Raises:
-        ValueError: the folder is missing or holds no picture.
+        ValueError: the folder is missing or holds no picture; a link leads to none; a name is not
+            UTF-8.
     """
     if not root.is_dir():
-        raise ValueError(f"expected a folder of pictures, got {root}, which is none")
-    found = sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+        what = "a file" if root.is_file() else "none"
+        raise ValueError(f"expected a folder of pictures, got {root}, which is {what}")
+    named = [path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES]
+    for path in named:
+        if path.is_symlink() and not path.exists():
+            raise ValueError(f"{path}: expected a picture, got a link to none; mend or remove it")
+        try:
+            str(path).encode()
+        except UnicodeEncodeError as error:
+            # No log or model card could hold it.
+            raise ValueError(
+                f"{str(path)!a}: expected a file name in UTF-8, got other bytes; rename it"
+            ) from error
+    found = sorted(path for path in named if path.is_file())
     if not found:
         raise ValueError(f"expected pictures ({', '.join(sorted(SUFFIXES))}) in {root}, got none")
     return found
+
+
+def find_photos(root: Path) -> list[Entry]:
+    """The pictures below `root`.
+
+    Raises:
+        ValueError: as `find_pictures`.
+    """
+    return [Entry(path, name=path.relative_to(root).as_posix()) for path in find_pictures(root)]
 
 
 def find_masked(root: Path) -> list[Entry]:
     """Pictures of `root`/images with the masks of `root`/masks that have the same stem.
 
     Raises:
-        ValueError: a folder is missing, or a picture has no mask.
+        ValueError: as `pair_with_masks`.
     """
     return pair_with_masks(root / "images", root / "masks")
 
@@ -54,16 +95,36 @@ def pair_with_masks(images: Path, masks: Path) -> list[Entry]:
     Raises:
         ValueError: a folder is missing, a picture has no mask, or two files have the same stem.
     """
-    mask_of = _by_stem(find_pictures(masks))
-    entries = []
+    paired = _pair(images, masks, "mask")
+    return [Entry(image, mask=mask, name=name) for name, (image, mask) in paired.items()]
+
+
+def pair_with_targets(images: Path, targets: Path) -> list[Entry]:
+    """Pictures of one folder with the targets of another that have the same stem.
+
+    Raises:
+        ValueError: a folder is missing, a picture has no target, or two files have the same stem.
+    """
+    paired = _pair(images, targets, "target")
+    return [Entry(image, target=target, name=name) for name, (image, target) in paired.items()]
+
+
+def _pair(images: Path, others: Path, what: str) -> Mapping[str, tuple[Path, Path]]:
+    other_of = _by_stem(find_pictures(others))
+    paired = {}
     for stem, image in _by_stem(find_pictures(images)).items():
-        if stem not in mask_of:
+        if stem not in other_of:
             raise ValueError(
-                f"{image}: expected a mask {masks / stem}.png, got none; "
+                f"{image}: expected a {what} {others / stem}.png, got none; "
                 "add it, or take the picture away"
             )
-        entries.append(Entry(image, mask_of[stem]))
-    return entries
+        paired[image.relative_to(images).as_posix()] = (image, other_of.pop(stem))
+    if other_of:
+        logging.getLogger(__name__).warning(
+            "%d files in %s are a %s for no picture, first %s; they are not used",
+            *(len(other_of), others, what, next(iter(other_of.values())).name),
+        )
+    return paired
 
 
 def _by_stem(paths: list[Path]) -> dict[str, Path]:
@@ -72,26 +133,69 @@ def _by_stem(paths: list[Path]) -> dict[str, Path]:
         if path.stem in found:
             raise ValueError(
                 f"{path}: expected one file of this name, got {found[path.stem]} too; rename one: "
-                "pictures and masks are paired by name"
+                "files are paired by name"
             )
         found[path.stem] = path
     return found
 
 
-def read_entry(entry: Entry, num_classes: int = 256, ignore: int = 255) -> Sample:
+def load_of(entry: Entry, task: Task, depth: Depth = 8) -> Load:
+    """What reads the sample of these files as the task wants it, by `read_entry`."""
+    if isinstance(task, Segmentation):
+        return partial(read_entry, entry, len(task.class_names), task.ignore, depth=depth)
+    return partial(read_entry, entry, kind=task.kind, depth=depth)
+
+
+def read_entry(
+    entry: Entry,
+    num_classes: int = 256,
+    ignore: int = 255,
+    kind: Kind = "image",
+    depth: Depth = 8,
+) -> Sample:
     """The sample of these files; a gray picture has one channel.
+
+    Args:
+        kind: the task's; a target is read as a map for `map`, else as a picture.
+        depth: bits of the pictures; 16 keeps those of 16-bit files.
 
     Raises:
         ValueError: a file cannot be read, or the mask does not fit the picture or the classes.
     """
-    image = read(entry.image, max_pixels=MAX_PIXELS).pixels
-    mask = None if entry.mask is None else read_mask(entry.mask, num_classes, ignore)
-    if mask is not None and mask.shape != image.shape[:2]:
-        raise ValueError(
-            f"{entry.mask}: expected the size of its picture, {image.shape[1]}×{image.shape[0]}, "
-            f"got {mask.shape[1]}×{mask.shape[0]}; export the mask at the picture's size"
-        )
-    return Sample(entry.image.stem, image, mask)
+    image = read(entry.image, max_pixels=MAX_PIXELS, depth=depth).pixels
+    mask, target = None, None
+    if entry.mask is not None:
+        mask = read_mask(entry.mask, num_classes, ignore)
+        _check_size(entry.mask, mask, image)
+    if entry.target is not None:
+        target = read_target(entry.target, kind, depth)
+        _check_size(entry.target, target, image)
+    return Sample(entry.image.stem, image, mask, target)
+
+
+def _check_size(path: Path, values: Values, image: Values) -> None:
+    """Raises ValueError where a mask or target has not its picture's size."""
+    (height, width), got = image.shape[:2], values.shape[:2]
+    if got == (height, width):
+        return
+    remedy = "export it at the picture's size"
+    if got == (width, height):
+        remedy = "is the picture turned by its EXIF orientation? then turn this file alike"
+    raise ValueError(
+        f"{path}: expected the size of its picture, {width}×{height}, "
+        f"got {got[1]}×{got[0]}; {remedy}"
+    )
+
+
+def read_target(path: Path, kind: Kind, depth: Depth = 8) -> Values:
+    """A picture (H, W, 1 or 3), or for kind `map` its values (H, W) float32.
+
+    Raises:
+        ValueError: the file cannot be read.
+    """
+    if kind == "map":
+        return read_map(path, max_pixels=MAX_PIXELS)
+    return read(path, max_pixels=MAX_PIXELS, depth=depth).pixels
 
 
 def read_mask(path: Path, num_classes: int, ignore: int) -> Pixels:

@@ -11,8 +11,13 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from i2i.losses import MaskedL1
-from i2i.metrics import map_errors
-from i2i.nets.blocks import check_choice
+from i2i.metrics import (
+    delta_accuracy,
+    map_errors,
+    mean_absolute_error,
+    root_mean_square_error,
+)
+from i2i.nets.style import check_choice
 from i2i.spec import MapInfo
 from training.pixels import Pixels, Values
 from training.tasks.scores import MapScores
@@ -132,7 +137,11 @@ class MedianScores(MapScores):
         centres = (torch.arange(self.BINS, dtype=torch.float64) + 0.5) / self.BINS
         values = self.low + (self.high - self.low) * centres
         median = values[(counts.cumsum(0) >= counts.sum() / 2).int().argmax()]
-        constant = MapScores()
+        errors = torch.zeros(4, dtype=torch.float64)
         for bin in counts.nonzero()[:, 0]:
-            constant.errors += counts[bin] * map_errors(median, values[bin])
-        return constant.compute()
+            errors += counts[bin] * map_errors(median, values[bin])
+        return {
+            "mae": mean_absolute_error(errors),
+            "rmse": root_mean_square_error(errors),
+            "delta1": delta_accuracy(errors),
+        }

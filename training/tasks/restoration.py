@@ -8,7 +8,7 @@ import numpy as np
 from torch import nn
 
 from i2i.losses import Charbonnier
-from training.degradations import Degradation
+from training.degradations import Degradation, check_degradation
 from training.pixels import Pixels, Values, in_colour
 from training.tasks.scores import PictureScores
 from training.tasks.task import Sample, Task, side_by_side
@@ -32,6 +32,7 @@ class Restoration(Task):
     def __init__(
         self, degradation: Degradation, border: int = 0, loss: nn.Module | None = None
     ) -> None:
+        check_degradation(degradation)
         if border < 0:
             raise ValueError(f"border: expected at least 0, got {border}")
         self.degradation, self.border = degradation, border

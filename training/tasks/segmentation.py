@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from i2i.losses import CrossEntropy, Dice, Sum
-from i2i.metrics import object_f1
+from i2i.metrics import boundary_f1, image_iou, object_f1
 from i2i.spec import ClassInfo
 from i2i.views import overlay, palette
 from training.pixels import Pixels, Values, in_colour, to_8_bit
@@ -25,6 +26,8 @@ class Segmentation(Task):
         class_names: in the order of their ids in the masks; data with a classes.txt gives them.
         ignore: id of pixels that count neither in the loss nor in the scores.
         loss: on (scores (N, K, H, W), ids (N, H, W)); default cross-entropy plus Dice.
+        class_weights: of each class, for the cross-entropy in the loss; data with masks can give
+            them.
     """
 
     name = "segmentation"
@@ -38,6 +41,7 @@ class Segmentation(Task):
         class_names: list[str] | None = None,
         ignore: int = 255,
         loss: nn.Module | None = None,
+        class_weights: list[float] | None = None,
     ) -> None:
         if class_names is None or len(class_names) < 2:
             raise ValueError(
@@ -52,6 +56,9 @@ class Segmentation(Task):
             )
         self.class_names, self.ignore = list(class_names), ignore
         self.loss = loss or Sum([CrossEntropy(ignore), Dice(ignore)], [1.0, 1.0])
+        self.class_weights = class_weights
+        if class_weights is not None:
+            _give_weights(self.loss, class_weights, len(class_names))
 
     def pair(self, sample: Sample, random: np.random.Generator) -> tuple[Values, Values]:
         if sample.mask is None:
@@ -78,14 +85,25 @@ class Segmentation(Task):
 
     @property
     def mean_scores(self) -> tuple[str, ...]:  # type: ignore[override]
-        return (*(f"iou/{name}" for name in self.class_names), "object_f1")
+        by_class = (f"iou/{name}" for name in self.class_names)
+        return (*by_class, "image_iou", "boundary_f1", "object_f1")
+
+    def read_options(self) -> dict[str, Any]:
+        ids = {"num_classes": len(self.class_names), "ignore": self.ignore}
+        return super().read_options() | ids
 
     def picture_scores(self, prediction: Values, target: Values) -> dict[str, float]:
-        """Of two classes: F1 of the objects, connected parts of the second class, at IoU 0.5."""
-        if len(self.class_names) != 2:
-            return {}
+        """The picture's own mean IoU, and the boundary F1 of its classes; of two classes also F1 of
+        the objects, connected parts of the second class, at IoU 0.5."""
         pair = torch.from_numpy(prediction)[None], torch.from_numpy(target)[None]
-        return {"object_f1": float(object_f1(*pair, ignore=self.ignore))}
+        count = len(self.class_names)
+        scores = {
+            "image_iou": image_iou(*pair, count, ignore=self.ignore),
+            "boundary_f1": boundary_f1(*pair, count, ignore=self.ignore).nanmean(),
+        }
+        if count == 2:
+            scores["object_f1"] = object_f1(*pair, ignore=self.ignore)
+        return {name: float(value) for name, value in scores.items()}
 
     def classes(self) -> tuple[ClassInfo, ...]:
         colours = palette(len(self.class_names))
@@ -104,3 +122,26 @@ class Segmentation(Task):
             "ignore": self.ignore,
             "aggregate": "one confusion matrix over the set",
         }
+
+
+def _give_weights(loss: nn.Module, weights: list[float], num_classes: int) -> None:
+    """Sets the weights of the cross-entropies in a loss."""
+    if len(weights) != num_classes or not all(0 <= weight < math.inf for weight in weights):
+        raise ValueError(
+            f"class_weights: expected {num_classes} numbers of at least 0, got {weights}"
+        )
+    parts = [part for part in loss.modules() if isinstance(part, CrossEntropy)]
+    if not parts:
+        raise ValueError(
+            f"class_weights: expected a loss with a CrossEntropy, got {type(loss).__name__}; "
+            "add one, or leave the weights out"
+        )
+    given = torch.tensor(weights)
+    for part in parts:
+        # A loss that a checkpoint describes has them already.
+        if part.weights is not None and not torch.equal(part.weights, given):
+            raise ValueError(
+                f"class_weights: expected a CrossEntropy without weights of its own, got "
+                f"{part.weights.tolist()}; give them once"
+            )
+        part.weights = given

@@ -9,7 +9,7 @@ from torch import nn
 
 from i2i.losses import Charbonnier
 from i2i.resize import bicubic
-from training.degradations import Degradation
+from training.degradations import Degradation, check_degradation
 from training.pixels import Pixels, Values, to_8_bit
 from training.tasks.scores import PictureScores
 from training.tasks.task import Sample, Task, side_by_side
@@ -39,6 +39,8 @@ class SuperResolution(Task):
     ) -> None:
         if scale not in (2, 3, 4):
             raise ValueError(f"scale: expected 2, 3 or 4, got {scale}")
+        if degradation is not None:
+            check_degradation(degradation)
         self.scale, self.border, self.degradation = scale, border, degradation
         self.loss = loss or Charbonnier()
 

@@ -10,13 +10,12 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
 from i2i.metrics import round_to_8_bit
 from i2i.spec import ClassInfo, Kind, MapInfo
-from training.pixels import Pixels, Values, in_colour, to_8_bit
+from training.pixels import Pixels, Values, float_tensor, in_colour, to_8_bit
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,14 +117,17 @@ class Task(ABC):
         """The prediction as a file would hold it: a picture in steps of 1/255; labels are exact."""
         return round_to_8_bit(prediction) if self.kind == "image" else prediction
 
+    def read_options(self) -> dict[str, Any]:
+        """How the files of a sample are read: arguments of `training.data.files.read_entry`."""
+        return {"kind": self.kind}
+
     def map_info(self) -> MapInfo | None:
         """Unit and range of a dense map."""
         return None
 
     def input_tensor(self, image: Tensor) -> Tensor:
         """The input as the net takes it: white is 1, and float32 stays what it is."""
-        white = {torch.uint8: 255, torch.uint16: 65535}.get(image.dtype, 1)
-        return image.float() / white
+        return float_tensor(image)
 
     def target_tensor(self, target: Tensor) -> Tensor:
         """The target as the scores take it: a picture like an input, a mask's ids, a map's unit."""

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import safetensors.torch
@@ -48,6 +48,32 @@ NETS: dict[str, Callable[[], Autoencoder]] = {
         Decoder([10, 8, 6], [0, 1], norm="batch"),
         ClassHead(6, stride=2, classes=4),
     ),
+    "large kernels, dense, layer norm, pooled and resized": lambda: Autoencoder(
+        Encoder([5, 6], [0, 1], block="large_kernel", norm="layer", down="average"),
+        Decoder([6, 5], [1], block="dense", norm="layer", up="resize"),
+        PictureHead(5, stride=3, scale=3),
+    ),
+    "reparameterised, reflected, inception, partial, auxiliary": lambda: Autoencoder(
+        Encoder(
+            [4, 6, 8],
+            [0, 0, 1],
+            block="reparameterised",
+            padding="reflect",
+            norm="batch",
+            activation="prelu",
+            down="max",
+        ),
+        Decoder(
+            [8, 5, 4],
+            [1, 0],
+            skip="concat",
+            skip_widths=[8, 6, 4],
+            block="inception",
+            padding="partial",
+        ),
+        ClassHead(4, classes=4, padding="reflect"),
+        auxiliary=[0],
+    ),
 }
 
 
@@ -69,8 +95,9 @@ def picture(net: Autoencoder, rows: int = 4, columns: int = 5, batch: int = 2) -
 
 
 def loss_of(net: Autoencoder) -> Tensor:
-    output: Tensor = net.train()(picture(net))
-    return (output - torch.rand_like(output)).square().mean()
+    output, auxiliary = net.train().forward_with_auxiliary(picture(net))
+    losses = [(each - torch.rand_like(each)).square().mean() for each in (output, *auxiliary)]
+    return torch.stack(losses).sum()
 
 
 def test_the_output_has_scale_times_the_size(net: Autoencoder) -> None:
@@ -81,6 +108,17 @@ def test_the_output_has_scale_times_the_size(net: Autoencoder) -> None:
     size = [net.scale * side for side in image.shape[2:]]
     assert list(output.shape) == [2, channels, *size]
     assert output.dtype == torch.float32
+
+
+def test_auxiliary_outputs_have_the_shape_of_the_output(net: Autoencoder) -> None:
+    net.eval()
+    image = picture(net)
+
+    output, auxiliary = net.forward_with_auxiliary(image)
+    assert torch.equal(output, net(image))
+    assert [each.shape for each in auxiliary] == [output.shape] * len(net.auxiliary)
+    assert fold(net).auxiliary == []
+    assert not any("auxiliary" in name for name in fold(net).state_dict())
 
 
 def test_a_gradient_reaches_every_parameter(net: Autoencoder) -> None:
@@ -160,7 +198,9 @@ def test_the_graph_gives_what_the_net_gives(net: Autoencoder, tmp_path: Path) ->
     engine = OpenVINOEngine(ModelFolder(tmp_path, spec), "f32", 1)
 
     # Neither the batch nor the size of the sample that the graph was made with.
-    for rows, columns, batch in ((1, 1, 1), (3, 7, 1), (6, 2, 3)):
+    # A reflection needs a second pixel.
+    least = 2 if net.encoder.padding == "reflect" else 1
+    for rows, columns, batch in ((least, least, 1), (3, 7, 1), (6, 2, 3)):
         image = picture(net, rows, columns, batch)
         with torch.no_grad():
             output = net.eval()(image)
@@ -210,6 +250,25 @@ def wrong(value: object) -> Any:
         (lambda: joined(decoder=Decoder([12, 8], [0])), "expected 2, .* deepest 16, got"),
         (lambda: joined(decoder=Decoder([16], [])), r"expected 2, .* got \[16\]"),
         (lambda: joined(decoder=Decoder([16, 9], [0])), r"mirrored, \[16, 8\] with skip 'add'"),
+        (
+            lambda: Decoder([8, 4], [0], skip="none", skip_widths=[8, 4]),
+            r"skip_widths: expected null with skip 'none', got \[8, 4\]",
+        ),
+        (
+            lambda: Decoder([8, 4], [0], skip_widths=[9, 4]),
+            r"skip_widths: expected 2, beginning with the decoder's 8, got \[9, 4\]",
+        ),
+        (
+            lambda: joined(decoder=Decoder([16, 8], [0], skip_widths=[16, 9])),
+            r"decoder skip_widths: expected .* \[16, 8\], got \[16, 9\]",
+        ),
+        (lambda: joined(auxiliary=[0]), r"auxiliary: expected .* before its last, 0, got \[0\]"),
+        (lambda: Encoder([8], [0], down=wrong("min")), "down: expected one of stride, max, av"),
+        (lambda: Decoder([8], [], up=wrong("shuffle")), "up: expected one of transposed, resize"),
+        (
+            lambda: ClassHead(8, padding=wrong("same")),
+            "padding: expected one of zeros, valid, reflect, replicate, partial, got 'same'",
+        ),
         (lambda: joined(head=ClassHead(9)), "head features: .* last width 8, got 9"),
         (lambda: joined(head=ClassHead(8, stride=2)), "stem_stride x scale = 1, got 2"),
         (lambda: joined(head=PictureHead(8, scale=2)), "stem_stride x scale = 2, got 1"),
@@ -222,8 +281,62 @@ def test_parts_that_do_not_fit_are_refused(make: Callable[[], nn.Module], compla
 
 
 def joined(
-    decoder: Decoder | None = None, head: PictureHead | ClassHead | None = None
+    decoder: Decoder | None = None,
+    head: PictureHead | ClassHead | None = None,
+    auxiliary: Sequence[int] = (),
 ) -> Autoencoder:
     return Autoencoder(
-        Encoder([8, 16], [0, 0]), decoder or Decoder([16, 8], [0]), head or ClassHead(8)
+        Encoder([8, 16], [0, 0]),
+        decoder or Decoder([16, 8], [0]),
+        head or ClassHead(8),
+        auxiliary,
     )
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3, 4])
+@pytest.mark.parametrize("stem_stride", [1, 2])
+def test_every_scale_fits_every_stem(stem_stride: Literal[1, 2], scale: int) -> None:
+    encoder = Encoder([4, 6], [0, 0], stem_stride=stem_stride)
+    head = PictureHead(4, stem_stride * scale, scale=scale)
+    net = Autoencoder(encoder, Decoder([6, 4], [0]), head)
+    image = torch.rand(1, 3, 8, 12)
+
+    untrained = net(image).detach()
+    assert torch.equal(untrained, head.base(image))
+    assert untrained.shape == (1, 3, 8 * scale, 12 * scale)
+    nn.init.normal_(head.residual.weight)
+    assert probe(net, 48) == max(extents(net))
+
+
+def test_a_net_without_skips_is_its_encoder_then_its_decoder() -> None:
+    head = PictureHead(4, skip="none")
+    nn.init.normal_(head.residual.weight)
+    net = Autoencoder(Encoder([4, 6, 7], [0, 0, 0]), Decoder([7, 5, 4], [0, 1], skip="none"), head)
+    image = torch.rand(2, 3, 16, 24)
+
+    code = net.encode(image)
+    assert code.shape == (2, 7, 4, 6)
+    assert torch.equal(net.decode(code), net(image))
+
+
+@pytest.mark.parametrize(
+    ("decoder", "head"),
+    [
+        (Decoder([16, 8], [0]), ClassHead(8)),
+        (Decoder([16, 8], [0], skip="none"), PictureHead(8, skip="identity")),
+    ],
+)
+def test_a_code_alone_is_not_enough_for_skips(
+    decoder: Decoder, head: PictureHead | ClassHead
+) -> None:
+    net = joined(decoder, head)
+
+    with pytest.raises(ValueError, match="decode: expected a net without skips, got skip"):
+        net.decode(net.encode(torch.rand(1, 3, 8, 8)))
+
+
+def test_valid_padding_anywhere_is_that_of_the_net() -> None:
+    assert joined().padding == "zeros"
+    assert joined(Decoder([16, 8], [0], padding="partial")).padding == "partial"
+    assert joined(Decoder([16, 8], [0], padding="valid")).padding == "valid"
+    assert joined(head=ClassHead(8, padding="valid")).padding == "valid"

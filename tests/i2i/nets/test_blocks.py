@@ -1,83 +1,118 @@
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import nn
 
-from i2i.nets.blocks import ResidualBlock, convolution
-from i2i.nets.heads import enlargement
+from i2i.nets.blocks import InceptionBlock, LargeKernelBlock, ResidualBlock, blocks
+from i2i.nets.style import BlockKind, Norm, Style
+
+KINDS: tuple[BlockKind, ...] = get_args(BlockKind)
 
 
-@settings(deadline=None, max_examples=40)
-@given(
-    st.integers(1, 5), st.integers(1, 5), st.integers(1, 6), st.integers(1, 6), st.integers(0, 99)
+@pytest.mark.parametrize("channels", [1, 2, 7])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_block_keeps_the_shape(kind: BlockKind, channels: int) -> None:
+    x = torch.randn(2, channels, 5, 6)
+
+    (block,) = blocks(1, channels, Style(block=kind))
+    assert block(x).shape == x.shape
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "plain"])
+def test_a_deep_stack_of_new_blocks_is_near_the_identity(kind: BlockKind) -> None:
+    torch.manual_seed(0)
+    x = torch.rand(1, 16, 12, 12)
+
+    with torch.no_grad():
+        assert (blocks(8, 16, Style(block=kind))(x) - x).square().mean() < 0.5 * x.square().mean()
+
+
+def test_dilations_are_cycled_over_the_blocks() -> None:
+    stack = blocks(5, 4, Style(block="dilated", dilations=[1, 2, 4]), [1, 2, 4])
+
+    used = [layer.dilation[0] for layer in stack.modules() if isinstance(layer, nn.Conv2d)]
+    assert used == [1, 1, 2, 2, 4, 4, 1, 1, 2, 2]
+
+
+def test_a_dilated_factorised_block_dilates_its_second_pair() -> None:
+    stack = blocks(1, 4, Style(block="factorised", dilations=[3]), [3])
+
+    shapes = [
+        (layer.kernel_size, layer.dilation, layer.padding)
+        for layer in stack.modules()
+        if isinstance(layer, nn.Conv2d)
+    ]
+    assert shapes == [
+        ((3, 1), (1, 1), (1, 0)),
+        ((1, 3), (1, 1), (0, 1)),
+        ((3, 1), (3, 3), (3, 0)),
+        ((1, 3), (3, 3), (0, 3)),
+    ]
+
+
+def test_a_large_kernel_sees_half_of_the_channels_each_by_itself() -> None:
+    block = LargeKernelBlock(6, Style())
+    seen: list[torch.Tensor] = []
+    block.expand.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    x = torch.zeros(1, 6, 11, 11)
+    x[:, :, 5, 5] = 1
+
+    block(x)
+    spread = (seen[0][0] != 0).flatten(1).sum(dim=1).tolist()
+    assert spread == [81, 81, 81, 1, 1, 1]
+
+
+def test_the_branches_of_an_inception_block_see_1_3_and_5_pixels() -> None:
+    block = InceptionBlock(4, Style(activation="tanh"))
+    x = torch.zeros(1, 4, 9, 9)
+    x[:, :, 4, 4] = 1
+
+    spread = [int((branch(x)[0, 0] != 0).sum()) for branch in block.branches]
+    assert spread == [1, 9, 25]
+
+
+@pytest.mark.parametrize(
+    ("norm", "activated"), [("none", False), ("layer", False), ("batch", True), ("folded", True)]
 )
-def test_the_transposed_convolution_is_the_adjoint_of_the_strided_one(
-    inputs: int, outputs: int, rows: int, columns: int, seed: int
-) -> None:
-    torch.manual_seed(seed)
-    down = convolution(inputs, outputs, Style(), kernel_size=4, stride=2)[0].double()
-    up = transposed_convolution(outputs, inputs, Style())[0].double()
-    # A convolution has its weights as (outputs, inputs, …); so has its adjoint, the other way.
-    up.load_state_dict({"weight": down.weight, "bias": torch.zeros(inputs)})
-    x = torch.randn(1, inputs, 2 * rows, 2 * columns, dtype=torch.float64)
-    y = torch.randn(1, outputs, rows, columns, dtype=torch.float64)
+def test_the_sum_is_activated_after_batch_norm_only(norm: Norm, activated: bool) -> None:
+    block = ResidualBlock(4, Style(norm=norm)).eval()
 
     with torch.no_grad():
-        torch.testing.assert_close((down(x) * y).sum(), (x * up(y)).sum())
+        assert (block(torch.randn(1, 4, 8, 8)) >= 0).all() == activated
 
 
-@pytest.mark.parametrize("transposed", [False, True])
-@pytest.mark.parametrize(("kernel_size", "stride"), [(1, 1), (3, 1), (4, 2)])
-def test_the_grid_of_a_convolution_is_symmetric(
-    kernel_size: int, stride: int, transposed: bool
-) -> None:
-    layer = convolution(1, 1, kernel_size=kernel_size, stride=stride, transposed=transposed)
-    weight = layer[0].weight
-    assert isinstance(weight, torch.Tensor)
-    with torch.no_grad():
-        weight.copy_((weight + weight.flip(2, 3)) / 2)
-        image = torch.rand(1, 1, 8, 12)
-
-        turned = layer(image.flip(2, 3)).flip(2, 3)
-        torch.testing.assert_close(turned, layer(image))
-
-
-@pytest.mark.parametrize("stride", [1, 2, 3, 4, 6, 8])
-def test_the_last_enlargement_is_symmetric_and_treats_its_outputs_alike(stride: int) -> None:
-    layer = enlargement(1, 1, stride)
-    kernel = layer.kernel_size[0]
-    nn.init.ones_(layer.weight)
-    assert layer.bias is not None
-    nn.init.zeros_(layer.bias)
-
-    assert layer(torch.rand(1, 1, 5, 7)).shape == (1, 1, 5 * stride, 7 * stride)
-    if stride > 1:
-        # As many taps at every output pixel, or the output shows a checkerboard.
-        assert kernel % stride == 0
-        inside = layer(torch.ones(1, 1, 9, 9))[0, 0, 3 * stride : -3 * stride, 3 * stride]
-        torch.testing.assert_close(inside, torch.full_like(inside, (kernel // stride) ** 2))
-    image = torch.rand(1, 1, 5, 5)
-    torch.testing.assert_close(layer(image.flip(2, 3)).flip(2, 3), layer(image))
-
-
-@pytest.mark.parametrize("transposed", [False, True])
-def test_a_convolution_keeps_the_power_of_what_it_gets(transposed: bool) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_dropout_sets_whole_channels_to_zero_in_training_only(kind: BlockKind) -> None:
     torch.manual_seed(0)
-    layer = convolution(64, 64, kernel_size=4, stride=2, transposed=transposed)
+    (block,) = blocks(1, 64, Style(block=kind, dropout=0.5, activation="tanh"))
+    x = torch.rand(1, 64, 6, 6)
 
     with torch.no_grad():
-        # Twice the power: half of it is lost in the activation.
-        power = layer(torch.randn(4, 64, 16, 16))[..., 1:-1, 1:-1].square().mean()
-    assert power == pytest.approx(2, rel=0.15)
+        added = block(x) if kind in ("reparameterised", "plain") else block(x) - x
+        dropped = (added.abs().flatten(2).amax(dim=2) < 1e-6).float().mean()
+        assert 0.25 < dropped < 0.75
+        assert torch.equal(block.eval()(x), block(x))
 
 
-def test_a_deep_stack_of_new_blocks_is_near_the_identity() -> None:
-    torch.manual_seed(0)
-    blocks = nn.Sequential(*(ResidualBlock(16) for _ in range(8)))
-    x = torch.randn(1, 16, 12, 12)
-
-    with torch.no_grad():
-        assert (blocks(x) - x).square().mean() < 0.5
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ({"norm": "instance"}, "norm: .* 'instance'; its statistics come from the whole picture"),
+        ({"norm": "group"}, "norm: .* 'group'; its statistics come from the whole picture"),
+        ({"block": "transformer"}, "block: expected one of residual, .* got 'transformer'"),
+        ({"padding": "circular"}, "padding: expected one of zeros, .* got 'circular'"),
+        ({"initialisation": "zeros"}, "initialisation: expected one of he, .* got 'zeros'"),
+        ({"dilations": [2]}, r"dilations: expected \[1\] with block 'residual', got \[2\]"),
+        ({"dilations": [1, 0], "block": "dilated"}, r"dilations: .* at least 1, got \[1, 0\]"),
+        ({"dilations": [], "block": "dilated"}, "dilations: expected at least one number"),
+        ({"dropout": 1.0}, r"dropout: expected a share in \[0, 1\), got 1.0"),
+        ({"block": "reparameterised", "norm": "layer"}, "norm: .* with block 'reparameterised'"),
+        ({"block": "reparameterised", "padding": "partial"}, "padding: .* got 'partial'"),
+    ],
+)
+def test_choices_that_do_not_fit_are_refused(arguments: dict[str, object], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        Style(**arguments)  # type: ignore[arg-type]  # a YAML may hold it

@@ -1,0 +1,91 @@
+"""Which pictures a call of `i2i predict` names, and where the answer for each is written."""
+
+from __future__ import annotations
+
+import glob
+import itertools
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_PICTURES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".tif", ".tiff", ".bmp"}
+
+
+@dataclass(frozen=True)
+class Found:
+    """A picture file, and its folder below the INPUT that named it."""
+
+    path: Path
+    folder: Path = Path()
+
+
+def find(inputs: Sequence[str], output: Path) -> list[Found]:
+    """The picture files that INPUTs name, each once.
+
+    A file is taken whatever its name. Of a folder or a pattern those are taken whose suffix is a
+    picture's, in the order of their names, but nothing hidden and nothing below `output`.
+
+    Raises:
+        ValueError: a folder or pattern has no pictures, or is that of `output` itself.
+    """
+    found: dict[Path, Found] = {}
+    for name in inputs:
+        for one in _of(name, output):
+            found.setdefault(one.path.resolve(), one)
+    return list(found.values())
+
+
+def _of(name: str, output: Path) -> Iterator[Found]:
+    path = Path(name)
+    if path.is_dir():
+        base, files = path, _below(path)
+    elif glob.has_magic(name) and not path.exists():
+        fixed = itertools.takewhile(lambda part: not glob.has_magic(part), path.parts)
+        base = Path(*fixed)
+        files = (Path(match) for match in sorted(glob.iglob(name, recursive=True)))
+    else:
+        yield Found(path)  # or whatever the name is: opening it says what is wrong
+        return
+    written = output.resolve()
+    if written == base.resolve():
+        raise ValueError(
+            f"--output: expected another folder than {base}, where the pictures are: a second call "
+            "would take the answers for pictures"
+        )
+    inside = written.is_relative_to(base.resolve())
+    none = True
+    for file in files:
+        if file.suffix.lower() not in _PICTURES or not file.is_file():
+            continue
+        if inside and file.resolve().is_relative_to(written):
+            continue
+        none = False
+        yield Found(file, file.parent.relative_to(base))
+    if none:
+        suffixes = " ".join(sorted(_PICTURES))
+        raise ValueError(f"{name}: expected pictures ({suffixes}), got none")
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(place, name) for name in sorted(files) if not name.startswith("."))
+
+
+def output_paths(found: Sequence[Found], output: Path, suffix: str) -> list[tuple[Path, Path]]:
+    """(input, output) of each file: its folder below `output`, <stem><suffix>, or <stem>_1 …
+
+    An output never has the path of an input, nor that of another input's output.
+    """
+    taken = {one.path.resolve() for one in found}
+    paths = []
+    for one in found:
+        candidates = (
+            output / one.folder / f"{one.path.stem}{number}{suffix}"
+            for number in itertools.chain([""], (f"_{i}" for i in itertools.count(1)))
+        )
+        target = next(path for path in candidates if path.resolve() not in taken)
+        taken.add(target.resolve())
+        paths.append((one.path, target))
+    return paths

@@ -1,0 +1,96 @@
+"""`i2i inspect MODEL`: what a model takes, gives, costs and scored."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from i2i.model_folder import ModelFolder, find_model
+from i2i.spec import ModelSpec
+
+
+def run(options: argparse.Namespace) -> int:
+    """Prints the facts a line each, or the spec as JSON; then the layers, if asked for."""
+    spec = ModelFolder.open(find_model(options.model)).spec
+    if options.json:
+        print(json.dumps(spec.to_dict(), indent=2))
+        return 0
+    for name, value in facts(spec).items():
+        print(f"{name:12} {value}")
+    if options.layers:
+        _print_layers(spec)
+    return 0
+
+
+def facts(spec: ModelSpec) -> dict[str, str]:
+    """What is worth knowing before a model is used, in words."""
+    if spec.tiling == "windows":
+        price = (spec.window / (spec.window - 2 * spec.margin)) ** 2
+        windows = f"up to {spec.window} pixels a side, multiples of {spec.size_multiple}"
+        cost = f": {price:.2f} × the work without it"
+    else:
+        windows = f"none: a picture as a whole, up to {spec.max_pixels:,} pixels"
+        cost = ""
+    told = {
+        "model": spec.address,
+        "gives": describe_output(spec),
+        "takes": f"{'RGB' if spec.input_channels == 3 else 'gray'}, any size from 1×1",
+        "windows": windows,
+        "margin": f"{spec.margin} pixels ({spec.margin_kind}){cost}",
+        "net": spec.net.get("class", "none"),
+        "licence": spec.provenance.get("licence", "not stated"),
+    }
+    if auxiliary := _auxiliary(spec):
+        heads = ", ".join(map(str, auxiliary))
+        told["trained with"] = f"auxiliary heads at stages {heads} of the decoder, not in the graph"
+    if spec.tolerance:
+        engines = (f"{name} {' and '.join(by)}" for name, by in spec.tolerance.items())
+        told["engines"] = ", ".join(engines)
+    for name, measured in spec.scores.items():
+        scores = ", ".join(f"{k} {v:.4g}" for k, v in measured.scores.items())
+        told[name] = f"{scores} ({measured.pictures} pictures)"
+    return told
+
+
+def describe_output(spec: ModelSpec) -> str:
+    """What a model gives, in a few words."""
+    if spec.kind == "labels":
+        return f"labels: {', '.join(c.name for c in spec.classes)}"
+    if spec.map is not None:
+        return f"map: {spec.map.low:g} to {spec.map.high:g} {spec.map.unit} ({spec.task})"
+    return f"{spec.kind} at {spec.scale}× the size ({spec.task})"
+
+
+def _auxiliary(spec: ModelSpec) -> list[Any]:
+    """The stages whose heads the training had beside the last, as its config says."""
+    found: Any = spec.provenance
+    for key in ("config", "net", "init_args", "auxiliary"):
+        found = found.get(key) if isinstance(found, dict) else None
+    return found if isinstance(found, list) else []
+
+
+def _print_layers(spec: ModelSpec) -> None:
+    """The anatomy of the net on one window, and the sums."""
+    from i2i.nets import Autoencoder
+    from i2i.nets.anatomy import anatomy
+    from i2i.nets.description import build
+
+    net = build(spec.net)
+    if not isinstance(net, Autoencoder):
+        raise ValueError(f"{spec.name}: expected a net of class Autoencoder, got {net}")
+    layers = anatomy(net, spec.window, spec.window)
+    table = Table("layer", "kind", "output", "units", "weights", "multiply-adds", "field")
+    for layer in layers:
+        output = "×".join(map(str, layer.output))
+        counts = (f"{count:,}" for count in (layer.units, layer.weights, layer.connections))
+        table.add_row(layer.name, layer.kind, output, *counts, f"{layer.receptive_field[0]}")
+    connections = sum(layer.connections for layer in layers)
+    Console(width=120).print(table)
+    print(
+        f"{sum(layer.weights for layer in layers):,} weights; "
+        f"{connections / spec.window**2:,.0f} multiply-adds per input pixel"
+    )

@@ -1,0 +1,43 @@
+"""How much memory a picture will need, told from its header."""
+
+from __future__ import annotations
+
+from i2i.image import Format, Header
+from i2i.predictor import Predictor
+
+# Interpreter, libraries, and an engine with its window: 0.2 GiB for the shipped models on OpenVINO
+# (python -m benchmarks.predict_memory), and as much again for larger nets.
+_PROGRAM = 400 << 20
+_CHANNELS = 4  # red, green, blue, alpha; a header does not say how many there are
+# What is made at once of a pixel of the output: its samples, again as a file holds them, and
+# numbers between (a float for the brightness or the value, wider integers for a mixed colour).
+_BAND, _LABELLED = 16, 24
+
+
+def needed_bytes(
+    predictor: Predictor, header: Header, file_bytes: int, format: Format, depth: int
+) -> int:
+    """About the most memory that the process will hold while it predicts a picture.
+
+    PNG and TIFF are written band by band, others need the whole answer.
+
+    Args:
+        file_bytes: of the picture's file.
+        depth: bits of a sample in memory.
+
+    Raises:
+        ImageError: too_many_pixels, the model takes pictures as a whole, and this one is too large.
+    """
+    # A bad file may say 0, and is refused when it is decoded.
+    height, width = max(1, header.height), max(1, header.width)
+    spec, pixels = predictor.spec, height * width
+    read = pixels * _CHANNELS * depth // 8
+    # Pillow holds a whole picture of its own; of a TIFF it gets a strip at a time.
+    decoding = read + file_bytes + (0 if header.format == "tiff" else read)
+    enlarged = spec.scale**2
+    rows = min(predictor.plan(height, width).rows.step, height)
+    band = enlarged * rows * width * max(_BAND * depth // 8, _LABELLED)
+    answer = 0
+    if format in ("jpeg", "webp"):
+        answer = enlarged * pixels * (2 * _CHANNELS + 1 if spec.kind == "image" else _LABELLED)
+    return _PROGRAM + max(decoding, read + band + answer)

@@ -1,0 +1,235 @@
+"""`i2i predict`: files in, files out; a picture that fails does not stop the others."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
+
+from i2i.commands.inputs import find, output_paths
+from i2i.commands.memory import needed_bytes
+from i2i.commands.parser import EXIT_FAILED, EXIT_INTERRUPTED
+from i2i.image import SUFFIXES, ImageError, Picture, decode, read_header, write_bytes
+from i2i.image.decoding import check_pixels, naming
+from i2i.prediction import check_file, write_bands
+from i2i.predictor import Predictor, load
+
+
+class TooLittleMemory(ValueError):
+    """A picture needs more memory than --max-memory allows."""
+
+
+@dataclass
+class Outcome:
+    """What became of one picture; width and height are its own, megapixels those that came in."""
+
+    input: str
+    output: str
+    status: Literal["done", "skipped", "failed"] = "done"
+    width: int | None = None
+    height: int | None = None
+    seconds: float = 0.0
+    megapixels_per_s: float | None = None
+    error: dict[str, str] | None = None
+
+
+def run(options: argparse.Namespace) -> int:
+    """Predicts all pictures; returns the exit status.
+
+    Raises:
+        ValueError: nothing was begun: the model, an option or an input is not what it should be.
+    """
+    predictor = load(
+        options.model,
+        engine=options.engine,
+        precision=options.precision,
+        threads=options.threads,
+    )
+    spec = predictor.spec
+    check_file(spec, options.format, options.view, 1, 1, 16 if options.depth == "16" else 8)
+    if options.profile == "keep" and spec.kind != "image":
+        raise ValueError(f"--profile: expected convert, {spec.name} gives no picture, got keep")
+    found = find(options.inputs, options.output)
+    pairs = output_paths(found, options.output, SUFFIXES[options.format])
+    options.output.mkdir(parents=True, exist_ok=True)
+    console = Console(stderr=options.json)
+    outcomes: list[Outcome] = []
+    began, interrupted = time.monotonic(), False
+    with _progress(console) as bar:
+        pictures = bar.add_task("pictures", total=len(pairs))
+        windows = bar.add_task("windows", total=1)
+
+        def progress(done: int, total: int) -> None:
+            bar.update(windows, completed=done, total=total)
+
+        try:
+            for source, target in pairs:
+                bar.update(windows, description=source.name, completed=0)
+                outcome = _outcome(predictor, source, target, options, progress)
+                outcomes.append(outcome)
+                _tell(outcome, console)
+                bar.advance(pictures)
+        except KeyboardInterrupt:
+            interrupted = True
+    totals = _totals(outcomes, time.monotonic() - began)
+    if interrupted:
+        left = len(pairs) - len(outcomes)
+        print(f"i2i: interrupted, {left} pictures left; --resume does them", file=sys.stderr)
+    if options.json:
+        engine = {"engine": predictor.engine.name, "precision": predictor.engine.precision}
+        about: dict[str, Any] = {"model": spec.address, **engine, "interrupted": interrupted}
+        print(json.dumps({**about, "pictures": [asdict(o) for o in outcomes], "totals": totals}))
+    elif len(pairs) > 1:
+        counts = ", ".join(f"{totals[name]} {name}" for name in ("done", "skipped", "failed"))
+        console.print(f"{counts} in {totals['seconds']:.1f} s", highlight=False)
+    if interrupted:
+        return EXIT_INTERRUPTED
+    return EXIT_FAILED if totals["failed"] else 0
+
+
+def _outcome(
+    predictor: Predictor,
+    source: Path,
+    target: Path,
+    options: argparse.Namespace,
+    progress: Callable[[int, int], None],
+) -> Outcome:
+    """Predicts one picture into its file, or says why not."""
+    outcome = Outcome(str(source), str(target))
+    if options.resume and target.is_file():
+        outcome.status = "skipped"
+        return outcome
+    began = time.monotonic()
+    try:
+        picture = _read(predictor, source, options)
+        outcome.height, outcome.width = picture.height, picture.width
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _write(predictor, picture, target, options, progress)
+    except (ImageError, TooLittleMemory, OSError, MemoryError) as error:
+        outcome.status = "failed"
+        outcome.error = {"code": _code(error), "detail": _detail(error, source)}
+    outcome.seconds = round(time.monotonic() - began, 3)
+    if outcome.status == "done" and outcome.seconds:
+        rate = picture.height * picture.width / 1e6 / outcome.seconds
+        outcome.megapixels_per_s = round(rate, 3)
+    return outcome
+
+
+def _read(predictor: Predictor, source: Path, options: argparse.Namespace) -> Picture:
+    """The picture as the options want it, once it is clear that it can be done.
+
+    Raises:
+        ImageError: it cannot be read, or its prediction not be held by the format.
+        TooLittleMemory: it would need more than --max-memory.
+        OSError: the file cannot be read.
+    """
+    format, spec = options.format, predictor.spec
+    data = source.read_bytes()
+    with naming(source):
+        header = read_header(data)
+        check_pixels((header.width, header.height), options.max_pixels)
+        deep = options.depth == "auto" and header.depth == 16 and format in ("png", "tiff")
+        depth: Literal[8, 16] = 16 if deep or options.depth == "16" else 8
+        check_file(spec, format, options.view, header.height, header.width, depth)
+        needed = needed_bytes(predictor, header, len(data), format, depth)
+        if needed > options.max_memory:
+            remedy = "raise --max-memory"
+            if format in ("jpeg", "webp"):
+                remedy += ", or choose png or tiff, which are written in strips"
+            raise TooLittleMemory(
+                f"{source}: expected a picture that needs at most {options.max_memory / 2**30:.1f} "
+                f"GiB, got {header.width} x {header.height} with about {needed / 2**30:.1f}; "
+                f"{remedy}"
+            )
+        picture = decode(data, max_pixels=options.max_pixels, depth=depth, profile=options.profile)
+    if options.background is not None:
+        picture = picture.over(options.background)
+    return _deepened(picture) if options.depth == "16" else picture
+
+
+def _deepened(picture: Picture) -> Picture:
+    """The picture with 16-bit samples."""
+    if picture.depth == 16:
+        return picture
+    deep = (None if p is None else p * np.uint16(257) for p in (picture.pixels, picture.alpha))
+    pixels, alpha = deep
+    assert pixels is not None
+    return Picture(pixels, alpha, picture.profile)
+
+
+def _write(
+    predictor: Predictor,
+    picture: Picture,
+    target: Path,
+    options: argparse.Namespace,
+    progress: Callable[[int, int], None],
+) -> None:
+    if options.format in ("png", "tiff"):
+        bands = predictor.bands(picture, progress=progress)
+        write_bands(target, options.format, bands, picture, options.view)
+    else:
+        prediction = predictor.predict(picture, progress=progress)
+        write_bytes(target, prediction.encode(options.format, options.view))
+
+
+def _code(error: Exception) -> str:
+    if isinstance(error, ImageError):
+        return error.code
+    return "file_error" if isinstance(error, OSError) else "too_little_memory"
+
+
+def _detail(error: Exception, source: Path) -> str:
+    if isinstance(error, OSError):
+        return f"{error.filename or source}: {error.strerror}"
+    if isinstance(error, MemoryError):
+        return f"{source}: the memory of this machine is full; give fewer pixels"
+    return str(error)
+
+
+def _tell(outcome: Outcome, console: Console) -> None:
+    """A line about a picture: of a failure on stderr."""
+    if outcome.error:
+        print(f"i2i: {outcome.error['detail']}", file=sys.stderr)
+        return
+    there = " (there already)" if outcome.status == "skipped" else ""
+    line = f"{outcome.input} → {outcome.output}{there}"
+    # As it is: a name may hold what rich takes for markup or emoji.
+    console.print(line, soft_wrap=True, highlight=False, markup=False, emoji=False)
+
+
+def _progress(console: Console) -> Progress:
+    """Two bars, pictures and windows of the one in hand; only on a terminal."""
+    name = Column(max_width=32, no_wrap=True, overflow="ellipsis")
+    return Progress(
+        TextColumn("{task.description}", markup=False, table_column=name),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+def _totals(outcomes: list[Outcome], seconds: float) -> dict[str, Any]:
+    counts = {
+        status: sum(outcome.status == status for outcome in outcomes)
+        for status in ("done", "skipped", "failed")
+    }
+    pixels = sum(
+        (outcome.width or 0) * (outcome.height or 0)
+        for outcome in outcomes
+        if outcome.status == "done"
+    )
+    rate = round(pixels / 1e6 / seconds, 3) if seconds and pixels else None
+    return {**counts, "seconds": round(seconds, 3), "megapixels_per_s": rate}

@@ -1,0 +1,85 @@
+"""Which files are predicted, and where the answers go."""
+
+from pathlib import Path
+
+import pytest
+
+from i2i.commands.inputs import Found, find, output_paths
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder `photos` of four pictures, two of one stem, beside a text and hidden files."""
+    monkeypatch.chdir(tmp_path)
+    names = ["b.png", "summer/a.JPG", "summer/b.png", "summer/deep/c.tiff", "notes.txt"]
+    for name in [*names, ".hidden.png", ".thumbnails/a.png"]:
+        path = Path("photos", name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return tmp_path
+
+
+def targets(*inputs: str, output: str = "out") -> list[str]:
+    found = find(inputs, Path(output))
+    return [path.as_posix() for _, path in output_paths(found, Path(output), ".png")]
+
+
+def test_a_folder_keeps_its_tree(tree: Path) -> None:
+    assert targets("photos") == [
+        "out/b.png",
+        "out/summer/a.png",
+        "out/summer/b.png",
+        "out/summer/deep/c.png",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("photos/**/*.png", ["out/b.png", "out/summer/b.png"]),
+        ("photos/*/*", ["out/summer/a.png", "out/summer/b.png"]),
+        ("photos/summer/[ab].*", ["out/a.png", "out/b.png"]),
+        ("**/c.*", ["out/photos/summer/deep/c.png"]),
+    ],
+)
+def test_a_pattern_keeps_the_tree_below_its_fixed_part(
+    tree: Path, pattern: str, expected: list[str]
+) -> None:
+    assert targets(pattern) == expected
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_a_file(tree: Path) -> None:
+    Path("scan[1].png").touch()
+    assert targets("scan[1].png") == ["out/scan[1].png"]
+
+
+def test_a_picture_that_is_named_twice_is_predicted_once(tree: Path) -> None:
+    assert targets("photos/b.png", "photos", "./photos/b.png").count("out/b.png") == 1
+
+
+def test_what_was_written_is_no_input(tree: Path) -> None:
+    before = targets("photos", output="photos/out")
+    for path in before:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).touch()
+    assert targets("photos", output="photos/out") == before
+
+
+@pytest.mark.parametrize("given", ["photos", "photos/**/*.png", "./photos/summer/.."])
+def test_the_folder_of_the_pictures_is_no_output(tree: Path, given: str) -> None:
+    with pytest.raises(ValueError, match="--output: expected another folder than"):
+        find([given], Path("photos"))
+
+
+@pytest.mark.parametrize("given", ["photos/empty", "photos/*.webp", "photos/*.txt"])
+def test_no_pictures_is_an_error_before_any_work(tree: Path, given: str) -> None:
+    Path("photos/empty").mkdir()
+    with pytest.raises(ValueError, match="expected pictures"):
+        find([given], Path("out"))
+
+
+def test_no_two_outputs_share_a_path() -> None:
+    files = [Path("a/x.png"), Path("b/x.jpg"), Path("x_1.png"), Path("out/x.png")]
+    pairs = output_paths([Found(file) for file in files], Path("out"), ".png")
+    assert len({target for _, target in pairs}) == len(files)
+    assert Path("out/x.png") not in {target for _, target in pairs}

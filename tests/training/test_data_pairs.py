@@ -1,0 +1,148 @@
+"""Pairs of files: pictures, maps, and what is said where they do not fit."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from training.data import Pairs
+from training.data.files import Entry, find_pictures, read_entry
+from training.tasks import Paired, Segmentation
+
+PICTURES = Paired()
+
+
+@pytest.fixture
+def pairs(photos: Callable[..., Path]) -> Path:
+    """A folder of three pairs: the target is the input, mirrored."""
+    root = Path("root")
+    for path in find_pictures(photos(root / "input", 3, (16, 20))):
+        (root / "target").mkdir(exist_ok=True)
+        mirrored = np.array(Image.open(path))[:, ::-1]
+        Image.fromarray(mirrored).save(root / "target" / f"{path.stem}.tif")
+    return root
+
+
+def test_a_pair_is_a_picture_and_its_target(pairs: Path) -> None:
+    data = Pairs(str(pairs), geometry=[])
+
+    (validates,) = data.validation_loads(PICTURES)
+    trains = data.training_loads(PICTURES)
+
+    assert [load().name for load in (validates, *trains)] == ["photo-0", "photo-1", "photo-2"]
+    for load in trains:
+        sample = load()
+        assert sample.target is not None
+        assert (sample.target == sample.image[:, ::-1]).all()
+
+
+def test_train_and_val_hold_pairs(pairs: Path) -> None:
+    pairs.rename("all")
+    Path("set").mkdir()
+    for part in ("train", "val"):
+        Path("set", part).symlink_to(Path("all").absolute())
+
+    with pytest.raises(ValueError, match="expected pictures that only validate, got one that"):
+        Pairs("set", geometry=[]).training_loads(PICTURES)
+    assert len(Pairs("set", geometry=[]).validation_loads(PICTURES)) == 3
+
+
+def test_maps_keep_their_numbers() -> None:
+    depths = np.array([[0.5, np.nan], [-3.25, 1e6]], np.float32)
+    Image.fromarray(depths).save("depth.tif")
+    Image.fromarray(np.zeros((2, 2), np.uint8)).save("image.png")
+
+    sample = read_entry(Entry(Path("image.png"), target=Path("depth.tif")), kind="map")
+
+    assert sample.target is not None
+    assert sample.target.dtype == np.float32
+    np.testing.assert_array_equal(sample.target, depths)
+
+
+def test_pictures_of_16_bits_are_kept_where_they_are_asked_for() -> None:
+    gray = np.arange(256 * 4, dtype=np.uint16).reshape(32, 32) * 60
+    Image.fromarray(gray).save("gray.png")
+    entry = Entry(Path("gray.png"), target=Path("gray.png"))
+
+    exact, rounded = read_entry(entry, depth=16), read_entry(entry)
+
+    for values in (exact.image, exact.target):
+        assert values is not None
+        np.testing.assert_array_equal(values[..., 0], gray)
+    assert rounded.image.dtype == np.uint8
+
+
+def test_a_target_of_another_size_is_named_with_both_sizes(pairs: Path) -> None:
+    Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(pairs / "target" / "photo-1.tif")
+
+    with pytest.raises(
+        ValueError, match=r"photo-1\.tif: expected the size of its picture, 20×16, got 16×16"
+    ):
+        Pairs(str(pairs), geometry=[]).training_loads(PICTURES)[0]()
+
+
+def test_a_mask_drawn_on_the_picture_before_it_was_turned_is_told() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.zeros((16, 20, 3), np.uint8)).save("photo.jpg", exif=exif)
+    Image.fromarray(np.zeros((16, 20), np.uint8)).save("mask.png")
+
+    with pytest.raises(ValueError, match=r"mask\.png: expected .* 16×20, got 20×16; .*EXIF"):
+        read_entry(Entry(Path("photo.jpg"), Path("mask.png")))
+
+
+def test_a_picture_without_a_target_is_named(pairs: Path) -> None:
+    (pairs / "target" / "photo-2.tif").unlink()
+
+    with pytest.raises(ValueError, match=r"input/photo-2\.png: expected a target .*add it"):
+        Pairs(str(pairs), geometry=[]).training_loads(PICTURES)
+
+
+def test_a_target_for_no_picture_is_told(pairs: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (pairs / "input" / "photo-2.png").unlink()
+
+    with caplog.at_level(logging.WARNING):
+        Pairs(str(pairs), geometry=[]).training_loads(PICTURES)
+
+    assert "1 files in root/target are a target for no picture, first photo-2.tif" in caplog.text
+
+
+def test_classes_are_not_learned_from_pairs(pairs: Path) -> None:
+    with pytest.raises(ValueError, match=r"got Segmentation, which needs masks; use .*\.Masks"):
+        Pairs(str(pairs), geometry=[]).training_loads(Segmentation(["a", "b"]))
+
+
+def test_a_file_in_place_of_a_folder_is_named() -> None:
+    Path("photos").write_text("no folder")
+
+    with pytest.raises(ValueError, match=r"expected a folder of pictures, got photos, .* a file"):
+        find_pictures(Path("photos"))
+
+
+def test_folders_that_hold_themselves_are_read_once(photos: Callable[..., Path]) -> None:
+    root = photos(Path("root"))
+    (root / "again").symlink_to(root.absolute())
+
+    assert len(find_pictures(root)) == 2
+
+
+def test_a_link_to_no_picture_is_named(photos: Callable[..., Path]) -> None:
+    root = photos(Path("root"))
+    (root / "loop.png").symlink_to("loop.png")
+
+    with pytest.raises(ValueError, match=r"root/loop\.png: expected a picture, got a link to none"):
+        find_pictures(root)
+
+
+def test_a_name_that_is_not_utf_8_is_named(photos: Callable[..., Path]) -> None:
+    root = photos(Path("root"))
+    os.rename(root / "photo-0.png", os.fsencode(root) + b"/caf\xe9.png")
+
+    with pytest.raises(ValueError, match=r"caf\\udce9\.png': expected a file name in UTF-8"):
+        find_pictures(root)

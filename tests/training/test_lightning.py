@@ -1,0 +1,145 @@
+"""A run's folder: where it is, what is in it, and that a resumed run goes on there."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from training import cli
+
+ROOT = Path(cli.__file__).parents[1]
+
+
+@pytest.fixture
+def fit(
+    configs: Path,
+    fast: tuple[str, ...],
+    photos: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[..., None]:
+    monkeypatch.setattr("sys.argv", ["training"])
+    photos(Path("photos"))
+    config = ["--config", str(configs / "super_resolution_x2.yaml"), "--data.root", "photos"]
+
+    def run(*more: str) -> None:
+        cli.main(["fit", *config, *fast, *more])
+
+    return run
+
+
+def steps(run: Path) -> list[int]:
+    with (run / "metrics.csv").open() as file:
+        return [int(row["step"]) for row in csv.DictReader(file)]
+
+
+def test_without_loggers_all_is_in_the_runs_folder(fit: Callable[..., None]) -> None:
+    fit("--trainer.logger=false", "--run", "mine")
+
+    assert sorted(path.name for path in Path().iterdir()) == ["mine", "photos"]
+    assert {p.name for p in Path("mine").iterdir()} == {"checkpoints", "config.yaml", "pictures"}
+    kept = yaml.safe_load(Path("mine/config.yaml").read_text())
+    assert kept["run"] is None
+
+
+def test_a_resumed_run_goes_on_in_its_folder_with_its_curves_and_its_best_score(
+    fit: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The second epoch undoes what the first has learnt.
+    fit("--model.average_decay=0.0")
+    run = Path("runs/super-resolution-001")
+    best = torch.load(run / "checkpoints/best.ckpt", weights_only=True)["global_step"]
+    # What was logged after the checkpoint comes again.
+    with (run / "metrics.csv").open("a") as file:
+        file.write(
+            ",".join("99" for _ in (run / "metrics.csv").read_text().split("\n")[0].split(","))
+        )
+
+    last = str(run / "checkpoints/last.ckpt")
+    fit("--ckpt_path", last, "--trainer.max_epochs=2", "--model.learning_rate=10")
+
+    assert [path.name for path in Path("runs").iterdir()] == [run.name]
+    found = steps(run)
+    assert found == sorted(found)
+    assert set(found) == {0, 1, 2, 3}
+    assert torch.load(run / "checkpoints/best.ckpt", weights_only=True)["global_step"] == best == 2
+    assert torch.load(last, weights_only=True)["global_step"] == 4
+    assert "next: python -m training export" in capsys.readouterr().out
+
+
+def test_without_a_terminal_each_validation_is_a_line(
+    fit: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit("--trainer.max_epochs=2", "--trainer.enable_progress_bar=true", "--trainer.logger=false")
+
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("step ")]
+    assert [line.split(",")[0] for line in lines] == ["step 2/4", "step 4/4"]
+    for word in ("loss ", "psnr_y ", "samples/s", "MP/s", "core-min", " left"):
+        assert all(word in line for line in lines)
+    assert "(best)" in lines[0]
+
+
+def test_gradients_are_clipped_and_accumulated_by_steps_of_the_optimizer(
+    fit: Callable[..., None],
+) -> None:
+    more = ("--trainer.accumulate_grad_batches=2", "--trainer.gradient_clip_val=1e-3")
+    fit("--data.epoch_samples=8", *more, "--trainer.deterministic=true")
+
+    last = torch.load(next(Path("runs").glob("*/checkpoints/last.ckpt")), weights_only=True)
+    (schedule,) = last["lr_schedulers"]
+    assert last["global_step"] == schedule["last_epoch"] == 2
+    (averaging,) = (v for k, v in last["callbacks"].items() if "Averaging" in k)
+    assert averaging["latest_update_step"] == 2
+    assert last["averaging_state"]["n_averaged"] == 2
+
+
+@pytest.mark.parametrize("command", ["fit", "validate", "test", "predict"])
+def test_help_is_short_and_names_the_long_one(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        cli.main([command, "--help"])
+
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) < 40
+    assert max(map(len, lines)) <= 100
+    assert any("--help-all" in line for line in lines)
+    assert any("--run" in line for line in lines) == (command == "fit")
+
+
+def test_help_loads_no_torch() -> None:
+    code = "import sys; from training.cli import main; main([]); sys.exit('torch' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_net_in_one_folder(
+    configs: Path,
+    fast: tuple[str, ...],
+    photos: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    # Thirty pictures, of which three validate: one process is given one of them again.
+    photos(Path("photos"), count=30)
+    common = ["--config", str(configs / "super_resolution_x2.yaml"), "--data.root", "photos"]
+    two = ["--trainer.accelerator=cpu", "--trainer.devices=2", "--trainer.strategy=ddp"]
+    command = [sys.executable, "-m", "training", "fit", *common, *fast]
+    logged = {}
+    for name, more in (("one", ["--data.batch_size=4"]), ("two", two)):
+        still = ["--model.learning_rate=1e-12", "--data.epoch_samples=8", "--run", name]
+        subprocess.run([*command, *more, *still], check=True, timeout=500)
+        with Path(name, "metrics.csv").open() as file:
+            logged[name] = list(csv.DictReader(file))
+
+    assert sorted(p.name for p in Path().iterdir()) == ["one", "photos", "two"]
+    one, both = ([row["val/psnr_y"] for row in logged[n] if row["val/psnr_y"]] for n in logged)
+    assert [float(x) for x in both] == pytest.approx([float(x) for x in one], abs=1e-4)
+    assert max(steps(Path("two"))) == max(steps(Path("one"))) == 1

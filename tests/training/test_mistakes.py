@@ -1,0 +1,89 @@
+"""A mistake in a config is told with its file, line and text."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from training import lightning
+from training.mistakes import located, one_line
+
+CONFIG = """\
+model:
+  task: {class_path: training.tasks.SuperResolution, init_args: {scale: 2}}
+  net:
+    class_path: i2i.nets.Autoencoder
+    init_args:
+      encoder: {class_path: i2i.nets.Encoder, init_args: {widths: [4, 4], depths: [0]}}
+      decoder: {class_path: i2i.nets.Decoder, init_args: {widths: [4, 4], depths: [1]}}
+      head: {class_path: i2i.nets.PictureHead, init_args: {features: 4}}
+data:
+  class_path: training.data.Photos
+  init_args: {root: photos, geometry: []}
+"""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "told"),
+    [
+        (
+            "class_path: training.data.Photos",
+            "class_path: training.data.Photo",
+            ":10: data: .*'Photo'",
+        ),
+        (
+            "root: photos",
+            "roots: photos",
+            r":11: data: Option 'roots' is not accepted \| init_args",
+        ),
+        (
+            "widths: [4, 4], depths: [1]",
+            "widths: four",
+            r":7: model\.net\.decoder\.widths: Expected",
+        ),
+        ("data:", "data: [", r":11: no YAML: "),
+        ("model:", "model:\n  patience: long", r":2: model\.patience: .* \| patience: long"),
+        ("model:", "modell: 3\nmodel:", r":1: .*'modell'.* \| modell: 3"),
+    ],
+)
+def test_what_the_parser_refuses_is_found_in_the_file(right: str, wrong: str, told: str) -> None:
+    Path("run.yaml").write_text(CONFIG.replace(right, wrong, 1))
+    arguments = ["fit", "--config", "run.yaml"]
+
+    with pytest.raises(Exception, match=r".") as error:
+        lightning.main(arguments)
+
+    message = located(one_line(error.value), arguments)
+    assert message.startswith("run.yaml")
+    assert "\n" not in message
+    assert re.search(told, message)
+
+
+def test_what_a_constructor_refuses_is_found_by_name_and_value() -> None:
+    Path("run.yaml").write_text(CONFIG)
+    message = "depths: expected one for each of the widths [4, 4], got [0]"
+
+    assert located(message, ["fit", "--config=run.yaml"]) == (
+        f"run.yaml:6: {message} | encoder: {{class_path: i2i.nets.Encoder, "
+        "init_args: {widths: [4, 4], depths: [0]}}"
+    )
+
+
+def test_what_was_typed_is_not_looked_for_in_the_file() -> None:
+    Path("run.yaml").write_text(CONFIG)
+    message = "scale: expected 2, 3 or 4, got 7"
+    typed = ["fit", "--config", "run.yaml", "--model.task.init_args.scale=7"]
+
+    assert located(message, typed) == message
+    assert located(message, typed[:3]).startswith("run.yaml:2: ")
+
+
+def test_the_later_of_two_files_is_meant() -> None:
+    Path("run.yaml").write_text(CONFIG)
+    Path("more.yaml").write_text("model:\n\n  patience: 0\n")
+    Path("other.yaml").write_text("model: {patience: 3}\n")
+    files = [each for name in ("run", "other", "more") for each in ("--config", f"{name}.yaml")]
+
+    assert located("patience: expected more, got 0", files).startswith("more.yaml:3: ")

@@ -1,0 +1,69 @@
+"""What is asked of the samples of a run together, before it begins."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+
+from training.data.cache import Samples
+from training.data.splits import Parts
+from training.tasks.segmentation import Segmentation
+from training.tasks.task import Task
+
+# What gives a task what it needs.
+SOURCES = {"none": "Photos", "masks": "Masks", "targets": "Pairs"}
+
+
+def check_needs(task: Task, given: str) -> None:
+    """Raises ValueError where the task needs another thing beside its pictures than is given."""
+    if task.needs != given:
+        raise ValueError(
+            f"task: expected one that needs {given} beside its pictures, got "
+            f"{type(task).__name__}, which needs {task.needs}; use "
+            f"training.data.{SOURCES[task.needs]}"
+        )
+
+
+def check_masks(samples: Samples, task: Task) -> None:
+    """Raises ValueError where the masks hold no class but the first: mostly 0/255, not 0/1."""
+    if not isinstance(task, Segmentation):
+        return
+    seen: set[int] = set()
+    for index in range(len(samples)):
+        mask = samples[index].mask
+        seen |= set() if mask is None else set(np.unique(mask).tolist())
+        if seen - {0, task.ignore}:
+            return
+    raise ValueError(
+        f"masks of {samples[0].name} and {len(samples) - 1} more: expected ids of at least two "
+        f"classes, got {sorted(seen)} only, of which {task.ignore} means ignored; masks of 0 and "
+        "255 must be saved as 0 and 1"
+    )
+
+
+def check_files(parts: Parts) -> None:
+    """Raises ValueError where a file trains and validates, also by a link."""
+    training, validation = parts
+    by_file = {entry.image.resolve(): entry.image for entry in training}
+    for entry in validation:
+        if (image := by_file.get(entry.image.resolve())) is not None:
+            raise ValueError(
+                f"{entry.image}: expected pictures that only validate, got one that trains too, as "
+                f"{image}; take it away from one side"
+            )
+
+
+def warn_of_leaks(training: Samples, validation: Samples) -> None:
+    """Logs a warning where pictures of equal pixels train and validate: copies under two names."""
+    shared = training.name_of.keys() & validation.name_of.keys()
+    if shared:
+        first = min(shared, key=validation.name_of.__getitem__)
+        logging.getLogger(__name__).warning(
+            "%d of %d pictures that validate have the pixels of one that trains, such as %s and "
+            "%s; the score flatters, take them away from one side",
+            len(shared),
+            len(validation),
+            validation.name_of[first],
+            training.name_of[first],
+        )

@@ -1,0 +1,56 @@
+"""Data whose samples are files: split in two, checked, and read as the task wants them."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from pathlib import Path
+from typing import Any
+
+from i2i.image.picture import Depth
+from i2i.nets.style import check_choice
+from training.data.cache import Load
+from training.data.checks import check_files
+from training.data.files import load_of
+from training.data.module import ImageData
+from training.data.splits import Parts, Split, read_lines
+from training.recipe import describe
+from training.tasks.task import Task
+
+
+class FileData(ImageData):
+    """What the sources of files share.
+
+    Args:
+        split: which pictures validate, where folders or a list do not say so.
+        depth: bits of the pictures; 16 keeps those of 16-bit files, 8 rounds them.
+    """
+
+    def __init__(self, split: Split | None = None, depth: Depth = 8, **options: Any) -> None:
+        super().__init__(**options)
+        check_choice("depth", depth, Depth)
+        self.split, self.depth = split, depth
+
+    @abstractmethod
+    def parts(self, task: Task) -> Parts:
+        """The files that train and those that validate; ValueError where they do not fit."""
+
+    def where(self) -> dict[str, Any]:
+        split = {} if self.split is None else {"split": describe(self.split)}
+        return {"depth": self.depth, **split}
+
+    def training_loads(self, task: Task) -> list[Load]:
+        parts = self.parts(task)
+        check_files(parts)
+        return [load_of(entry, task, self.depth) for entry in parts[0]]
+
+    def validation_loads(self, task: Task) -> list[Load]:
+        return [load_of(entry, task, self.depth) for entry in self.parts(task)[1]]
+
+
+def read_classes(folder: Path) -> list[str]:
+    """The names of the classes in `folder`/classes.txt, a line each, in the order of their ids.
+
+    Raises:
+        ValueError: there is no such file, or it is not UTF-8.
+    """
+    return read_lines(folder / "classes.txt", "the names of the classes")

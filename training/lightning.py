@@ -1,0 +1,262 @@
+"""fit, validate, test and predict: Lightning's command line, with a folder for each run."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import sys
+import warnings
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace, namespace_to_dict
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.loggers import Logger, TensorBoardLogger
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+from training.callbacks import RunProgress
+from training.curves import Curves
+from training.data.module import ImageData
+from training.export import load_checkpoint
+from training.module import ImageToImage
+from training.recipe import build
+
+RUNS = Path("runs")
+# Tells the further processes of a run, which run this file again, the folder of the first.
+RUN_VARIABLE = "I2I_TRAINING_RUN"
+
+# Options of most runs, by command; `--help-all` lists the hundreds that there are.
+HELP = """\
+usage: python -m training {command} --config FILE [--config FILE …] [--KEY VALUE …]
+
+{text}
+
+Every key of a config can be given here too, and counts before the file's:
+{options}
+  --print_config               the whole config, and stop
+  --model.net.encoder.help i2i.nets.Encoder
+                               the arguments of a class; likewise for any key with a class_path
+  --help-all                   every option
+"""
+OPTIONS = {
+    "--data.root FOLDER": "the pictures",
+    "--ckpt_path FILE": "the checkpoint; resumes a fit: runs/RUN/checkpoints/last.ckpt",
+    "--run FOLDER": "where the run is kept; default: runs/TASK-001, or that of --ckpt_path",
+    "--model.learning_rate 1e-3": "at its highest",
+    "--model.optimizer Lion": "AdamW (default), SGD, Lion",
+    "--model.schedule Plateau": "Cosine (default), Polynomial, OneCycle, MultiStep, Constant",
+    "--data.batch_size 16": "crops in a batch",
+    "--data.num_workers 1": "processes that make batches",
+    "--trainer.max_epochs 10": "",
+    "--trainer.precision bf16-mixed": "32-true (default), 16-mixed",
+    "--trainer.accelerator gpu": "auto (default), cpu",
+    "--trainer.devices 2": "",
+    "--trainer.gradient_clip_val 1.0": "",
+    "--trainer.accumulate_grad_batches 4": "batches in a step of the optimizer",
+    "--trainer.logger false": "no curves; the run is kept all the same",
+}
+TEXTS = {
+    "fit": "Trains a net, and keeps config, curves, pictures and checkpoints in a folder in runs/.",
+    "validate": "Measures a checkpoint as a training's validation does.",
+    "test": "Measures a checkpoint, through Lightning's test loop.",
+    "predict": "Runs a checkpoint over the validation pictures, for a writer in trainer.callbacks.",
+}
+ONLY_FIT = ("--run", "--model", "--trainer.max", "--trainer.grad", "--trainer.acc", "--trainer.log")
+
+
+class TrainingCLI(LightningCLI):
+    """Fills in what one part of a config owns of another, data → task → net, and names the run."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument("--run", type=str | None, help="folder of this run (only of fit)")
+
+    def before_instantiate_classes(self) -> None:
+        config = self.config[self.subcommand]
+        data = build(_plain(config.data))
+        _merge(config.model.task, data.task_arguments())
+        task = build(_plain(config.model.task))
+        _merge(config.model.net, task.net_arguments())
+        # What is kept says nothing of this run alone, so that the next can begin with it.
+        self.kept = config.clone()
+        self.kept.run = self.kept.ckpt_path = None
+        if self.subcommand == "fit":
+            self._place_run(config, task.name)
+
+    def _parse_ckpt_path(self) -> None:
+        """Says early that a file is no checkpoint of ours; Lightning reads hyper-parameters here.
+
+        Ours hold a recipe instead; `ImageToImage.on_load_checkpoint` compares it with the config.
+        """
+        path = self.config[self.config.subcommand].ckpt_path
+        self.resumed_step = 0
+        if path is not None and path not in ("best", "last", "hpc"):
+            self.resumed_step = load_checkpoint(Path(path))["global_step"]
+
+    def _place_run(self, config: Namespace, task: str) -> None:
+        """The run's folder: the one asked for, the resumed one's, or a new one."""
+        if RUN_VARIABLE in os.environ and "LOCAL_RANK" in os.environ:
+            run = Path(os.environ[RUN_VARIABLE])
+        elif config.run is not None:
+            run = Path(config.run)
+        elif config.ckpt_path is not None and Path(config.ckpt_path).parent.name == "checkpoints":
+            run = Path(config.ckpt_path).parents[1]
+        else:
+            run = next_run(RUNS, task)
+        os.environ[RUN_VARIABLE] = str(run.absolute())
+        config.trainer.default_root_dir = str(run)
+        loggers = config.trainer.logger
+        for logger in loggers if isinstance(loggers, list) else [loggers]:
+            # Lightning's loggers would write into the working folder.
+            if isinstance(logger, Namespace) and logger.init_args.get("save_dir") in (
+                ".",
+                "./mlruns",
+            ):
+                logger.init_args.save_dir = str(run)
+
+    def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> Trainer:
+        if self.subcommand == "fit":
+            run = config["default_root_dir"]
+            if config["logger"] in (None, True):
+                config["logger"] = default_loggers(run, self.resumed_step)
+            callbacks = [*callbacks, KeptConfig(self._parser("fit"), self.kept)]
+            if config["enable_progress_bar"] in (None, True):
+                callbacks.append(RunProgress())
+        elif config["logger"] is None:
+            # Nothing is trained: the scores are printed.
+            config["logger"] = False
+        return super()._instantiate_trainer(config, callbacks)
+
+    def after_fit(self) -> None:
+        kept = self.trainer.checkpoint_callback
+        if not isinstance(kept, ModelCheckpoint) or not self.trainer.is_global_zero:
+            return
+        print(f"run: {self.trainer.default_root_dir}, {self.model.core_minutes:.1f} core-minutes")
+        if kept.best_model_path:
+            best = Path(kept.best_model_path)
+            with suppress(ValueError):
+                best = best.relative_to(Path.cwd())
+            print(f"best {self.model.task.monitor}: {kept.best_model_score:.4f} in {best}")
+            print(f"next: python -m training export --checkpoint {best} --output MODEL_FOLDER")
+
+
+class KeptConfig(Callback):
+    """The run's config beside its checkpoints, written once a resumed run's checkpoint fits it."""
+
+    def __init__(self, parser: LightningArgumentParser, config: Namespace) -> None:
+        self.parser, self.config = parser, config
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.is_global_zero:
+            path = Path(trainer.default_root_dir) / "config.yaml"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.parser.save(self.config, path, skip_none=False, overwrite=True, multifile=False)
+
+
+def default_loggers(run: str, resumed_step: int) -> list[Logger]:
+    """Curves in TensorBoard and as CSV; those of a resumed run go on where its checkpoint is."""
+    board = TensorBoardLogger(run, name="", version="", purge_step=resumed_step or None)
+    return [board, Curves(run, resumed_step)]
+
+
+def next_run(folder: Path, name: str) -> Path:
+    """Makes `folder`/`name`-001, or the next that is free: runs begun at once get their own."""
+    for number in itertools.count(1):
+        run = folder / f"{name}-{number:03d}"
+        with suppress(FileExistsError):
+            run.mkdir(parents=True)
+            break
+    return run
+
+
+def _plain(config: Namespace) -> dict[str, Any]:
+    plain: dict[str, Any] = namespace_to_dict(config)
+    return plain
+
+
+def _merge(config: Namespace, owned: dict[str, Any]) -> None:
+    """Writes `owned` into the init_args of a class, nested dicts into those of its parts."""
+    for name, value in owned.items():
+        if isinstance(value, dict):
+            _merge(config.init_args[name], value)
+        else:
+            config.init_args[name] = value
+
+
+def short_help(command: str) -> str:
+    """The options of most runs."""
+    shown = {k: v for k, v in OPTIONS.items() if command == "fit" or not k.startswith(ONLY_FIT)}
+    options = "\n".join(f"  {option:28} {text}".rstrip() for option, text in shown.items())
+    # An option too long for its column is told in the next line.
+    options = options.replace(
+        "accumulate_grad_batches 4 ", "accumulate_grad_batches 4\n" + 31 * " "
+    )
+    return HELP.format(command=command, text=TEXTS[command], options=options)
+
+
+def main(arguments: list[str]) -> None:
+    """Runs fit, validate, test or predict.
+
+    Raises:
+        ValueError: what Lightning refuses, too.
+    """
+    if set(arguments[1:]) & {"-h", "--help"}:
+        print(short_help(arguments[0]))
+        sys.exit(0)
+    with warnings.catch_warnings():
+        _silence()
+        try:
+            run(["--help" if each == "--help-all" else each for each in arguments])
+        except MisconfigurationException as error:
+            raise ValueError(str(error)) from error
+
+
+def _tells(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith(
+        ("💡", "The following callbacks returned in", "`weights_only` was not set")
+    )
+
+
+def _silence() -> None:
+    """Leaves out what tells a user nothing to do."""
+    # Advertisements, and that our checkpoints take the place of Lightning's.
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(f"{name}.utilities.rank_zero").addFilter(_tells)
+    # The loaders' number of workers is a setting of ours, with a reason beside it.
+    warnings.filterwarnings("ignore", ".*does not have many workers.*")
+    warnings.filterwarnings("ignore", ".*Consider setting `persistent_workers.*")
+    # The summary counts parameters of 4 bytes, which is what mixed precision keeps.
+    warnings.filterwarnings("ignore", ".*is not supported by the model summary.*")
+    # They are those of the command line.
+    warnings.filterwarnings("ignore", ".*LightningCLI's args parameter.*")
+    # A resumed run goes on in its folder.
+    warnings.filterwarnings("ignore", ".*irectory .* is not empty.*")
+    # Our sampler goes on where the checkpoint is; Lightning looks for it in the loader.
+    warnings.filterwarnings("ignore", ".*your dataloader is not resumable.*")
+    # Lightning's own use of torch.
+    warnings.filterwarnings("ignore", ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*")
+    # Those of a fit; a measurement needs none.
+    warnings.filterwarnings("ignore", ".*callbacks used to create the checkpoint need to be.*")
+    # A pair in an argument becomes a list in config.yaml: it is read back as the pair it was.
+    warnings.filterwarnings("ignore", "(?s).*Dump of a value that does not round-trip.*")
+
+
+def run(arguments: list[str]) -> None:
+    """Lightning's command line."""
+    TrainingCLI(
+        ImageToImage,
+        ImageData,
+        subclass_mode_data=True,
+        seed_everything_default=0,
+        args=arguments,
+        trainer_defaults={
+            "max_epochs": 10,
+            "plugins": [{"class_path": "training.callbacks.AtomicCheckpoints"}],
+        },
+        parser_kwargs={"prog": "python -m training", "exit_on_error": False}
+        | {name: {"exit_on_error": False} for name in LightningCLI.subcommands()},
+        save_config_callback=None,
+    )

@@ -1,0 +1,131 @@
+"""A user's mistake in one line, with the line of the config where it was made."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+# What jsonargparse says of the alternatives that were not meant, and of what was typed.
+_ASIDES = (
+    "Does not validate against any",
+    "Subtypes:",
+    "Errors:",
+    "Given value",
+    "- Expected a <class 'NoneType'>",
+    "- Expected a path but",
+    "- Import path",
+    "Subclass types expect one of",
+    "- a class path (str)",
+    "- a dict with",
+)
+_KEY = re.compile(r'Parser key "([\w.]+)": ')
+_CLASS = re.compile(r"Problem with given class_path '([\w.]+)': ")
+_OPTION = re.compile(r"(?:Subcommand '\w+' does not accept option|Option) '([\w.]+)'")
+# A constructor's words: "depths: expected …".
+_ARGUMENT = re.compile(r"^(\w+): expected ")
+
+
+def one_line(error: Exception) -> str:
+    """The message in one line, without asides and without the stack of a loader's process."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    if "Original Traceback (most recent call last):" in lines:
+        return lines[-1].partition(": ")[2]
+    # A dict keeps the order, and each line once.
+    said = dict.fromkeys(line for line in lines if line and not line.startswith(_ASIDES))
+    return " ".join(line.removeprefix("- ") for line in said)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A key of a config file: its path without the words that only a config has, and its value."""
+
+    path: str
+    value: str
+    file: str
+    line: int
+
+
+def located(message: str, arguments: list[str]) -> str:
+    """The message, with file, line number and line of the config that is meant, where one is.
+
+    Args:
+        message: in one line, of jsonargparse or of a constructor.
+        arguments: the command's. What they set themselves is in no file.
+    """
+    entries: list[Entry] = []
+    for file in _configs(arguments):
+        try:
+            entries = [*_entries(file), *entries]
+        except yaml.MarkedYAMLError as error:
+            if error.problem_mark is None:
+                return message
+            return _quoted(file, error.problem_mark.line, f"no YAML: {error.problem}")
+    typed = {_path(each[2:].partition("=")[0]) for each in arguments if each.startswith("--")}
+    keys = ".".join(_KEY.findall(message))
+    option, argument = _OPTION.search(message), _ARGUMENT.match(message)
+    short = f"{keys}: {_CLASS.sub('', _KEY.sub('', message))}" if keys else message
+    if option is not None:
+        meant = [e for e in entries if e.path == f"{keys}.{option[1]}".lstrip(".")]
+    elif argument is not None:
+        meant = [e for e in entries if e.path.rpartition(".")[2] == argument[1]]
+        # Encoder and decoder have arguments of one name: the value tells them apart.
+        meant = [e for e in meant if e.value in message.replace("'", "")] or meant
+        if any(path.rpartition(".")[2] == argument[1] for path in typed):
+            return short
+    else:
+        meant = [e for e in entries if e.path == keys]
+        meant = [e for e in meant if e.value and e.value in message] or meant[-1:]
+    if len({e.path for e in meant}) != 1 or meant[0].path in typed:
+        return short
+    return _quoted(meant[0].file, meant[0].line, short)
+
+
+def _quoted(file: str, line: int, message: str) -> str:
+    text = Path(file).read_text(encoding="utf-8").splitlines()[line : line + 1]
+    return f"{file}:{line + 1}: {message}" + "".join(f" | {each.strip()}" for each in text)
+
+
+def _configs(arguments: list[str]) -> list[str]:
+    """The files given by --config, the one that counts most last."""
+    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
+    files = [after if each == "--config" else each[9:] for each, after in pairs if _is_config(each)]
+    return [file for file in files if Path(file).is_file()]
+
+
+def _is_config(argument: str) -> bool:
+    return argument == "--config" or argument.startswith("--config=")
+
+
+def _entries(file: str) -> Iterator[Entry]:
+    root = yaml.compose(Path(file).read_text(encoding="utf-8"))
+    yield from _below(root, "", file)
+
+
+def _below(node: yaml.Node | None, path: str, file: str) -> Iterator[Entry]:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            name = _path(f"{path}.{key.value}".lstrip("."))
+            yield Entry(name, _text(value), file, key.start_mark.line)
+            yield from _below(value, name, file)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _below(item, path, file)
+
+
+def _path(key: str) -> str:
+    """A dotted key without `init_args`, `class_path` and places in lists."""
+    parts = [p for p in key.split(".") if p not in ("init_args", "class_path") and not p.isdigit()]
+    return ".".join(parts)
+
+
+def _text(node: yaml.Node) -> str:
+    """A value as a message shows it: a name or number, or a list of them; else nothing."""
+    if isinstance(node, yaml.ScalarNode):
+        return str(node.value)
+    if isinstance(node, yaml.SequenceNode):
+        return f"[{', '.join(_text(item) for item in node.value)}]"
+    return ""

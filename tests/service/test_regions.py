@@ -100,3 +100,25 @@ def test_more_parts_than_a_reply_holds_are_refused():
         with pytest.raises(ImageError, match="ask for the mask") as refusal:
             list(parts)
         assert refusal.value.code == "format_cannot_hold"
+
+
+def test_the_service_gives_regions_as_json(client, png, pixels):
+    labels = (pixels[..., 0] > 127).astype(np.uint8)
+    accept = {"Accept": "application/json"}
+    reply = client.post(f"{LABELS}?regions=polygons", content=png, headers=accept)
+    assert reply.headers["Content-Type"] == "application/json"
+    told = reply.json()
+    assert (told["height"], told["width"], told["type"]) == (*labels.shape, "polygons")
+    expected = [
+        (region.label, region.area, [ring.tolist() for ring in region.rings])
+        for region in polygons(labels)
+    ]
+    assert [(part["class"], part["area"], part["rings"]) for part in told["regions"]] == expected
+    told = client.post(f"{LABELS}?regions=rle", content=png).json()
+    assert [part["counts"] for part in told["regions"]] == list(run_lengths(labels, 2))
+    assert [part["name"] for part in told["regions"]] == ["dark", "bright"]
+
+
+def test_regions_are_not_given_to_who_accepts_pictures_only(client, png):
+    reply = client.post(f"{LABELS}?regions=rle", content=png, headers={"Accept": "image/*"})
+    assert (reply.status_code, reply.json()["expected"]) == (406, "application/json")

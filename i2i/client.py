@@ -210,12 +210,10 @@ class Client:
         Raises:
             ServiceError: it failed or was cancelled; or as `models`.
         """
-        last = job
-        for last in self.follow(job, every_s=every_s):
-            pass
-        if last.state != "done":
-            raise ServiceError(0, last.error or {"detail": f"the job is {last.state}"})
-        return last
+        *_, job = job, *self.follow(job, every_s=every_s)
+        if job.state != "done":
+            raise ServiceError(0, job.error or {"detail": f"the job is {job.state}"})
+        return job
 
     def result(self, job: Job) -> Answer:
         """The prediction of a job that is done."""

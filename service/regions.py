@@ -132,14 +132,15 @@ class RegionsWriter:
         self._bands.append(band.labels)
 
     def close(self) -> None:
-        """Writes.
+        """Writes, once.
 
         Raises:
             ImageError: format_cannot_hold: the regions have too many corners or runs.
         """
-        if self._spec is None:
+        if self._spec is None or not self._bands:
             return
         labels = np.concatenate(self._bands)
+        self._bands.clear()
         names = [entry.name for entry in self._spec.classes]
         parts = _polygons(labels, names) if self._regions == "polygons" else _runs(labels, names)
         head = {

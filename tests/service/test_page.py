@@ -309,10 +309,13 @@ def test_a_prediction_is_cancelled_and_another_one_begun(page, picture, tmp_path
 
 
 @pytest.mark.browser
-def test_what_the_browser_cannot_show_is_predicted_all_the_same(page, tmp_path, pixels):
+@pytest.mark.parametrize("size", [1_000, 4_100_000], ids=["at once", "as a job"])
+def test_what_the_browser_cannot_show_is_predicted_all_the_same(page, tmp_path, pixels, size):
     tiff = tmp_path / "scan.tiff"
-    tiff.write_bytes(i2i.encode(i2i.Picture(pixels), "tiff"))
+    # What follows the picture in the file makes it one that is sent as a job.
+    tiff.write_bytes(i2i.encode(i2i.Picture(pixels), "tiff").ljust(size, b"\0"))
     page.predict(tiff)
+    assert ("run" in page["facts"].text) == (size < 4_000_000), "a job tells no phases"
     assert "not shown by this browser" in page["facts"].text
     assert "14 × 10" in page["facts"].text
 

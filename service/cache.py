@@ -71,4 +71,5 @@ def _question(data: bytes, order: Order) -> Hashable:
     """All that the answer's bytes follow from."""
     spec, engine = order.predictor.spec, order.predictor.engine
     picture = hashlib.sha256(data).digest()
-    return picture, spec.digest, engine.name, engine.precision, order.format, order.view
+    asked = order.format, order.view, order.regions
+    return picture, spec.digest, engine.name, engine.precision, *asked

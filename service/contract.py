@@ -10,6 +10,7 @@ from i2i.prediction import VIEWS, View
 from i2i.spec import ModelSpec
 from service.body import FIELD
 from service.errors import CODES, MEDIA_TYPE, Problem
+from service.regions import REGIONS
 
 # A picture is shown as a picture and nothing else, wherever a browser opens it.
 PICTURE_POLICY = "default-src 'none'; sandbox"
@@ -44,10 +45,55 @@ PICTURE_BODY = {
         "image/*": PICTURE,
     },
 }
+_PICTURE_REPLY: dict[str, Any] = {
+    "description": "the prediction as a picture",
+    "content": dict.fromkeys(MEDIA_TYPES.values(), PICTURE),
+}
+_NUMBER = {"type": "integer", "minimum": 0}
+_LIST = {"type": "array", "items": _NUMBER}
+_RING = {"type": "array", "minItems": 4, "items": {**_LIST, "minItems": 2, "maxItems": 2}}
+_REGIONS = {
+    "type": "object",
+    "required": ["model", "height", "width", "type", "regions"],
+    "properties": {
+        "model": _TEXT,
+        "height": _NUMBER,
+        "width": _NUMBER,
+        "type": {"enum": list(REGIONS)},
+        "regions": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["class", "name", "area"],
+                "properties": {
+                    "class": _NUMBER,
+                    "name": _TEXT,
+                    "area": {**_NUMBER, "description": "pixels"},
+                    "rings": {
+                        "type": "array",
+                        "minItems": 1,
+                        "items": _RING,
+                        "description": "polygons: corners (x, y) on the edges of pixels; the outer "
+                        "ring clockwise as seen, then holes the other way round; not closed",
+                    },
+                    "size": {**_LIST, "description": "rle: height and width"},
+                    "counts": {
+                        **_LIST,
+                        "description": "rle: lengths of runs down the columns, without and with "
+                        "the class in turn, as COCO's uncompressed counts",
+                    },
+                },
+            },
+        },
+    },
+}
 PREDICT_REPLIES: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "the prediction as a picture",
-        "content": dict.fromkeys(MEDIA_TYPES.values(), PICTURE),
+        "description": "the prediction as a picture, or its regions",
+        "content": {
+            **_PICTURE_REPLY["content"],
+            "application/json": {"schema": _REGIONS},
+        },
     },
 }
 
@@ -72,7 +118,7 @@ ACCEPTED_REPLY = {
 }
 _ETAG = {"ETag": {"description": "changes with the result's bytes", "schema": _TEXT}}
 RESULT_REPLIES: dict[int | str, dict[str, Any]] = {
-    200: {**PREDICT_REPLIES[200], "headers": _ETAG},
+    200: {**_PICTURE_REPLY, "headers": _ETAG},
     304: {"description": "the result is the one that If-None-Match names", "headers": _ETAG},
 }
 
@@ -105,12 +151,25 @@ def check_view(view: View | None, spec: ModelSpec) -> None:
         )
 
 
+def check_regions(request: Request, spec: ModelSpec) -> None:
+    """Refuses regions of what has none, or as a picture."""
+    if spec.kind != "labels":
+        detail = f"regions: {spec.name} tells no classes apart"
+        raise Problem("bad_parameter", detail, expected="a model of labels", got=spec.kind)
+    for name in ("format", "view"):
+        if name in request.query_params:
+            detail = "regions come as JSON, which is of no other format and has no view"
+            raise Problem("bad_parameter", detail, expected=f"no {name} beside regions", got=name)
+
+
 def check_accept(request: Request, media_type: str) -> None:
     """Refuses where the Accept header names neither the reply's type nor a range that holds it."""
     accept = ",".join(request.headers.getlist("accept")) or "*/*"
     for entry in accept.lower().split(","):
         media_range, *parameters = entry.replace(" ", "").split(";")
         refused = any(re.fullmatch(r"q=0(\.0*)?", parameter) for parameter in parameters)
-        if media_range in ("*/*", "image/*", media_type) and not refused:
+        kind, _, _ = media_type.partition("/")
+        if media_range in ("*/*", f"{kind}/*", media_type) and not refused:
             return
-    raise Problem("not_acceptable", "choose another format=", expected=media_type, got=accept)
+    detail = f"the reply is {media_type}; another format= or Accept is needed"
+    raise Problem("not_acceptable", detail, expected=media_type, got=accept)

@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal, TypeVar
 
-from i2i.image import Format, Header, ImageError, decode, read_header
+from i2i.image import Format, Header, ImageError, Picture, decode, read_header
 from i2i.prediction import BandWriter, View, check_file
 from i2i.predictor import Cancelled, DeadlineExceeded, Predictor, Sweep
 from service.admission import Admission
 from service.errors import Problem
 from service.inflight import Hold
 from service.record import Record
+from service.regions import Regions, RegionsWriter
 from service.scheduler import NoTurn, Scheduler, Work
 
 # Codecs leave the interpreter to other threads for most of their time. Two keep the engine fed;
@@ -46,7 +47,8 @@ logger = logging.getLogger(__name__)
 class Order:
     """What is asked for, until when (`time.monotonic()`), and whether it is still wanted.
 
-    `patience_s` is how long it waits for its first turn at the engine.
+    `patience_s` is how long it waits for its first turn at the engine. With `regions` the answer
+    is JSON, and format and view say nothing.
     """
 
     predictor: Predictor
@@ -57,6 +59,7 @@ class Order:
     gone: Callable[[], bool]
     urgent: bool = False
     patience_s: float = math.inf
+    regions: Regions | None = None
 
 
 class Pipeline:
@@ -146,7 +149,7 @@ class Pipeline:
         self._scheduler.submit(work)
         with _translated(order, record):
             async with contextlib.aclosing(work.bands()) as bands:
-                with BandWriter(target, order.format, picture, order.view) as writer:
+                with _writer(target, picture, order) as writer:
                     async for band in bands:
                         begun = time.monotonic()
                         await self._on(lane, writer.write, band)
@@ -178,6 +181,13 @@ class Pipeline:
         self, lane: ThreadPoolExecutor, function: Callable[..., T], *arguments: object
     ) -> T:
         return await asyncio.get_running_loop().run_in_executor(lane, function, *arguments)
+
+
+def _writer(target: Path | BinaryIO, picture: Picture, order: Order) -> BandWriter | RegionsWriter:
+    if order.regions is None:
+        return BandWriter(target, order.format, picture, order.view)
+    assert not isinstance(target, Path), "jobs give pictures"
+    return RegionsWriter(target, order.regions)
 
 
 @contextlib.contextmanager

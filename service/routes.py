@@ -28,6 +28,7 @@ from service.contract import (
     PREDICT_REPLIES,
     PROBLEM,
     check_accept,
+    check_regions,
     check_view,
     only,
 )
@@ -43,6 +44,7 @@ from service.models import Models
 from service.page import page_routes
 from service.pipeline import Order, Pipeline, late
 from service.record import Record
+from service.regions import Regions
 from service.scheduler import Scheduler
 from service.settings import Settings
 
@@ -128,7 +130,7 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
 
     @app.post(
         "/v1/models/{name}/predict",
-        dependencies=[only("format", "view", "deadline_s")],
+        dependencies=[only("format", "view", "regions", "deadline_s")],
         response_class=Response,
         responses=PREDICT_REPLIES,
         openapi_extra={"requestBody": PICTURE_BODY},
@@ -138,18 +140,24 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
         name: str,
         format: Format = "png",
         view: View | None = None,
+        regions: Regions | None = None,
         deadline_s: Annotated[float, Query(gt=0, le=settings.deadline_s)] = settings.deadline_s,
     ) -> Response:
         """The model's prediction for the picture in the body.
 
         `view` is for models of labels: `mask` (the default), `overlay` or `confidence`; and for
-        models of maps: `values` (the default) or `colour`.
+        models of maps: `values` (the default) or `colour`. `regions` is for models of labels too:
+        the reply is JSON, with `polygons` around what is connected of each class, or run lengths
+        (`rle`) of each class.
         """
         record = Record.of(request.scope)
         predictor = models.find(name)
         record.model = predictor.spec.address
         check_view(view, predictor.spec)
-        check_accept(request, MEDIA_TYPES[format])
+        if regions:
+            check_regions(request, predictor.spec)
+        media_type = "application/json" if regions else MEDIA_TYPES[format]
+        check_accept(request, media_type)
         deadline = record.started + deadline_s
         with in_flight.hold() as hold:
             try:
@@ -170,6 +178,7 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
                     gone,
                     urgent=caller.admin,
                     patience_s=settings.queue_s,
+                    regions=regions,
                 )
                 try:
                     picture = await answers.predict(data, order, hold, record, caller.id)
@@ -180,7 +189,7 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
             "Server-Timing": record.server_timing,
             "Content-Security-Policy": PICTURE_POLICY,
         }
-        return Response(picture, 200, headers, MEDIA_TYPES[format])
+        return Response(picture, 200, headers, media_type)
 
     @app.post("/v1/models/{name}/estimate", dependencies=[only("width", "height")])
     async def estimate(

@@ -55,15 +55,8 @@ export function curlFor(model, fileName, needsKey) {
  */
 export async function predict(model, file, pixels, { view, key, signal, progress = () => {} }) {
   const post = { method: "POST", body: file, signal };
-  const atOnce = async () => answer(model, await call(address(model, "predict", view), key, post));
-  if (pixels <= JOB_PIXELS) return atOnce();
-  let sent;
-  try {
-    sent = await call(address(model, "jobs", view), key, post);
-  } catch (error) {
-    if (error.status === 404) return atOnce(); // a service without jobs
-    throw error;
-  }
+  if (pixels <= JOB_PIXELS) return answer(model, await call(address(model, "predict", view), key, post));
+  const sent = await call(address(model, "jobs", view), key, post);
   const job = sent.headers.get("Location");
   try {
     let state = await sent.json();

@@ -69,18 +69,26 @@ export class Comparison {
   /** Gives a pixel of the result `zoom` pixels of the page (0: as many as fit); the middle stays. */
   #enlarge(zoom) {
     const view = $("view");
-    const middle = [
-      (view.scrollLeft + view.clientWidth / 2) / $("pair").clientWidth,
-      (view.scrollTop + view.clientHeight / 2) / $("pair").clientHeight,
-    ];
+    const middle = this.#middle();
     const [width, height] = this.#size;
     if ($("controls").hidden === false) this.#zoom = zoom;
     $("pair").style.aspectRatio = `${width} / ${height}`;
     $("pair").style.width = zoom ? `${zoom * width}px` : `min(100%, ${(FIT_VH * width) / height}vh)`;
     view.tabIndex = zoom ? 0 : -1;
-    view.scrollLeft = middle[0] * $("pair").clientWidth - view.clientWidth / 2;
-    view.scrollTop = middle[1] * $("pair").clientHeight - view.clientHeight / 2;
+    const moved = this.#middle();
+    view.scrollLeft += (middle[0] - moved[0]) * $("pair").clientWidth;
+    view.scrollTop += (middle[1] - moved[1]) * $("pair").clientHeight;
     this.#place();
+  }
+
+  /** What of the picture is in the middle of its frame, as shares of width and height. */
+  #middle() {
+    const pair = $("pair").getBoundingClientRect();
+    const view = $("view").getBoundingClientRect();
+    return [
+      (view.left + $("view").clientWidth / 2 - pair.left) / (pair.width || 1),
+      (view.top + $("view").clientHeight / 2 - pair.top) / (pair.height || 1),
+    ];
   }
 
   #splitAt(share) {
@@ -97,10 +105,14 @@ export class Comparison {
 
   #place() {
     const [left, right] = this.#visible();
+    const frame = $("frame").getBoundingClientRect();
     const x = left + this.#share * (right - left);
-    $("divider").style.left = `${x - $("frame").getBoundingClientRect().left}px`;
     const alone = $("stage").classList.contains("alone");
     const hidden = alone ? 0 : x - $("pair").getBoundingClientRect().left;
     $("after").style.clipPath = `inset(0 0 0 ${hidden}px)`;
+    $("divider").style.left = `${x - frame.left}px`;
+    // The words stay within the picture.
+    $("frame").style.setProperty("--left", `${left - frame.left}px`);
+    $("frame").style.setProperty("--right", `${frame.right - right}px`);
   }
 }

@@ -53,7 +53,7 @@ function describe(model) {
   const [set, { scores, baseline }] = measured;
   const [score] = Object.keys(scores);
   const digits = (value) => value.toPrecision(value < 1 ? 3 : 4);
-  return `${gives}. ${score} ${digits(scores[score])} on ${set}; the trivial answer has ${digits(baseline[score])}.`;
+  return `${gives}. Measured on ${set}: ${score} ${digits(scores[score])}, the trivial answer ${digits(baseline[score])}.`;
 }
 
 function update() {
@@ -128,6 +128,7 @@ async function run() {
     if (chosen !== order) return result.hide(); // another picture was chosen meanwhile
     comparison.showBoth(order.address, after.element, after.width, after.height);
     $("curl").textContent = curlFor(model, order.file.name || "picture.png", needsKey);
+    $("stage").scrollIntoView({ block: "nearest" }); // on a phone it is below
     say(`Done in ${seconds.toFixed(1)} s.`);
   } catch (error) {
     explain(error);

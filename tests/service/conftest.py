@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +29,7 @@ from service.models import Models
 from service.routes import create_app
 from service.settings import Settings
 
+ROOT = Path(__file__).parents[2]
 PATIENCE_S = 60.0
 WINDOW = 64
 
@@ -200,7 +205,7 @@ def large_png() -> bytes:
     return encode(Picture(np.zeros((10 * WINDOW, 10 * WINDOW, 1), np.uint8)))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def wait_until() -> Callable[[Callable[[], bool]], None]:
     """Waits for a condition that another thread or process makes true."""
 
@@ -253,3 +258,56 @@ def end_of(wait_until: Callable[[Callable[[], bool]], None]) -> Callable[..., di
         return told
 
     return end_of
+
+
+@pytest.fixture(scope="session")
+def environment_at() -> Callable[[Path], dict[str, str]]:
+    """A user's environment: nothing set but a home for BentoML in this folder.
+
+    BentoML shows what it would report of its use to its makers, instead of sending it.
+    """
+
+    def environment_at(folder: Path) -> dict[str, str]:
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("I2I_", "BENTOML_"))}
+        home = {"BENTOML_HOME": str(folder / "bentoml"), "__BENTOML_DEBUG_USAGE": "true"}
+        return {**inherited, **home, "OMP_NUM_THREADS": "1", "I2I_DRAIN_S": "0.1"}
+
+    return environment_at
+
+
+@pytest.fixture(scope="session")
+def server(wait_until: Callable[[Callable[[], bool]], None]) -> Callable[..., Any]:
+    """`with server(service, environment, log) as (process, client):` a process on a free port."""
+
+    @contextmanager
+    def server(
+        service: str, environment: dict[str, str], log: Path, cwd: Path = ROOT
+    ) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = str(free.getsockname()[1])
+        command = [sys.executable, "-m", "bentoml", "serve", service, "--host", "127.0.0.1"]
+        with (
+            log.open("wb") as output,
+            subprocess.Popen(
+                [*command, "--port", port], cwd=cwd, env=environment, stdout=output
+            ) as process,
+            httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
+        ):
+
+            def is_live() -> bool:
+                assert process.poll() is None, log.read_text()
+                try:
+                    return client.get("/livez").is_success
+                except httpx.TransportError:
+                    return False
+
+            try:
+                wait_until(is_live)
+                yield process, client
+            finally:
+                process.terminate()
+                process.wait()
+        assert "Tracking" not in log.read_text()
+
+    return server

@@ -136,9 +136,12 @@ def test_a_mask_is_not_given_in_a_format_that_blurs_labels(client, png, format):
         (PREDICT + "?deadline_s=301", "301", "less than or equal to 300"),
         (PREDICT + "?deadline_s=nan", "nan", "less than or equal to 300"),
         (PREDICT + "?deadline_s=", "", "a valid number, unable to parse string as a number"),
-        (PREDICT + "?fromat=png", "fromat", "format, view, deadline_s"),
+        (PREDICT + "?fromat=png", "fromat", "format, view, regions, deadline_s"),
         (PREDICT + "?format=png&format=jpeg", "format", "once"),
-        (LABELS + "?regions=rle", "regions", "format, view, deadline_s"),
+        (LABELS + "?regions=boxes", "boxes", "'polygons' or 'rle'"),
+        (PREDICT + "?regions=rle", "image", "a model of labels"),
+        (LABELS + "?regions=rle&view=mask", "view", "no view beside regions"),
+        (LABELS + "?regions=rle&format=png", "format", "no format beside regions"),
     ],
 )
 def test_a_parameter_that_cannot_be_used_is_named(client, png, path, got, expected):
@@ -206,15 +209,8 @@ def test_accept_is_honoured(client, png, accept, status):
 @pytest.mark.parametrize(
     "path",
     [
-        *(
-            "/page",
-            "/page/",
-            "/v1",
-            "/v1/models/",
-            "/v1/models/a/b",
-            "/v1/models/twice/predict/",
-            "/v2/models",
-        ),
+        *("/page", "/page/index.html", "/page/../routes.py", "/v2/models"),
+        *("/v1", "/v1/models/", "/v1/models/a/b", "/v1/models/twice/predict/"),
         *("/docs", "/redoc", "/docs.json", "/schema.json", "/static_content/main.css", "/healthz"),
     ],
 )
@@ -249,9 +245,10 @@ def test_the_contract_describes_the_routes(client):
     }
     predict = contract["paths"]["/v1/models/{name}/predict"]["post"]
     assert {"multipart/form-data", "image/*"} == set(predict["requestBody"]["content"])
-    assert set(MEDIA_TYPES.values()) == set(predict["responses"]["200"]["content"])
+    replies = {*MEDIA_TYPES.values(), "application/json"}
+    assert replies == set(predict["responses"]["200"]["content"])
     names = {parameter["name"] for parameter in predict["parameters"]}
-    assert names == {"name", "format", "view", "deadline_s"}
+    assert names == {"name", "format", "view", "regions", "deadline_s"}
     for route in contract["paths"].values():
         for operation in route.values():
             others = set(operation["responses"]) - {"200", "202", "204", "304"}

@@ -5,18 +5,16 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -32,53 +30,14 @@ BENTOML = [sys.executable, "-m", "bentoml"]
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    """A user's environment: nothing set but a home of its own for BentoML.
-
-    BentoML shows what it would report of its use to its makers, instead of sending it.
-    """
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("I2I_", "BENTOML_"))}
-    home = {"BENTOML_HOME": str(tmp_path / "bentoml"), "__BENTOML_DEBUG_USAGE": "true"}
-    return {**inherited, **home, "OMP_NUM_THREADS": "1", "I2I_DRAIN_S": "0.1"}
+def environment(tmp_path: Path, environment_at: Callable[..., dict[str, str]]) -> dict[str, str]:
+    return environment_at(tmp_path)
 
 
 @pytest.fixture
-def serving(
-    tmp_path: Path, environment: dict[str, str], wait_until: Callable[[Callable[[], bool]], None]
-) -> Callable[..., object]:
+def serving(tmp_path: Path, environment: dict[str, str], server: Callable[..., Any]) -> Any:
     """`with serving("service.service:I2I") as (process, client):` a server on a free port."""
-
-    @contextmanager
-    def serving(
-        service: str, cwd: Path = ROOT
-    ) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = str(free.getsockname()[1])
-        command = [*BENTOML, "serve", service, "--host", "127.0.0.1", "--port", port]
-        log = tmp_path / "server.log"
-        with (
-            log.open("wb") as output,
-            subprocess.Popen(command, cwd=cwd, env=environment, stdout=output) as process,
-            httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
-        ):
-
-            def is_live() -> bool:
-                assert process.poll() is None, log.read_text()
-                try:
-                    return client.get("/livez").is_success
-                except httpx.TransportError:
-                    return False
-
-            try:
-                wait_until(is_live)
-                yield process, client
-            finally:
-                process.terminate()
-                process.wait()
-        assert "Tracking" not in log.read_text()
-
-    return serving
+    return lambda service, cwd=ROOT: server(service, environment, tmp_path / "server.log", cwd)
 
 
 @pytest.fixture

@@ -1,0 +1,332 @@
+"""The page as its users see it: a real browser, a real service, shipped models."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+import i2i
+
+FILES = sorted((Path(__file__).parents[2] / "service" / "page").iterdir())
+SCALING, LABELLING = "super-resolution-x2", "nuclei"
+PATIENCE_S = 60
+
+# Without a window, without a sandbox (there is none in a container), and calling nobody by itself.
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_a_file_of_the_page_is_served_with_its_policy_and_kept_by_the_browser(client, path):
+    address = "/" if path.name == "index.html" else f"/page/{path.name}"
+    reply = client.get(address)
+    assert reply.content == path.read_bytes()
+    assert "default-src 'none'; script-src 'self'" in reply.headers["Content-Security-Policy"]
+    assert reply.headers["X-Content-Type-Options"] == "nosniff"
+    assert reply.headers["Cache-Control"] == "no-cache"
+    again = client.get(address, headers={"If-None-Match": reply.headers["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
+class Page:
+    """The page in a browser. A method that looks for a thing waits for it."""
+
+    def __init__(self, driver: Any, address: str) -> None:
+        self.driver, self.address = driver, address
+
+    def open(self, model: str = SCALING) -> None:
+        self.driver.get(self.address)
+        self.until(lambda: model in self["model"].text)
+        self.until(lambda: "loaded" not in self.status)
+        self.run("document.getElementById('model').value = arguments[0]", model)
+
+    def __getitem__(self, id: str) -> Any:
+        return self.driver.find_element("id", id)
+
+    def run(self, script: str, *arguments: object) -> Any:
+        return self.driver.execute_script(script, *arguments)
+
+    def until(self, condition: Callable[[], object]) -> None:
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        WebDriverWait(self.driver, PATIENCE_S, 0.05).until(lambda _: condition())
+
+    @property
+    def status(self) -> str:
+        return self["status"].text
+
+    def choose(self, file: Path) -> None:
+        self["file"].send_keys(str(file))
+        self.until(self["run"].is_enabled)
+
+    def predict(self, file: Path) -> None:
+        self.choose(file)
+        self["run"].click()
+        self.until(lambda: self.status.startswith("Done"))
+
+    def problem_of(self, file: Path) -> str:
+        self.choose(file)
+        self["run"].click()
+        self.until(self["problem"].is_displayed)
+        return str(self["problem"].text)
+
+    def download(self, folder: Path) -> bytes:
+        """What a click on the link saves."""
+        behaviour = {"behavior": "allow", "downloadPath": str(folder)}
+        self.driver.execute_cdp_cmd("Page.setDownloadBehavior", behaviour)
+        self["download"].click()
+        self.until(lambda: [path for path in folder.iterdir() if path.suffix == ".png"])
+        (path,) = folder.iterdir()
+        return path.read_bytes()
+
+    def emulate(self, width: int, height: int, scheme: str = "light") -> None:
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        feature = {"name": "prefers-color-scheme", "value": scheme}
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    binary, driver_binary = shutil.which("chromium"), shutil.which("chromedriver")
+    if not binary or not driver_binary:
+        pytest.skip("needs chromium and chromedriver on the PATH")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options, Service(driver_binary))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def address(
+    browser: Any,
+    server: Any,
+    environment_at: Any,
+    wait_until: Any,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[str]:
+    if not {SCALING, LABELLING} <= set(i2i.shipped_models()):
+        pytest.skip(f"needs the shipped models {SCALING} and {LABELLING}")
+    folder = tmp_path_factory.mktemp("server")
+    with server("service.service:I2I", environment_at(folder), folder / "log") as (_, client):
+        wait_until(lambda: client.get("/readyz").is_success)
+        yield str(client.base_url)
+
+
+@pytest.fixture
+def page(browser: Any, address: str) -> Iterator[Page]:
+    """The page, which in the end has asked nobody else and broken none of its own rules."""
+    page = Page(browser, address)
+    page.emulate(1280, 900)
+    page.open()
+    yield page
+    complaints = [entry for entry in browser.get_log("browser") if entry["source"] != "network"]
+    assert complaints == []
+    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    sent = [e["params"] for e in events if e["method"] == "Network.requestWillBeSent"]
+    asked = [e["request"]["url"] for e in sent if e["documentURL"].startswith(address)]
+    assert asked
+    assert [url for url in asked if not url.startswith((address, f"blob:{address}"))] == []
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    """A file whose name a shell would take apart."""
+    pixels = np.random.default_rng(2).integers(0, 256, (48, 64, 3), np.uint8)
+    path = tmp_path / "it's a $(picture).png"
+    path.write_bytes(i2i.encode(i2i.Picture(pixels)))
+    return path
+
+
+@pytest.fixture
+def cells(tmp_path: Path) -> Path:
+    """The sample that the model of nuclei was proved with."""
+    path = tmp_path / "cells.png"
+    path.write_bytes((i2i.shipped_models()[LABELLING] / "golden-input.png").read_bytes())
+    return path
+
+
+@pytest.mark.browser
+def test_the_download_is_the_services_answer_and_so_is_the_command_below_it(
+    page, picture, tmp_path_factory
+):
+    page.predict(picture)
+    assert page["download"].get_attribute("download") == "it's a $(picture)-super-resolution-x2.png"
+    assert "128 × 96" in page["facts"].text
+    answer = httpx.post(
+        f"{page.address}/v1/models/{SCALING}/predict", content=picture.read_bytes(), timeout=60
+    )
+    assert page.download(tmp_path_factory.mktemp("downloads")) == answer.content
+    command = page["curl"].text
+    subprocess.run(["sh", "-ec", command], cwd=picture.parent, check=True, capture_output=True)
+    assert (picture.parent / "prediction.png").read_bytes() == answer.content
+
+
+@pytest.mark.browser
+def test_everything_is_done_from_the_keyboard(page, picture):
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    def press(key: str) -> str:
+        ActionChains(page.driver).send_keys(key).perform()
+        return page.run("return document.activeElement.id")
+
+    page.choose(picture)
+    page.run("document.activeElement.blur(); getSelection().collapse(document.body, 0)")
+    assert [press(Keys.TAB) for _ in range(3)] == ["model", "file", "run"]
+    press(Keys.ENTER)
+    page.until(lambda: page.status.startswith("Done"))
+    assert [press(Keys.TAB) for _ in range(4)] == ["split", "zoom", "download", "copy"]
+    for _ in range(3):
+        ActionChains(page.driver).key_down(Keys.SHIFT).send_keys(Keys.TAB).perform()
+    ActionChains(page.driver).key_up(Keys.SHIFT).perform()
+    before = page["after"].value_of_css_property("clip-path")
+    assert press(Keys.ARROW_RIGHT) == "split"
+    assert page["split"].get_attribute("value") == "51"
+    assert page["after"].value_of_css_property("clip-path") != before
+
+
+@pytest.mark.browser
+def test_the_divider_is_dragged_and_the_picture_enlarged(page, picture):
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.support.ui import Select
+
+    page.predict(picture)
+    width = page["pair"].rect["width"]
+    ActionChains(page.driver).drag_and_drop_by_offset(page["divider"], width // 4, 0).perform()
+    assert 73 <= float(page["split"].get_attribute("value")) <= 77
+    Select(page["zoom"]).select_by_value("8")
+    assert page["pair"].rect["width"] == 8 * 128
+    view = "const v = document.getElementById('view'); return v.scrollTop + v.clientHeight / 2"
+    assert abs(page.run(view) - 8 * 48) <= 1, "the middle stays in the middle"
+
+
+@pytest.mark.browser
+def test_classes_are_told_by_legend_and_under_the_pointer(page, cells):
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    page.open(LABELLING)
+    page.predict(cells)
+    expected = i2i.load(LABELLING).predict(i2i.decode(cells.read_bytes())).labels
+    shares = [float(share) for share in re.findall(r"([\d.]+) %", page["legend"].text)]
+    assert shares == pytest.approx([100 * np.mean(expected == id) for id in (0, 1)], abs=0.06)
+
+    width = expected.shape[1]
+    aside = int(page["pair"].rect["width"]) // 4
+
+    def told() -> bool:
+        for offset in (aside - 1, aside):
+            point = ActionChains(page.driver, duration=0)
+            point.move_to_element_with_offset(page["frame"], offset, 0).perform()
+        return "% sure" in page["pixel"].text  # known a moment after the classes
+
+    page.until(told)
+    x, y, name = re.match(r"\((\d+), (\d+)\): (\w+)", page["pixel"].text).groups()
+    assert abs(int(x) - 0.75 * width) <= 2
+    assert name == ("background", "nucleus")[expected[int(y), int(x)]]
+
+    nucleus = page["legend"].find_elements("tag name", "button")[1]
+    drawn = """
+        const canvas = document.querySelector("#after canvas");
+        const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d");
+        copy.drawImage(canvas, 0, 0);
+        const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
+        return data.filter((value, i) => i % 4 === 3 && value > 0).length"""
+    assert page.run(drawn) == np.count_nonzero(expected)
+    nucleus.click()
+    assert nucleus.get_attribute("aria-pressed") == "false"
+    assert page.run(drawn) == 0
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    "event",
+    [
+        "new ClipboardEvent('paste', { clipboardData: items })",
+        "new DragEvent('drop', { dataTransfer: items, cancelable: true })",
+    ],
+)
+def test_a_picture_is_pasted_and_dropped(page, picture, event):
+    data = base64.b64encode(picture.read_bytes()).decode()
+    page.run(
+        f"""
+        const bytes = Uint8Array.from(atob(arguments[0]), (letter) => letter.charCodeAt(0));
+        const items = new DataTransfer();
+        items.items.add(new File([bytes], "held.png", {{ type: "image/png" }}));
+        dispatchEvent({event});""",
+        data,
+    )
+    page.until(lambda: page["chosen"].text == "held.png, 64 × 48 pixels")
+    page["run"].click()
+    page.until(lambda: page.status.startswith("Done"))
+
+
+@pytest.mark.browser
+def test_what_went_wrong_is_said_in_words(page, picture, tmp_path):
+    text = tmp_path / "notes.png"
+    text.write_text("no picture")
+    assert page.problem_of(text).startswith("The file is of no format that is read here")
+
+    page.driver.set_network_conditions(offline=True, latency=0, throughput=0)
+    try:
+        assert page.problem_of(picture) == "The service cannot be reached. Is it running?"
+    finally:
+        page.driver.delete_network_conditions()
+    page["run"].click()
+    page.until(lambda: page.status.startswith("Done"))
+    assert not page["problem"].is_displayed()
+
+
+@pytest.mark.browser
+def test_a_prediction_is_cancelled_and_another_one_begun(page, picture, tmp_path):
+    large = tmp_path / "large.png"
+    large.write_bytes(i2i.encode(i2i.Picture(np.zeros((1500, 1500, 3), np.uint8))))
+    page.choose(large)
+    page["run"].click()
+    page.until(page["cancel"].is_displayed)
+    page["cancel"].click()
+    page.until(lambda: page.status == "Cancelled.")
+    page.predict(picture)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("size", [1_000, 4_100_000], ids=["at once", "as a job"])
+def test_what_the_browser_cannot_show_is_predicted_all_the_same(page, tmp_path, pixels, size):
+    tiff = tmp_path / "scan.tiff"
+    # What follows the picture in the file makes it one that is sent as a job.
+    tiff.write_bytes(i2i.encode(i2i.Picture(pixels), "tiff").ljust(size, b"\0"))
+    page.predict(tiff)
+    assert ("run" in page["facts"].text) == (size < 4_000_000), "a job tells no phases"
+    assert "not shown by this browser" in page["facts"].text
+    assert "14 × 10" in page["facts"].text
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("width", "height", "scheme"), [(390, 844, "light"), (1280, 900, "dark")])
+def test_it_fits_a_phone_and_is_dark_where_that_is_liked(page, picture, width, height, scheme):
+    page.emulate(width, height, scheme)
+    page.predict(picture)
+    assert page.run("return document.documentElement.scrollWidth") <= width
+    channels = re.findall(
+        r"\d+", page.run("return getComputedStyle(document.body).backgroundColor")
+    )
+    assert (int(channels[0]) < 64) == (scheme == "dark")

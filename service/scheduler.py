@@ -1,10 +1,8 @@
 """Whose window is next: the windows of all live requests and models, one engine call at a time.
 
-Fair queueing by measured time. Every request has a clock that runs by the engine's milliseconds
-spent on it, every model too; the engine takes the model whose clock is furthest behind, and of its
-requests the one furthest behind. Who arrives begins at the clock of those that wait longest: so a
-small picture comes next, however much of a huge one is left, and nobody is starved. The law of
-prediction makes the order of windows invisible in the result.
+Turns are fair by measured time, over models and then over a model's requests (`service.turns`): a
+small picture comes next however much of a huge one is left, and no stream of small ones starves the
+huge one. The law of prediction makes the order of windows invisible in the result.
 """
 
 from __future__ import annotations
@@ -21,6 +19,7 @@ from numpy.typing import NDArray
 
 from i2i.engines.engine import Outputs
 from i2i.predictor import Band, Cancelled, DeadlineExceeded, Sweep
+from service.turns import Turns
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +34,7 @@ class NoTurn(Exception):
 
 
 class Work:
-    """One request at the engine: its sweep over the picture, until when, and its clock.
+    """One request at the engine: its sweep over the picture, and until when.
 
     Made on the event loop that takes the bands.
 
@@ -59,7 +58,6 @@ class Work:
         self._last_start = time.monotonic() + patience_s
         self.model = sweep.predictor.spec.address
         self.since = time.monotonic()
-        self.clock = 0.0
         self.engine_s = 0.0
         self._undelivered = 0
         self._abandoned = False
@@ -128,7 +126,8 @@ class Scheduler:
         self.batch = batch
         self._measured = measured
         self._works: list[Work] = []
-        self._model_clocks: dict[str, float] = {}
+        self._models = Turns()
+        self._requests: dict[str, Turns] = {}
         self._changed = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._serve, name="engine", daemon=True)
@@ -143,11 +142,6 @@ class Scheduler:
     def submit(self, work: Work) -> None:
         """Puts a work among those that wait."""
         with self._changed:
-            live = [other.clock for other in self._works if other.model == work.model]
-            if not live:
-                clocks = [self._model_clocks[other.model] for other in self._works]
-                self._model_clocks[work.model] = min(clocks, default=0.0)
-            work.clock = min(live, default=0.0)
             work.taken = self._wake
             self._works.append(work)
             self._changed.notify()
@@ -173,16 +167,30 @@ class Scheduler:
         with self._changed:
             while not self._closed:
                 self._end_overdue()
-                ready = [work for work in self._works if not work.blocked]
+                ready = self._seated()
                 if ready:
-                    return min(ready, key=self._turn)
+                    return self._fairest([work for work in ready if work.urgent] or ready)
                 # A blocked work can still pass its deadline, or its client go.
                 self._changed.wait(BLOCKED_S if self._works else None)
             return None
 
-    def _turn(self, work: Work) -> tuple[bool, float, float, int]:
-        behind = self._model_clocks[work.model]
-        return not work.urgent, behind, work.clock, work.sweep.windows_left
+    def _seated(self) -> list[Work]:
+        """The works that can be served, once their models and they have a place."""
+        by_model: dict[str, list[Work]] = {}
+        for work in self._works:
+            if not work.blocked:
+                by_model.setdefault(work.model, []).append(work)
+        self._models.seat(by_model)
+        self._requests = {model: self._requests.get(model, Turns()) for model in by_model}
+        for model, works in by_model.items():
+            self._requests[model].seat(works)
+        return [work for works in by_model.values() for work in works]
+
+    def _fairest(self, works: list[Work]) -> Work:
+        """The work whose turn it is; of equals the one that is done soonest."""
+        model = self._models.next(dict.fromkeys(work.model for work in works), tie=str)
+        candidates = [work for work in works if work.model == model]
+        return self._requests[model].next(candidates, tie=lambda work: work.sweep.windows_left)
 
     def _end_overdue(self) -> None:
         now = time.monotonic()
@@ -207,7 +215,11 @@ class Scheduler:
                 and other.model == work.model
                 and other.sweep.window_shape == work.sweep.window_shape
             ]
-            return [work, *sorted(fitting, key=self._turn)][: self.batch]
+            together = [work]
+            while fitting and len(together) < self.batch:
+                together.append(self._fairest(fitting))
+                fitting.remove(together[-1])
+            return together
 
     def _run(self, works: list[Work]) -> None:
         inputs = [work.sweep.cut() for work in works]
@@ -250,8 +262,8 @@ class Scheduler:
     def _charge(self, work: Work, seconds: float) -> None:
         with self._changed:
             work.engine_s += seconds
-            work.clock += seconds
-            self._model_clocks[work.model] += seconds
+            self._requests[work.model].served(work, seconds)
+            self._models.served(work.model, seconds)
 
     def _end(self, work: Work, failure: Exception | None) -> None:
         with self._changed:

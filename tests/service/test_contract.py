@@ -24,6 +24,10 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
+# Headers of all replies, and those of HTTP itself.
+EVERYWHERE = {"x-request-id", "x-content-type-options", "content-security-policy"} | {
+    *("content-type", "content-length", "cache-control", "connection", "allow")
+}
 EXAMPLES = 40
 
 
@@ -70,6 +74,11 @@ def statuses_of(client: Any, operation: Any, png: bytes, job: str) -> set[int]:
         reply = client.request(request.method, request.url, headers=headers, content=content)
         found.add(reply.status_code)
         case.validate_response(reply, checks=CHECKS)
+        told = operation.definition.raw["responses"]
+        described = told.get(str(reply.status_code)) or told[f"{reply.status_code // 100}XX"]
+        assert set(reply.headers) - EVERYWHERE <= {
+            name.lower() for name in described.get("headers", ())
+        }
 
     check()
     return found

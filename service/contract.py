@@ -19,6 +19,12 @@ PICTURE = {"schema": {"type": "string", "format": "binary"}}
 _TEXT = {"type": "string"}
 PROBLEM: dict[str, Any] = {
     "description": "refused",
+    "headers": {
+        "Retry-After": {
+            "description": "with 429 and 503: seconds until another try makes sense",
+            "schema": {"type": "integer", "minimum": 1},
+        }
+    },
     "content": {
         MEDIA_TYPE: {
             "schema": {
@@ -87,9 +93,14 @@ _REGIONS = {
         },
     },
 }
+_MODEL = {"X-Model": {"description": "name@version of what predicted", "schema": _TEXT}}
 PREDICT_REPLIES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "the prediction as a picture, or its regions",
+        "headers": {
+            **_MODEL,
+            "Server-Timing": {"description": "milliseconds of each phase", "schema": _TEXT},
+        },
         "content": {
             **_PICTURE_REPLY["content"],
             "application/json": {"schema": _REGIONS},
@@ -118,8 +129,11 @@ ACCEPTED_REPLY = {
 }
 _ETAG = {"ETag": {"description": "changes with the result's bytes", "schema": _TEXT}}
 RESULT_REPLIES: dict[int | str, dict[str, Any]] = {
-    200: {**_PICTURE_REPLY, "headers": _ETAG},
-    304: {"description": "the result is the one that If-None-Match names", "headers": _ETAG},
+    200: {**_PICTURE_REPLY, "headers": {**_ETAG, **_MODEL}},
+    304: {
+        "description": "the result is the one that If-None-Match names",
+        "headers": {**_ETAG, **_MODEL},
+    },
 }
 
 

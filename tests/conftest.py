@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -114,6 +115,12 @@ def tiny_map(tmp_path_factory: pytest.TempPathFactory) -> Path:
         torch.nn.init.constant_(head.residual.bias, 0.5)
         export_untrained(folder, net, kind="map", map=MapInfo("m", -2.0, 6.0))
     return folder
+
+
+@pytest.fixture(scope="session")
+def untrained() -> Callable[..., None]:
+    """Writes a net as a model folder, as the export does, without scores."""
+    return export_untrained
 
 
 def export_untrained(folder: Path, net: Any, **fields: Any) -> None:

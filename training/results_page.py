@@ -15,10 +15,12 @@ _HEAD = """# Results
 
 The shipped models, measured as they are served: whole pictures, through the engine, in 8 bit.
 Made from the files in `benchmarks/results` by `python -m training results --page`; a test compares
-the two. `make results FOLDER=…` measures again. Scores are compared within a table only: what
-was measured here was measured by the one protocol below it. Below each score, its 95 % interval by bootstrap over the
-pictures (percentiles of 1000 draws). Latency is that of the machine at that moment; multiply-adds
-count a transposed convolution at its input's resolution.
+the two. `make results FOLDER=…` measures again.
+
+Scores are compared within a table only: what was measured here was measured by the one protocol
+below it. Below each score stands its 95 % interval by bootstrap over the pictures (percentiles of
+1000 draws). Multiply-adds count a transposed convolution at its input's resolution. Latency is that
+of one machine of two cores, with other work on it.
 """
 
 # Scores of a table's columns, those of them that were measured.

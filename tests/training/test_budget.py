@@ -67,7 +67,7 @@ def fit(
 
 def test_a_run_ends_near_its_budget_with_the_schedule_at_its_end(fit: Callable[..., None]) -> None:
     # This process has cost something already, which a run counts as its start.
-    budget = core_minutes() + 0.1
+    budget = core_minutes() + 0.06
 
     fit(f"--budget={budget} core-minutes")
 
@@ -75,10 +75,9 @@ def test_a_run_ends_near_its_budget_with_the_schedule_at_its_end(fit: Callable[.
     last = torch.load(run / "checkpoints/last.ckpt", weights_only=True)
     recipe, steps = last["recipe"], last["global_step"]
     assert recipe["budget"] == pytest.approx(budget)
-    # The rest of the start, the steps that were measured, and one validation may go beyond it.
-    assert recipe["core_minutes"] == pytest.approx(budget, abs=0.06)
+    assert recipe["core_minutes"] == pytest.approx(budget, abs=0.02)
     (schedule,) = last["lr_schedulers"]
-    assert schedule["last_epoch"] == steps > 10
+    assert schedule["last_epoch"] == steps > 10  # beyond those that are measured
     assert schedule["rates"] == [pytest.approx(1e-3 * Cosine().final_share, rel=0.01)]
     assert yaml.safe_load((run / "config.yaml").read_text())["budget"] is not None
     # The last step was validated.
@@ -90,7 +89,7 @@ def test_a_run_ends_near_its_budget_with_the_schedule_at_its_end(fit: Callable[.
 
 
 def test_a_resumed_run_goes_on_with_its_plan(fit: Callable[..., None]) -> None:
-    budget = core_minutes() + 0.05
+    budget = core_minutes() + 0.02
     fit(f"--budget={budget} core-minutes")
     checkpoint = Path("runs/super-resolution-001/checkpoints/last.ckpt")
     steps = torch.load(checkpoint, weights_only=True)["global_step"]

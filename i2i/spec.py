@@ -58,6 +58,9 @@ class MapInfo:
     def __post_init__(self) -> None:
         if not -math.inf < self.low < self.high < math.inf:
             raise ValueError(f"low, high: expected finite, low < high, got {self.low}, {self.high}")
+        # A whole number is read back from model.json as a float, and the digest tells them apart.
+        for name in ("low", "high"):
+            object.__setattr__(self, name, float(getattr(self, name)))
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,9 @@ from i2i.nets.outputs import Outputs
 from i2i.spec import OUTPUTS, Graph, Kind, MapInfo
 
 OPSET = 20
+# Sides of the sample, in multiples of the net's: more than a padding reflects. The graph keeps no
+# bound, and the exporter computes with shapes alone.
+LEAST = 32
 # Not "image", which is the name of an output: ONNX gives each name to one value.
 INPUT = "input"
 
@@ -46,9 +49,10 @@ def write_graph(
     """
     multiple = net.size_multiple
     # A batch of 1 or a side of one multiple would be taken as a constant.
-    sample = torch.rand(2, net.encoder.input_channels, 4 * multiple, 5 * multiple)
+    sample = torch.rand(2, net.encoder.input_channels, (LEAST + 1) * multiple, LEAST * multiple)
     sizes = {0: torch.export.Dim("batch")}
-    sizes |= {axis: multiple * torch.export.Dim(name) for axis, name in ((2, "h"), (3, "w"))}
+    for axis, name in ((2, "h"), (3, "w")):
+        sizes[axis] = multiple * torch.export.Dim(name, min=LEAST)
     with warnings.catch_warnings():
         # The exporter warns of its own internals.
         warnings.simplefilter("ignore")

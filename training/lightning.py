@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import shutil
 import sys
 import warnings
 from contextlib import suppress
@@ -27,6 +28,7 @@ from training.module import ImageToImage
 from training.recipe import build, class_of
 
 RUNS = Path("runs")
+CONFIG = "config.yaml"
 # Tells the further processes of a run, which run this file again, the folder of the first.
 RUN_VARIABLE = "I2I_TRAINING_RUN"
 
@@ -81,6 +83,16 @@ ONLY_FIT = (
 class TrainingCLI(LightningCLI):
     """Fills in what one part of a config owns of another, data → task → net, and names the run."""
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self.new_run: Path | None = None
+        try:
+            super().__init__(*arguments, **options)
+        except BaseException:
+            if self.new_run is not None and not (self.new_run / CONFIG).exists():
+                # The run never began.
+                shutil.rmtree(self.new_run, ignore_errors=True)
+            raise
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--run", type=str | None, help="folder of this run (only of fit)")
         parser.add_argument(
@@ -124,7 +136,7 @@ class TrainingCLI(LightningCLI):
         elif config.ckpt_path is not None and Path(config.ckpt_path).parent.name == "checkpoints":
             run = Path(config.ckpt_path).parents[1]
         else:
-            run = next_run(RUNS, task)
+            run = self.new_run = next_run(RUNS, task)
         os.environ[RUN_VARIABLE] = str(run.absolute())
         config.trainer.default_root_dir = str(run)
         loggers = config.trainer.logger
@@ -182,7 +194,7 @@ class KeptConfig(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.is_global_zero:
-            path = Path(trainer.default_root_dir) / "config.yaml"
+            path = Path(trainer.default_root_dir) / CONFIG
             path.parent.mkdir(parents=True, exist_ok=True)
             self.parser.save(self.config, path, skip_none=False, overwrite=True, multifile=False)
 
@@ -243,10 +255,6 @@ def main(arguments: list[str]) -> None:
             run(["--help" if each == "--help-all" else each for each in arguments])
         except MisconfigurationException as error:
             raise ValueError(str(error)) from error
-        finally:
-            # A folder made for a run that never began is empty.
-            with suppress(KeyError, OSError):
-                Path(os.environ[RUN_VARIABLE]).rmdir()
 
 
 def _tells(record: logging.LogRecord) -> bool:

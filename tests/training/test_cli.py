@@ -105,6 +105,7 @@ def test_a_mistake_ends_in_one_line_that_names_it(
         start(*arguments)
 
     assert re.search(words, said(error, capsys))
+    assert not list(Path().glob("runs/*")), "a run that never began leaves no folder"
 
 
 def test_an_unknown_key_in_a_file_is_named(

@@ -111,10 +111,10 @@ def build(choices: Combination) -> tuple[Task, Autoencoder]:
         "initialisation": choices["initialisation"],
     }
     stem_stride, up, down, skip = (choices[k] for k in ("stem_stride", "up", "down", "skip"))
-    encoder = {"widths": [4, 6, 8], "depths": [0, 0, 1], "stem_stride": stem_stride, "down": down}
-    decoder = {"widths": [8, 6, 4], "depths": [1, 0], "skip": skip, "up": up}
+    encoder = {"widths": [8, 10, 12], "depths": [0, 0, 1], "stem_stride": stem_stride, "down": down}
+    decoder = {"widths": [12, 10, 8], "depths": [1, 0], "skip": skip, "up": up}
     kind = ClassHead if task.kind == "labels" else PictureHead
-    head = kind(4, stem_stride * task.scale, padding=choices["padding"], **owned["head"])
+    head = kind(8, stem_stride * task.scale, padding=choices["padding"], **owned["head"])
     if isinstance(head, PictureHead):
         # It begins at zero, which would hide all before it.
         torch.nn.init.normal_(head.residual.weight, std=0.05)

@@ -73,6 +73,21 @@ def test_a_resumed_run_goes_on_in_its_folder_with_its_curves_and_its_best_score(
     assert "next: python -m training export" in capsys.readouterr().out
 
 
+def test_a_list_with_classes_serves_a_task_that_reads_no_masks(
+    fit: Callable[..., None], configs: Path
+) -> None:
+    rows = ["photos/photo-0.png,train", "photos/photo-1.png,val"]
+    Path("list.csv").write_text("\n".join(["image,split", *rows]))
+    Path("classes.txt").write_text("ground\nthing\n")
+    config = yaml.safe_load((configs / "super_resolution_x2.yaml").read_text())
+    config["data"]["class_path"] = "training.data.Listed"
+    config["data"]["init_args"]["path"] = "list.csv"
+    Path("listed.yaml").write_text(yaml.dump(config))
+    options = ["--data.batch_size=2", "--data.num_workers=0", "--trainer.fast_dev_run=true"]
+
+    cli.main(["fit", "--config", "listed.yaml", *options])
+
+
 def test_without_a_terminal_each_validation_is_a_line(
     fit: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:

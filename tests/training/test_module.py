@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from i2i.nets import Autoencoder, Decoder, Encoder, PictureHead
+from i2i.nets import Autoencoder, ClassHead, Decoder, Encoder, PictureHead
 from i2i.nets.margin import margin
 from training.module import ImageToImage
 from training.schedules import Cosine
-from training.tasks import Depixelate, SuperResolution
+from training.tasks import Depixelate, Segmentation, SuperResolution
 
 
 def net(scale: int = 2) -> Autoencoder:
@@ -140,6 +140,20 @@ def test_outputs_that_see_the_border_do_not_count_with_valid_padding() -> None:
     assert loss_of(module, image, changed) != loss_of(module, image, target)
     with pytest.raises(ValueError, match=r"above \d+ pixels a side for padding: valid, got 8"):
         loss_of(module, image[..., :8, :8], target[..., :16, :16])
+
+
+def test_the_loss_goes_where_the_net_goes_and_is_in_no_checkpoint() -> None:
+    head = ClassHead(4, classes=2)
+    classes = Autoencoder(Encoder([4, 4], [0, 0]), Decoder([4, 4], [0]), head)
+    task = Segmentation(["ground", "thing"], class_weights=[1.0, 2.0])
+    module = ImageToImage(task, classes)
+    assert [buffer.tolist() for buffer in task.loss.buffers()] == [[1.0, 2.0]]
+
+    module.to("meta")
+    module.on_train_start()
+
+    assert {buffer.device.type for buffer in task.loss.buffers()} == {"meta"}
+    assert all(name.startswith("net.") for name in module.state_dict())
 
 
 def test_auxiliary_outputs_add_to_the_loss_by_their_weight() -> None:

@@ -185,3 +185,11 @@ def trained_border_ratio(padding: Padding) -> float:
     border = torch.ones(64, 64, dtype=torch.bool)
     border[2:-2, 2:-2] = False
     return float(errors[..., border].square().mean() / errors[..., 8:-8, 8:-8].square().mean())
+
+
+@pytest.mark.parametrize("shape", ["3 x 3", "dilated", "x 3"])
+def test_features_too_small_to_be_reflected_are_refused_with_words(shape: str) -> None:
+    layer = layers("reflect")[shape]
+
+    with pytest.raises(ValueError, match=r"expected features above \d x \d .*, got 1 x 9; take"):
+        layer(torch.randn(1, 2, 1, 9))

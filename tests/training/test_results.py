@@ -1,4 +1,4 @@
-"""The page of results says what the files say; the published baselines come out of the same code."""
+"""The page says what the files say; published baselines come out of the very evaluation."""
 
 from __future__ import annotations
 

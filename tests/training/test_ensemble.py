@@ -62,6 +62,7 @@ def test_labels_of_two_classes_are_averaged_by_probability(run_of: Any) -> None:
         probability.append(sure[:, flip])
     second = np.mean(probability, axis=0)
     assert prediction.labels is not None
+    assert prediction.confidence is not None
     assert (prediction.labels == (second > 0.5)).all()
     np.testing.assert_allclose(prediction.confidence, np.maximum(second, 1 - second), atol=1e-6)
 

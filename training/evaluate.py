@@ -127,7 +127,7 @@ def evaluate(
         image = as_stored(image)
         for values in (image, target):
             content.update(f"{values.shape} {values.dtype}".encode())
-            content.update(np.ascontiguousarray(values))
+            content.update(values.tobytes())
         started = time.perf_counter()
         prediction = predict(Picture(image, None))
         seconds = time.perf_counter() - started
@@ -170,7 +170,8 @@ def _judge(task: Task, answer: Values, target: Values) -> dict[str, Any]:
     metric = task.metrics()
     metric.update(_as_scored(task, answer), _as_scored(task, target))
     scores = finite({name: float(value) for name, value in metric.compute().items()})
-    return {"scores": scores, "sums": {n: v.tolist() for n, v in metric.metric_state.items()}}
+    sums = {name: torch.as_tensor(v).tolist() for name, v in metric.metric_state.items()}
+    return {"scores": scores, "sums": sums}
 
 
 def _baseline_scores(task: Task, tally: Tally, trivials: list[dict[str, Any]]) -> Scores:

@@ -157,7 +157,8 @@ class TrainingCLI(LightningCLI):
                         "budget: expected it to be the run's one end, got max_steps or max_time too"
                     )
                 config |= Budget.trainer_options()
-                callbacks = [*callbacks, Budget(parse_budget(budget))]
+                self.model.budget = parse_budget(budget)
+                callbacks = [*callbacks, Budget(self.model.budget)]
             if config["logger"] in (None, True):
                 config["logger"] = default_loggers(run, self.resumed_step)
             callbacks = [*callbacks, KeptConfig(self._parser("fit"), self.kept)]
@@ -167,11 +168,6 @@ class TrainingCLI(LightningCLI):
             # Nothing is trained: the scores are printed.
             config["logger"] = False
         return super()._instantiate_trainer(config, callbacks)
-
-    def before_fit(self) -> None:
-        for callback in self.trainer.callbacks:
-            if isinstance(callback, Budget):
-                self.model.budget = callback.core_minutes
 
     def after_fit(self) -> None:
         kept = self.trainer.checkpoint_callback

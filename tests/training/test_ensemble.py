@@ -62,6 +62,7 @@ def test_labels_of_two_classes_are_averaged_by_probability(run_of: Any) -> None:
         probability.append(sure[:, flip])
     second = np.mean(probability, axis=0)
     assert prediction.labels is not None
+    assert prediction.confidence is not None
     assert (prediction.labels == (second > 0.5)).all()
     np.testing.assert_allclose(prediction.confidence, np.maximum(second, 1 - second), atol=1e-6)
 
@@ -69,7 +70,7 @@ def test_labels_of_two_classes_are_averaged_by_probability(run_of: Any) -> None:
 def test_what_cannot_be_averaged_is_refused(tiny_x2: Path, tiny_labels: Path) -> None:
     with pytest.raises(ValueError, match=r"--tta: .* two classes.* got 3 classes of tiny-labels"):
         averaged(i2i.load(tiny_labels, threads=1), "mirrored")
-    with pytest.raises(ValueError, match="--tta: .* got kind image of tiny-x2"):
+    with pytest.raises(ValueError, match=r"--tta: .* got kind image of tiny-x2"):
         averaged(i2i.load(tiny_x2, threads=1), "mirrored")
-    with pytest.raises(ValueError, match="--self-ensemble: .* use --tta flip"):
+    with pytest.raises(ValueError, match=r"--self-ensemble: .* use --tta flip"):
         averaged(i2i.load(tiny_labels, threads=1), "8 flips and turns")

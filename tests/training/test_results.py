@@ -1,4 +1,4 @@
-"""The page of results says what the files say; the published baselines come out of the same code."""
+"""The page says what the files say; published baselines come out of the very evaluation."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_the_trivial_answer_scores_what_the_papers_say(
 ) -> None:
     torch.manual_seed(0)
     net = Autoencoder(
-        Encoder([8, 8], [0, 0]), Decoder([8, 8], [0]), PictureHead(8, stride=2, scale=scale)
+        Encoder([8, 8], [0, 0]), Decoder([8, 8], [0]), PictureHead(8, stride=scale, scale=scale)
     )
     untrained(tmp_path / "untrained", net, kind="image", scale=scale)
     predictor, task = i2i.load(tmp_path / "untrained"), SuperResolution(scale)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import statistics
 import time
 from typing import Any
@@ -71,10 +72,10 @@ async def _p99(
 
 
 async def _in_work(asking: httpx.AsyncClient, count: int) -> None:
-    """Waits until `count` requests are at the engine."""
+    """Waits until `count` requests are in work."""
     while True:
         text = (await asking.get("/metrics")).text
-        lines = [line for line in text.splitlines() if line.startswith("i2i_queue_works")]
-        if sum(float(line.split()[-1]) for line in lines) == count:
+        found = re.search(r"^i2i_requests_in_flight (\S+)$", text, re.MULTILINE)
+        if found and float(found[1]) == count + 1:  # this one too
             return
         await asyncio.sleep(0.1)

@@ -18,7 +18,7 @@ from service.tracing import traced
 
 # A client that is still sending does not read: a refusal that closes at once is seen as a reset.
 # So some of what comes is read first, as much as a refused picture usually is, but not for ever.
-DISCARD_BYTES = 8 * 2**20
+DISCARD_BYTES = 64 * 2**20
 DISCARD_S = 5.0
 
 CLIENT_GONE = 499  # as nginx writes it: nobody is there to be answered

@@ -1,0 +1,78 @@
+"""The tables of docs/service.md, from what was measured: written between their markers."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from benchmarks.service.results import kept
+
+PAGE = Path(__file__).parents[2] / "docs" / "service.md"
+
+# What a table says of each measurement: what was measured, goal, and how its figure reads.
+ROWS: dict[str, list[tuple[str, str, str]]] = {
+    "throughput": [
+        ("512 × 512 JPEG in and out, 8 clients, a second", "", "{per_s:.2f}"),
+        ("… of decode, engine and encode alone, by wall clock", "≥ 0.95", "{share:.2f}"),
+        ("… by processor time", "≥ 0.95", "{share_by_cpu:.2f}"),
+        ("64 × 64, one connection: all but the engine, median", "≤ 4 ms", "{overhead_ms:.1f} ms"),
+        ("… a tenth of the requests is below", "", "{overhead_p10_ms:.1f} ms"),
+    ],
+    "fairness": [
+        ("256 × 256, nothing else: 99th percentile", "", "{idle_ms:.0f} ms"),
+        ("… while 48 megapixels are in work", "≤ 3 ×", "{one_ms:.0f} ms, {ratio_one:.1f} ×"),
+        ("… while two such are in work", "≤ 3 ×", "{two_ms:.0f} ms, {ratio_two:.1f} ×"),
+    ],
+    "overload": [
+        ("256 × 256, 8 clients, a second", "", "{capacity_per_s:.1f}"),
+        ("asked for a second", "3 ×", "{asked_per_s:.1f}"),
+        ("answered of what can be", "≥ 0.9", "{goodput:.2f}"),
+        ("refused without code or Retry-After", "0", "{undocumented}"),
+        ("memory before and after", "flat", "{memory_before_mib:.0f}, {memory_after_mib:.0f} MiB"),
+    ],
+    "large_jobs": [
+        ("labels as PNG, peak", "≤ 1.5 GiB", "{bright_png[peak_mib]:.0f} MiB"),
+        ("×2 as PNG, peak", "≤ 1.5 GiB", "{twice_png[peak_mib]:.0f} MiB"),
+        ("×2 as TIFF, peak", "≤ 1.5 GiB", "{twice_tiff[peak_mib]:.0f} MiB"),
+        ("idle", "", "{twice_png[idle_mib]:.0f} MiB"),
+    ],
+    "soak": [
+        ("minutes", "", "{minutes:.0f}"),
+        ("sizes of pictures", "≥ 500", "{sizes}"),
+        ("unexpected answers", "0", "{unexpected}"),
+        ("memory at a third and at the end", "", "{memory_third_mib:.0f}, {memory_end_mib:.0f} MiB"),
+        ("… end by third", "≤ 1.03", "{memory_growth:.3f}"),
+    ],
+}
+
+
+def table(name: str) -> str:
+    """The Markdown table of one measurement; says so where it has not been made."""
+    results = kept(name)
+    if results is None:
+        return "Not measured yet."
+    figures, machine = results["figures"], results["machine"]
+    lines = ["| what | goal | measured |", "|---|---|---|"]
+    lines += [f"| {what} | {goal} | {text.format(**figures)} |" for what, goal, text in ROWS[name]]
+    return "\n".join([*lines, "", _measured_on(machine)])
+
+
+def _measured_on(machine: dict[str, Any]) -> str:
+    return (
+        f"{machine['processor']}, {machine['cores']} cores; load of the machine before and after: "
+        f"{machine['load_before']:.1f}, {machine['load_after']:.1f}."
+    )
+
+
+def with_tables(page: str) -> str:
+    """The page with every table as it follows from the results."""
+    for name in ROWS:
+        marked = re.compile(f"(<!-- {name} -->\n).*?(\n<!-- end -->)", re.DOTALL)
+        replacement = table(name)
+        page = marked.sub(lambda match, new=replacement: f"{match[1]}{new}{match[2]}", page)  # type: ignore[misc]
+    return page
+
+
+def write() -> None:
+    PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from training.bootstrap import Tally, paired_differences
+from training.ensemble import PASSES
 from training.protocol import differences, in_words
 from training.tasks import Task
 
@@ -96,6 +97,9 @@ def show(results: Results, task: Task, console: Console) -> None:
         console.print(f"{len(results['pictures']) - _SHOWN} more pictures: see --output")
     if "cost" in results:
         console.print(cost_in_words(results["cost"]))
+        passes = PASSES[results["protocol"]["ensemble"]]
+        if passes > 1:
+            console.print(f"an answer of this protocol takes {passes} such passes")
     console.print(f"protocol {in_words(results['protocol'])}", soft_wrap=True)
 
 

@@ -25,6 +25,9 @@ _WAYS: dict[Ensemble, list[tuple[int, bool]]] = {
     "mirrored": [(0, False), (0, True)],
 }
 
+# How often the model runs for an answer.
+PASSES = {ensemble: len(ways) for ensemble, ways in _WAYS.items()}
+
 
 def averaged(predictor: Predictor, ensemble: Ensemble) -> Callable[[Picture], Prediction]:
     """What predicts a picture (without alpha) as the mean over the ensemble's ways.

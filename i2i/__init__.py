@@ -1,8 +1,9 @@
 """i2i: image-to-image models, from bytes to bytes.
 
->>> import i2i
->>> sorted(i2i.__all__)[:3]
-['ImageError', 'ModelError', 'ModelSpec']
+Examples:
+    >>> import i2i
+    >>> sorted(i2i.__all__)[:3]
+    ['ImageError', 'ModelError', 'ModelSpec']
 """
 
 from importlib import import_module

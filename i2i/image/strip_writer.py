@@ -229,11 +229,12 @@ def open_writer(
 ) -> StripWriter:
     """A writer of a picture that comes in rows, from top to bottom.
 
-    >>> import io
-    >>> file = io.BytesIO()
-    >>> with open_writer(file, "png", height=2, width=3, channels=1) as writer:
-    ...     for _ in range(2):
-    ...         writer.write(np.zeros((1, 3, 1), np.uint8))
+    Examples:
+        >>> import io
+        >>> file = io.BytesIO()
+        >>> with open_writer(file, "png", height=2, width=3, channels=1) as writer:
+        ...     for _ in range(2):
+        ...         writer.write(np.zeros((1, 3, 1), np.uint8))
 
     Args:
         target: a path, where the file appears when it is complete and not before; or an open file,

@@ -35,14 +35,15 @@ class Layer:
 def anatomy(net: Autoencoder, height: int, width: int) -> list[Layer]:
     """The layers with weights in the order of the data, for a picture of (height, width).
 
-    >>> from i2i.nets import Autoencoder, Decoder, Encoder, PictureHead
-    >>> net = Autoencoder(Encoder([8, 16], [0, 0]), Decoder([16, 8], [0]), PictureHead(8))
-    >>> for layer in anatomy(net, 32, 32):
-    ...     print(layer.name, layer.output, layer.connections, layer.receptive_field)
-    encoder.stages.0.0.0 (8, 32, 32) 221184 (3, 3)
-    encoder.stages.1.0.0 (16, 16, 16) 524288 (6, 6)
-    decoder.ups.0.0 (8, 32, 32) 524288 (8, 8)
-    head.residual (3, 32, 32) 221184 (10, 10)
+    Examples:
+        >>> from i2i.nets import Autoencoder, Decoder, Encoder, PictureHead
+        >>> net = Autoencoder(Encoder([8, 16], [0, 0]), Decoder([16, 8], [0]), PictureHead(8))
+        >>> for layer in anatomy(net, 32, 32):
+        ...     print(layer.name, layer.output, layer.connections, layer.receptive_field)
+        encoder.stages.0.0.0 (8, 32, 32) 221184 (3, 3)
+        encoder.stages.1.0.0 (16, 16, 16) 524288 (6, 6)
+        decoder.ups.0.0 (8, 32, 32) 524288 (8, 8)
+        head.residual (3, 32, 32) 221184 (10, 10)
     """
     fields = receptive_fields(net)
     layers: list[Layer] = []

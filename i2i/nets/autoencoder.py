@@ -19,15 +19,16 @@ class Autoencoder(nn.Module):
     (N, C, H, W), values in [0, 1] → (N, channels, scale · H, scale · W), not clamped, or class
     scores (N, classes, H, W). H and W are multiples of `size_multiple`.
 
-    >>> import torch
-    >>> from i2i.nets import Autoencoder, Decoder, Encoder, PictureHead
-    >>> net = Autoencoder(
-    ...     Encoder(widths=[8, 16], depths=[0, 1]),
-    ...     Decoder(widths=[16, 8], depths=[0]),
-    ...     PictureHead(features=8, stride=2, scale=2),
-    ... )
-    >>> tuple(net(torch.rand(1, 3, 32, 48)).shape)
-    (1, 3, 64, 96)
+    Examples:
+        >>> import torch
+        >>> from i2i.nets import Autoencoder, Decoder, Encoder, PictureHead
+        >>> net = Autoencoder(
+        ...     Encoder(widths=[8, 16], depths=[0, 1]),
+        ...     Decoder(widths=[16, 8], depths=[0]),
+        ...     PictureHead(features=8, stride=2, scale=2),
+        ... )
+        >>> tuple(net(torch.rand(1, 3, 32, 48)).shape)
+        (1, 3, 64, 96)
 
     Args:
         auxiliary: stages of the decoder, counted from 0 at the deepest, whose results a head of

@@ -63,9 +63,10 @@ class TorchvisionEncoder(FeatureEncoder):
     feature away from the borders is torchvision's for the picture moved down and right by its
     `offsets` in pixels; at the borders torchvision has none, or has seen fewer zeros.
 
-    >>> encoder = TorchvisionEncoder("resnet18", levels=3)
-    >>> encoder.widths, encoder.strides
-    ([64, 64, 128], [2, 4, 8])
+    Examples:
+        >>> encoder = TorchvisionEncoder("resnet18", levels=3)
+        >>> encoder.widths, encoder.strides
+        ([64, 64, 128], [2, 4, 8])
 
     Args:
         input_channels: 3, or 1: a gray picture becomes three equal channels.

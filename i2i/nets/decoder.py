@@ -32,10 +32,11 @@ class Decoder(nn.Module):
     Each stage: transposed convolution (kernel 4, stride 2, padding 1), join, blocks. The result has
     `widths[-1]` channels and the size of the encoder's first feature.
 
-    >>> import torch
-    >>> deep, shallow = torch.rand(1, 16, 8, 8), torch.rand(1, 8, 16, 16)
-    >>> tuple(Decoder(widths=[16, 8], depths=[1])([shallow, deep]).shape)
-    (1, 8, 16, 16)
+    Examples:
+        >>> import torch
+        >>> deep, shallow = torch.rand(1, 16, 8, 8), torch.rand(1, 8, 16, 16)
+        >>> tuple(Decoder(widths=[16, 8], depths=[1])([shallow, deep]).shape)
+        (1, 8, 16, 16)
 
     Args:
         widths: channels, deepest first: the encoder's deepest width, then one for each stage.

@@ -61,10 +61,11 @@ class Encoder(FeatureEncoder):
     reduce size, looking at local portions of the picture only (Springenberg et al., arXiv
     1412.6806).
 
-    >>> import torch
-    >>> features = Encoder(widths=[8, 16], depths=[0, 1])(torch.rand(1, 3, 32, 32))
-    >>> [tuple(f.shape) for f in features]
-    [(1, 8, 32, 32), (1, 16, 16, 16)]
+    Examples:
+        >>> import torch
+        >>> features = Encoder(widths=[8, 16], depths=[0, 1])(torch.rand(1, 3, 32, 32))
+        >>> [tuple(f.shape) for f in features]
+        [(1, 8, 32, 32), (1, 16, 16, 16)]
 
     Args:
         widths: channels of each stage, the stem first.

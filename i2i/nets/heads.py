@@ -110,9 +110,10 @@ class BicubicEnlargement(nn.Module):
     has a = -0.75). Depthwise; kernel length 4s for even s, 4s - 1 for odd s, centred. Kept in
     float32 under autocast.
 
-    >>> import torch
-    >>> tuple(BicubicEnlargement(3, 2)(torch.rand(1, 3, 5, 7)).shape)
-    (1, 3, 10, 14)
+    Examples:
+        >>> import torch
+        >>> tuple(BicubicEnlargement(3, 2)(torch.rand(1, 3, 5, 7)).shape)
+        (1, 3, 10, 14)
     """
 
     kernel: Tensor

@@ -24,9 +24,10 @@ class LeNet(FeatureEncoder):
     the paper's: borders are padded, so that sizes stay; each map of a convolution sees all maps
     before it. H and W must be multiples of the last stride.
 
-    >>> import torch
-    >>> [tuple(f.shape) for f in LeNet()(torch.rand(1, 3, 32, 32))]
-    [(1, 6, 32, 32), (1, 16, 16, 16), (1, 120, 8, 8)]
+    Examples:
+        >>> import torch
+        >>> [tuple(f.shape) for f in LeNet()(torch.rand(1, 3, 32, 32))]
+        [(1, 6, 32, 32), (1, 16, 16, 16), (1, 120, 8, 8)]
 
     Args:
         widths: channels of each stage.

@@ -146,7 +146,7 @@ class TrainingCLI(LightningCLI):
                 ".",
                 "./mlruns",
             ):
-                logger.init_args.save_dir = str(run)
+                logger.init_args.save_dir = str(run / logger.init_args.save_dir)
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> Trainer:
         if self.subcommand == "fit":

@@ -109,9 +109,12 @@ class Encoder(FeatureEncoder):
         self.stages = nn.ModuleList()
         for i, (width, depth) in enumerate(zip(widths, depths, strict=True)):
             inputs = widths[i - 1] if i else input_channels
+            stride = stem_stride if i == 0 else 2
+            pooled = down == "max" and stride == 2
             stage = nn.Sequential(
-                _down(inputs, width, stem_stride if i == 0 else 2, down, style),
-                activation_layer(activation),
+                _down(inputs, width, stride, down, style),
+                # `_down` has activated what it takes the maximum of.
+                nn.Identity() if pooled else activation_layer(activation),
                 blocks(depth, width, style, dilations if i == len(widths) - 1 else (1,)),
             )
             self.stages.append(stage)
@@ -130,5 +133,9 @@ def _down(inputs: int, width: int, stride: int, down: Down, style: Style) -> nn.
         return convolution(inputs, width, style)
     if down == "stride":
         return convolution(inputs, width, style, kernel_size=4, stride=2)
-    pool = nn.MaxPool2d(2) if down == "max" else nn.AvgPool2d(2)
-    return nn.Sequential(convolution(inputs, width, style), pool)
+    if down == "max":
+        # The other order is the same where an activation rises everywhere; gelu and silu do not, and
+        # OpenVINO 2026.4 exchanges the two all the same (a test of the exported graph shows it).
+        activation = activation_layer(style.activation)
+        return nn.Sequential(convolution(inputs, width, style), activation, nn.MaxPool2d(2))
+    return nn.Sequential(convolution(inputs, width, style), nn.AvgPool2d(2))

@@ -195,6 +195,10 @@ def test_json_that_is_no_object_is_refused(text: str) -> None:
         ModelSpec.from_json(text)
 
 
+def test_whole_numbers_of_a_range_are_written_as_they_are_read() -> None:
+    assert json.dumps([MapInfo("m", 0, 10).low, MapInfo("m", 0, 10).high]) == "[0.0, 10.0]"
+
+
 @pytest.mark.parametrize(("low", "high"), [(1, 1), (2, 1), (0, float("inf")), (float("nan"), 1)])
 def test_the_range_of_a_map_has_two_ends(low: float, high: float) -> None:
     with pytest.raises(ValueError, match="low, high: expected finite, low < high"):

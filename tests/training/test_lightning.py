@@ -114,6 +114,32 @@ def test_gradients_are_clipped_and_accumulated_by_steps_of_the_optimizer(
     assert last["averaging_state"]["n_averaged"] == 2
 
 
+@pytest.mark.parametrize(
+    ("package", "logger", "left"),
+    [
+        ("wandb", "{class_path: WandbLogger, init_args: {offline: true}}", "wandb/offline-run-*"),
+        ("mlflow", "{class_path: MLFlowLogger}", "mlruns/*/*/metrics/val/psnr_y"),
+    ],
+)
+def test_a_config_can_name_another_logger(
+    package: str,
+    logger: str,
+    left: str,
+    fit: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip(package, reason=f"runs where pip install 'i2i[{package}]' was run")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    Path("logger.yaml").write_text(
+        "trainer: {logger: " + logger.replace("path: ", "path: pytorch_lightning.loggers.") + "}"
+    )
+
+    fit("--config", "logger.yaml", "--run", "run")
+
+    assert list(Path("run").glob(left))
+    assert sorted(p.name for p in Path().iterdir()) == ["logger.yaml", "photos", "run"]
+
+
 @pytest.mark.parametrize("command", ["fit", "validate", "test", "predict"])
 def test_help_is_short_and_names_the_long_one(
     command: str, capsys: pytest.CaptureFixture[str]

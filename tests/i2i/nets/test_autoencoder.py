@@ -60,7 +60,7 @@ NETS: dict[str, Callable[[], Autoencoder]] = {
             block="reparameterised",
             padding="reflect",
             norm="batch",
-            activation="prelu",
+            activation="gelu",
             down="max",
         ),
         Decoder(
@@ -70,6 +70,7 @@ NETS: dict[str, Callable[[], Autoencoder]] = {
             skip_widths=[8, 6, 4],
             block="inception",
             padding="partial",
+            activation="prelu",
         ),
         ClassHead(4, classes=4, padding="reflect"),
         auxiliary=[0],

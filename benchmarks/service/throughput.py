@@ -106,5 +106,3 @@ async def _overhead(one: Server, count: int = 400) -> dict[str, float]:
 
 def _overhead_ms(reply: Reply) -> float:
     return 1e3 * reply.seconds - reply.phases["run"]
-
-

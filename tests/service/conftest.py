@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +21,7 @@ import pytest
 from fastapi import FastAPI
 from numpy.typing import NDArray
 
+import i2i
 from i2i.image import Picture, encode
 from i2i.model_folder import ModelFolder
 from i2i.predictor import Predictor
@@ -24,6 +29,9 @@ from i2i.spec import ClassInfo, ModelSpec
 from service.models import Models
 from service.routes import create_app
 from service.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+BENTOML = [sys.executable, "-m", "bentoml"]
 
 PATIENCE_S = 60.0
 WINDOW = 64
@@ -253,3 +261,61 @@ def end_of(wait_until: Callable[[Callable[[], bool]], None]) -> Callable[..., di
         return told
 
     return end_of
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """A user's environment: nothing set but a home of its own for BentoML.
+
+    BentoML shows what it would report of its use to its makers, instead of sending it.
+    """
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("I2I_", "BENTOML_"))}
+    home = {"BENTOML_HOME": str(tmp_path / "bentoml"), "__BENTOML_DEBUG_USAGE": "true"}
+    return {**inherited, **home, "OMP_NUM_THREADS": "1", "I2I_DRAIN_S": "0.1"}
+
+
+@pytest.fixture
+def serving(
+    tmp_path: Path, environment: dict[str, str], wait_until: Callable[[Callable[[], bool]], None]
+) -> Callable[..., object]:
+    """`with serving("service.service:I2I") as (process, client):` a server on a free port."""
+
+    @contextmanager
+    def serving(
+        service: str, cwd: Path = ROOT
+    ) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = str(free.getsockname()[1])
+        command = [*BENTOML, "serve", service, "--host", "127.0.0.1", "--port", port]
+        log = tmp_path / f"server-{port}.log"
+        with (
+            log.open("wb") as output,
+            subprocess.Popen(command, cwd=cwd, env=environment, stdout=output) as process,
+            httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
+        ):
+
+            def is_live() -> bool:
+                assert process.poll() is None, log.read_text()
+                try:
+                    return client.get("/livez").is_success
+                except httpx.TransportError:
+                    return False
+
+            try:
+                wait_until(is_live)
+                yield process, client
+            finally:
+                process.terminate()
+                process.wait()
+        assert "Tracking" not in log.read_text()
+
+    return serving
+
+
+@pytest.fixture
+def model(environment: dict[str, str]) -> str:
+    shipped = i2i.shipped_models()
+    if not shipped:
+        pytest.skip("runs once i2i/models holds a model")
+    return min(shipped)

@@ -5,17 +5,13 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -29,64 +25,6 @@ from i2i.model_folder import SPEC, digest_of
 
 ROOT = Path(__file__).parents[2]
 BENTOML = [sys.executable, "-m", "bentoml"]
-
-
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    """A user's environment: nothing set but a home of its own for BentoML.
-
-    BentoML shows what it would report of its use to its makers, instead of sending it.
-    """
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("I2I_", "BENTOML_"))}
-    home = {"BENTOML_HOME": str(tmp_path / "bentoml"), "__BENTOML_DEBUG_USAGE": "true"}
-    return {**inherited, **home, "OMP_NUM_THREADS": "1", "I2I_DRAIN_S": "0.1"}
-
-
-@pytest.fixture
-def serving(
-    tmp_path: Path, environment: dict[str, str], wait_until: Callable[[Callable[[], bool]], None]
-) -> Callable[..., object]:
-    """`with serving("service.service:I2I") as (process, client):` a server on a free port."""
-
-    @contextmanager
-    def serving(
-        service: str, cwd: Path = ROOT
-    ) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = str(free.getsockname()[1])
-        command = [*BENTOML, "serve", service, "--host", "127.0.0.1", "--port", port]
-        log = tmp_path / "server.log"
-        with (
-            log.open("wb") as output,
-            subprocess.Popen(command, cwd=cwd, env=environment, stdout=output) as process,
-            httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
-        ):
-
-            def is_live() -> bool:
-                assert process.poll() is None, log.read_text()
-                try:
-                    return client.get("/livez").is_success
-                except httpx.TransportError:
-                    return False
-
-            try:
-                wait_until(is_live)
-                yield process, client
-            finally:
-                process.terminate()
-                process.wait()
-        assert "Tracking" not in log.read_text()
-
-    return serving
-
-
-@pytest.fixture
-def model(environment: dict[str, str]) -> str:
-    shipped = i2i.shipped_models()
-    if not shipped:
-        pytest.skip("runs once i2i/models holds a model")
-    return min(shipped)
 
 
 def test_a_server_answers_as_the_library_does_and_finishes_what_it_began(

@@ -1,6 +1,6 @@
 """Measures the service as users run it: real processes, the server on core 0, the client on core 1.
 
-python -m benchmarks.service NAME… [--short]       (2 cores; the machine otherwise idle)
+python -m benchmarks.service NAME… [--short]     (2 cores; the machine otherwise idle)
 
 Writes benchmarks/results/service/NAME.json and the tables of docs/service.md.
 """
@@ -24,7 +24,7 @@ MEASUREMENTS: dict[str, tuple[Callable[..., dict[str, Any]], dict[str, Any]]] = 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measures the service.")
-    parser.add_argument("names", nargs="+", choices=MEASUREMENTS)
+    parser.add_argument("names", nargs="*", choices=MEASUREMENTS, help="default: only the tables")
     parser.add_argument("--short", action="store_true", help="a trial; keeps nothing")
     parser.add_argument("--minutes", type=float, help="of the soak")
     options = parser.parse_args()
@@ -38,7 +38,7 @@ def main() -> None:
         print(name, json.dumps(figures, indent=2))
         if not options.short:
             results.keep(name, about, figures)
-            tables.write()
+    tables.write()
 
 
 if __name__ == "__main__":

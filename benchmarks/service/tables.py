@@ -41,7 +41,11 @@ ROWS: dict[str, list[tuple[str, str, str]]] = {
         ("minutes", "", "{minutes:.0f}"),
         ("sizes of pictures", "≥ 500", "{sizes}"),
         ("unexpected answers", "0", "{unexpected}"),
-        ("memory at a third and at the end", "", "{memory_third_mib:.0f}, {memory_end_mib:.0f} MiB"),
+        (
+            "memory at a third and at the end",
+            "",
+            "{memory_third_mib:.0f}, {memory_end_mib:.0f} MiB",
+        ),
         ("… end by third", "≤ 1.03", "{memory_growth:.3f}"),
     ],
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import socket
 import subprocess
@@ -21,6 +22,7 @@ import pytest
 from fastapi import FastAPI
 from numpy.typing import NDArray
 
+import i2i
 from i2i.image import Picture, encode
 from i2i.model_folder import ModelFolder
 from i2i.predictor import Predictor
@@ -311,3 +313,27 @@ def server(wait_until: Callable[[Callable[[], bool]], None]) -> Callable[..., An
         assert "Tracking" not in log.read_text()
 
     return server
+
+
+@pytest.fixture
+def environment(tmp_path: Path, environment_at: Callable[[Path], dict[str, str]]) -> dict[str, str]:
+    return environment_at(tmp_path)
+
+
+@pytest.fixture
+def serving(tmp_path: Path, environment: dict[str, str], server: Callable[..., Any]) -> Any:
+    """`with serving("service.service:I2I") as (process, client):` a server on a free port."""
+    numbers = itertools.count()
+
+    def serving(service: str, cwd: Path = ROOT) -> Any:
+        return server(service, environment, tmp_path / f"server-{next(numbers)}.log", cwd)
+
+    return serving
+
+
+@pytest.fixture
+def model(environment: dict[str, str]) -> str:
+    shipped = i2i.shipped_models()
+    if not shipped:
+        pytest.skip("runs once i2i/models holds a model")
+    return min(shipped)

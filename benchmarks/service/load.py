@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -82,12 +82,12 @@ async def closed_loop(
 
 
 @asynccontextmanager
-async def repeated(send: Callable[[], object], clients: int) -> AsyncIterator[None]:
-    """While the block runs, `clients` that call `send`, an async function, again and again."""
+async def repeated(send: Callable[[], Awaitable[object]], clients: int) -> AsyncIterator[None]:
+    """While the block runs, `clients` that call `send` again and again."""
 
     async def again() -> None:
         while True:
-            await send()  # type: ignore[misc]
+            await send()
 
     tasks = [asyncio.create_task(again()) for _ in range(clients)]
     try:

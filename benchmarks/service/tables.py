@@ -19,7 +19,13 @@ ROWS: dict[str, list[tuple[str, str, str]]] = {
         ("… a tenth of the requests is below", "", "{overhead_p10_ms:.1f} ms"),
     ],
     "fairness": [
-        ("256 × 256, nothing else: 99th percentile", "", "{idle_ms:.0f} ms"),
+        (
+            "256 × 256, requests of a run idle, busy",
+            "≥ 500, 300",
+            "{idle_requests}, {busy_requests}",
+        ),
+        ("… runs, of which the median is given", "≥ 3", "{runs}"),
+        ("… nothing else: 99th percentile", "", "{idle_ms:.0f} ms"),
         ("… while 48 megapixels are in work", "≤ 3 ×", "{one_ms:.0f} ms, {ratio_one:.1f} ×"),
         ("… while two such are in work", "≤ 3 ×", "{two_ms:.0f} ms, {ratio_two:.1f} ×"),
     ],

@@ -120,7 +120,7 @@ def test_two_huge_pictures_get_equal_time(
 def test_a_stream_of_small_pictures_does_not_starve_a_huge_one(
     predictor: Predictor, scheduler: Scheduler, steps: Steps
 ) -> None:
-    steps.seconds = 0.02
+    steps.seconds = 0.01
 
     async def stream(marks: range) -> None:
         for mark in marks:

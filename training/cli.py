@@ -41,6 +41,7 @@ COMMANDS = {
         "training.export", "a checkpoint as a model folder, measured again through each engine"
     ),
     "schema": Command("training.schema", "the JSON schema of the configs, for editors"),
+    "completion": Command("training.completion", "completes commands and keys, in bash or zsh"),
 }
 
 

@@ -234,7 +234,7 @@ def add_samples_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    options = _parser().parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     predictor = load(options.model, engine=options.engine, precision=options.precision)
     task = task_of(predictor.folder)
     ensemble: Ensemble = "none"
@@ -265,7 +265,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         show_comparison(results, other, task, console)
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """The command's options."""
     parser = argparse.ArgumentParser(
         prog="python -m training evaluate",
         description="Measures a model on whole pictures, through the engine that serves it.",

@@ -286,7 +286,8 @@ def _commit() -> str:
     return run.stdout.strip()
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def build_parser() -> argparse.ArgumentParser:
+    """The command's options."""
     parser = argparse.ArgumentParser(
         prog="python -m training export",
         description="Writes a checkpoint as a model folder, and measures it as it will be served.",
@@ -302,7 +303,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--licence", default="not stated", help="of the training data, for the card"
     )
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = build_parser().parse_args(arguments)
     task, _, recipe = read_checkpoint(options.checkpoint)
     if options.images is not None:
         loads = find_samples(options.images, options.masks, options.targets, task)

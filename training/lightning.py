@@ -262,8 +262,12 @@ def _tells(record: logging.LogRecord) -> bool:
 def _silence() -> None:
     """Leaves out what tells a user nothing to do."""
     # Advertisements, and that our checkpoints take the place of Lightning's.
-    for name in ("pytorch_lightning", "lightning_fabric"):
-        logging.getLogger(f"{name}.utilities.rank_zero").addFilter(_tells)
+    for name in (
+        "pytorch_lightning.utilities.rank_zero",
+        "pytorch_lightning.trainer.connectors.checkpoint_connector",
+        "lightning_fabric.utilities.rank_zero",
+    ):
+        logging.getLogger(name).addFilter(_tells)
     # The loaders' number of workers is a setting of ours, with a reason beside it.
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     warnings.filterwarnings("ignore", ".*Consider setting `persistent_workers.*")

@@ -98,7 +98,8 @@ def references() -> dict[str, Any]:
     return content
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def build_parser() -> argparse.ArgumentParser:
+    """The command's options."""
     parser = argparse.ArgumentParser(
         prog="python -m training results",
         description="Measures the shipped models on the sets in a folder, and writes the page.",
@@ -108,6 +109,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--output", type=Path, default=RESULTS, help="default: benchmarks/results in the checkout"
     )
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = build_parser()
     options = parser.parse_args(arguments)
     if options.data is None and not options.page:
         parser.error("expected --data FOLDER, --page, or both")

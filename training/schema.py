@@ -61,6 +61,10 @@ def schema() -> Schema:
         "ckpt_path": {"type": ["string", "null"]},
         "weights_only": {"type": ["boolean", "null"]},
         "run": {"type": ["string", "null"], "description": "folder of the run"},
+        "budget": {
+            "type": ["string", "null"],
+            "description": "processor time of the run: 'N core-minutes', or 'Nmin' of all cores",
+        },
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -156,12 +160,16 @@ def _hints(kind: type) -> dict[str, Any]:
         return {}
 
 
-def main(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(
+def build_parser() -> argparse.ArgumentParser:
+    """The command's options: none."""
+    return argparse.ArgumentParser(
         prog="python -m training schema",
         description="Prints the JSON schema of the configs: python -m training schema > "
         "i2i.schema.json, and in a config's first line "
         "# yaml-language-server: $schema=i2i.schema.json",
     )
-    parser.parse_args(arguments)
+
+
+def main(arguments: list[str]) -> None:
+    build_parser().parse_args(arguments)
     print(json.dumps(schema(), indent=1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import cycle
@@ -45,7 +46,7 @@ def _block(channels: int, style: Style, dilation: int) -> nn.Module:
             return PlainBlock(channels, style)
 
 
-class Residual(nn.Module):
+class Residual(nn.Module, ABC):
     """last(x + branch(x)): the frame of the residual blocks.
 
     With batch norm the sum is activated, as He et al., arXiv 1512.03385; without, it is not, as
@@ -58,8 +59,9 @@ class Residual(nn.Module):
         batch = style.norm in ("batch", "folded")
         self.last = activation_layer(style.activation) if batch else nn.Identity()
 
+    @abstractmethod
     def branch(self, x: Tensor) -> Tensor:
-        raise NotImplementedError
+        """What is added to x, of its shape."""
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.last(x + self.dropout(self.branch(x)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Literal
 
@@ -25,7 +26,7 @@ StemStride = Literal[1, 2]
 Down = Literal["stride", "max", "average"]
 
 
-class FeatureEncoder(nn.Module):
+class FeatureEncoder(nn.Module, ABC):
     """Features of a picture at falling sizes: the base of every encoder.
 
     (N, input_channels, H, W), values in [0, 1] → one tensor a stage, shallow first: feature i is
@@ -49,8 +50,9 @@ class FeatureEncoder(nn.Module):
         """Input pixels per feature pixel, of each feature."""
         return [self.stem_stride * 2**i for i in range(len(self.widths))]
 
+    @abstractmethod
     def forward(self, image: Tensor) -> list[Tensor]:
-        raise NotImplementedError
+        """The features, shallow first."""
 
 
 class Encoder(FeatureEncoder):

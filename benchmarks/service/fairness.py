@@ -11,26 +11,40 @@ from typing import Any
 import httpx
 
 from benchmarks.service.load import ask, client, open_loop, percentile, repeated
+from benchmarks.service.peers import BOUNDARY, Peer, litserve, rembg
 from benchmarks.service.pictures import photo
 from benchmarks.service.server import Server, server
-from i2i import encode
+from i2i import encode, shipped_models
 
-MODEL = "depixelate"
+MODEL = "nuclei"
 PREDICT = f"/v1/models/{MODEL}/predict"
 LARGE = (6000, 8000)  # 48 megapixels
 # Of what the service could answer alone: the small ones shall not wait for one another.
 LOAD = 0.15
 
 
+# The peers' one large picture keeps small ones waiting for as long as it takes: fewer do.
+PEERS = {"litserve": litserve, "rembg": rembg}
+PEER_IDLE, PEER_BUSY = 100, 60
+# Until a peer, which does not tell, has read the large picture.
+BEGUN_S = 3.0
+
+
 def measure(idle: int = 500, busy: int = 300, runs: int = 3) -> dict[str, Any]:
     """99th percentile of 256 x 256 requests: idle, and while one and two of 48 megapixels are made.
+
+    Beside it that of the peers with the same net, idle and beside one large picture.
 
     Args:
         idle, busy: requests of each run.
     """
     small, large = encode(photo(256, 256)), encode(photo(*LARGE), "jpeg")
     with server(deadline_s=3600) as one:
-        return asyncio.run(_measure(one, small, large, idle, busy, runs))
+        figures = asyncio.run(_measure(one, small, large, idle, busy, runs))
+    for name, start in PEERS.items():
+        with start(shipped_models()[MODEL]) as peer:
+            figures[name] = asyncio.run(_peer(peer, small, large, figures["per_s"]))
+    return figures
 
 
 async def _measure(
@@ -70,6 +84,21 @@ async def _p99(
     assert all(reply.status == 200 for reply in replies)
     await _in_work(asking, 0)
     return percentile([reply.seconds for reply in replies], 99)
+
+
+async def _peer(peer: Peer, small: bytes, large: bytes, per_s: float) -> dict[str, float]:
+    """The same of a server that knows no turns, beside one large picture."""
+    small, large = peer.body(small), peer.body(large)
+    async with client(peer.url, **{"Content-Type": BOUNDARY}) as asking:
+        await ask(asking, peer.path, small)
+        quiet = await open_loop(asking, peer.path, small, per_s=per_s, count=PEER_IDLE)
+        async with repeated(lambda: ask(asking, peer.path, large), 1):
+            await asyncio.sleep(BEGUN_S)
+            replies = await open_loop(asking, peer.path, small, per_s=per_s, count=PEER_BUSY)
+    assert all(reply.status == 200 for reply in quiet + replies)
+    idle_ms = percentile([reply.seconds for reply in quiet], 99)
+    one_ms = percentile([reply.seconds for reply in replies], 99)
+    return {"idle_ms": idle_ms, "one_ms": one_ms, "ratio_one": one_ms / idle_ms}
 
 
 async def _in_work(asking: httpx.AsyncClient, count: int) -> None:

@@ -27,10 +27,10 @@ class Reply:
     phases: dict[str, float] = field(default_factory=dict)
 
 
-def client(url: str) -> httpx.AsyncClient:
+def client(url: str, **headers: str) -> httpx.AsyncClient:
     """A client of as many connections as it takes."""
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-    return httpx.AsyncClient(base_url=url, timeout=PATIENCE_S, limits=limits)
+    return httpx.AsyncClient(base_url=url, timeout=PATIENCE_S, limits=limits, headers=headers)
 
 
 async def ask(one: httpx.AsyncClient, path: str, body: bytes, due: float | None = None) -> Reply:

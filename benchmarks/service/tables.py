@@ -28,6 +28,18 @@ ROWS: dict[str, list[tuple[str, str, str]]] = {
         ("… nothing else: 99th percentile", "", "{idle_ms:.0f} ms"),
         ("… while 48 megapixels are in work", "≤ 3 ×", "{one_ms:.0f} ms, {ratio_one:.1f} ×"),
         ("… while two such are in work", "≤ 3 ×", "{two_ms:.0f} ms, {ratio_two:.1f} ×"),
+        ("LitServe 0.2, the same net: nothing else", "", "{litserve[idle_ms]:.0f} ms"),
+        (
+            "… while 48 megapixels are in work",
+            "",
+            "{litserve[one_ms]:.0f} ms, {litserve[ratio_one]:.0f} ×",
+        ),
+        ("rembg 2, the same net at 320 × 320: nothing else", "", "{rembg[idle_ms]:.0f} ms"),
+        (
+            "… while 48 megapixels are in work",
+            "",
+            "{rembg[one_ms]:.0f} ms, {rembg[ratio_one]:.0f} ×",
+        ),
     ],
     "overload": [
         ("256 × 256, 8 clients, a second", "", "{capacity_per_s:.1f}"),

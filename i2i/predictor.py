@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from i2i.engines import Engine, open_engine
 from i2i.engines.engine import Outputs
+from i2i.halves import run_window
 from i2i.image import ImageError, Picture
 from i2i.image.picture import Samples
 from i2i.model_folder import ModelError, ModelFolder, find_model
@@ -126,7 +127,7 @@ class Predictor:
                 raise DeadlineExceeded
             if cancelled is not None and cancelled():
                 raise Cancelled
-            band = sweep.put(self.engine.run(sweep.cut()))
+            band = sweep.put(run_window(self.engine, self.spec, sweep.cut()))
             if progress is not None:
                 progress(windows - sweep.windows_left, windows)
             if band is not None:

@@ -15,13 +15,15 @@ import logging
 import math
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from i2i.image import ImageError
 from i2i.predictor import Cancelled, Predictor
 from service.admission import Admission
 from service.errors import Problem, model_failed
-from service.job_store import Job, JobStore
+from service.job_store import Job, JobStore, State
 from service.models import Models
 from service.pipeline import Order, Pipeline
 from service.settings import Settings
@@ -84,13 +86,19 @@ class Jobs:
         pipeline: Pipeline,
         admission: Admission,
         settings: Settings,
+        ended: Callable[[State], None] = lambda state: None,
     ) -> None:
-        self.store = store
+        self.store, self._ended = store, ended
         self._models, self._pipeline, self._admission = models, pipeline, admission
         self._settings = settings
         self._runs: dict[str, _Run] = {}
         self._stopping = threading.Event()
         self._started = threading.Event()
+
+    @property
+    def running(self) -> int:
+        """How many are being worked on here."""
+        return len(self._runs)
 
     def start(self) -> None:
         """Begins with what is in the folder.
@@ -188,13 +196,17 @@ class Jobs:
             etag = await asyncio.to_thread(_digest, result)
         except Cancelled:
             if store.unwanted(job.id):
-                store.finish(run.seen(), "cancelled")
+                self._end(run, "cancelled")
             else:  # this process ends: the next one begins it as if it had not been begun
                 store.write(dataclasses.replace(job, state="queued", progress=0.0, eta_s=None))
         except Exception as failure:
-            store.finish(run.seen(), "failed", error=_problem(failure, job).body())
+            self._end(run, "failed", error=_problem(failure, job).body())
         else:
-            store.finish(run.seen(), "done", etag=etag)
+            self._end(run, "done", etag=etag)
+
+    def _end(self, run: _Run, state: State, **found: Any) -> None:
+        self.store.finish(run.seen(), state, **found)
+        self._ended(state)
 
     async def _work(self, run: _Run, result: Path) -> None:
         """Makes the result.

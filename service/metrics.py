@@ -21,6 +21,7 @@ from prometheus_client import (
 )
 
 from i2i.predictor import Predictor
+from service.job_store import State
 from service.record import Record
 from service.scheduler import Work
 
@@ -65,6 +66,12 @@ class Metrics:
         self._pixels = Counter(
             "i2i_pixels", "Pixels of the pictures that came in", ("model",), registry=registry
         )
+        self._jobs = Counter(
+            "i2i_jobs", "Jobs ended here, by how they ended", ("state",), registry=registry
+        )
+        # A rate needs a beginning.
+        for state in ("done", "failed", "cancelled"):
+            self._jobs.labels(state)
         self._by_model = (self._phases, self._windows, self._pixels)
         self._seen_models: set[str] = set()
         self._models = Gauge(
@@ -111,6 +118,10 @@ class Metrics:
         """Counts a window that the engine has run."""
         self._seen_models.add(model)
         self._windows.labels(model).observe(seconds)
+
+    def observe_job(self, state: State) -> None:
+        """Counts a job that has ended."""
+        self._jobs.labels(state).inc()
 
     def render(self, predictors: Iterable[Predictor]) -> bytes:
         """All metrics as text, with `predictors` as the models that are loaded."""

@@ -72,7 +72,8 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
     pipeline = Pipeline(scheduler, admission)
     answers = CachedPipeline(pipeline, settings.cache_bytes)
     store = JobStore(settings.jobs_dir, settings.jobs_bytes, settings.job_ttl_s)
-    jobs = Jobs(store, models, pipeline, admission, settings)
+    jobs = Jobs(store, models, pipeline, admission, settings, metrics.observe_job)
+    metrics.gauge("i2i_jobs_running", "Jobs being worked on", lambda: jobs.running)
     keys = Keys(settings.keys_file) if settings.keys_file else None
 
     @asynccontextmanager

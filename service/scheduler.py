@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from i2i.engines.engine import Outputs
+from i2i.halves import run_window
 from i2i.predictor import Band, Cancelled, DeadlineExceeded, Sweep
 from service.turns import Turns
 
@@ -245,12 +246,15 @@ class Scheduler:
         self, works: list[Work], inputs: list[NDArray[np.float32]]
     ) -> list[Outputs | Exception]:
         """Each window's outputs, or what went wrong with it alone."""
-        engine = works[0].sweep.predictor.engine
-        try:
-            outputs = engine.run(np.concatenate(inputs) if len(inputs) > 1 else inputs[0])
-        except Exception as failure:
-            if len(works) == 1:
+        predictor = works[0].sweep.predictor
+        if len(works) == 1:
+            try:
+                return [run_window(predictor.engine, predictor.spec, inputs[0])]
+            except Exception as failure:
                 return [failure]
+        try:
+            outputs = predictor.engine.run(np.concatenate(inputs))
+        except Exception as failure:
             if isinstance(failure, MemoryError):
                 self.batch = len(works) // 2
                 logger.warning("out of memory: from now on %d windows a call", self.batch)

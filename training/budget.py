@@ -1,9 +1,14 @@
-"""What a run has cost, and may cost: core-minutes of process time, however busy the machine is."""
+"""What a run has cost, and may cost.
+
+On processors in core-minutes of process time, however busy the machine is; on a GPU in minutes.
+"""
 
 from __future__ import annotations
 
 import math
 import re
+import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -37,11 +42,34 @@ def core_minutes() -> float:
     return seconds / 60
 
 
-def parse_budget(text: str) -> float:
-    """Core-minutes of "120 core-minutes", or of "60min": an hour of all cores of this machine.
+def minutes() -> float:
+    """Minutes since this process began."""
+    return (time.time() - psutil.Process().create_time()) / 60
+
+
+def cost_in_words(cost: Mapping[str, Any]) -> str:
+    """ "31 core-minutes", or "20 minutes of NVIDIA H200": `core_minutes`, `minutes`, `device`."""
+    if cost.get("device", "cpu") == "cpu":
+        return f"{cost['core_minutes']:.0f} core-minutes"
+    return f"{cost['minutes']:.0f} minutes of {cost['device']}"
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What a run may cost: minutes of the clock, or core-minutes of its processes."""
+
+    minutes: float
+    of_processors: bool = True
+
+
+def parse_budget(text: str, device: str = "cpu") -> Limit:
+    """The limit that "120 core-minutes" or "60min" means on a device.
+
+    On processors "60min" is an hour of all cores of this machine; on a GPU an hour of the clock,
+    for there processor time says little.
 
     Raises:
-        ValueError: the text is neither, or is nothing.
+        ValueError: the text is neither, or is nothing, or core-minutes are to limit a GPU.
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(core-minutes?|min)", text.strip())
     if found is None or float(found[1]) == 0:
@@ -49,7 +77,14 @@ def parse_budget(text: str) -> float:
             "budget: expected core-minutes of processor time such as '120 core-minutes', or "
             f"minutes of all cores such as '60min', got {text!r}"
         )
-    return float(found[1]) * (available_cpus() if found[2] == "min" else 1)
+    if device == "cpu":
+        return Limit(float(found[1]) * (available_cpus() if found[2] == "min" else 1))
+    if found[2] != "min":
+        raise ValueError(
+            f"budget: expected minutes such as '20min' of a run on {device}, got {text!r}, which "
+            "are for runs on processors"
+        )
+    return Limit(float(found[1]), of_processors=False)
 
 
 @dataclass(frozen=True)
@@ -64,8 +99,8 @@ def plan(left: float, step: float, validation: float, done: int, validations: in
     """What fits into a budget.
 
     Args:
-        left: core-minutes.
-        step, validation: what one costs, in core-minutes.
+        left: minutes of the limit's kind.
+        step, validation: what one costs, in the same.
         done: steps already done.
         validations: how many there shall be, the last at the end.
     """
@@ -77,17 +112,17 @@ def plan(left: float, step: float, validation: float, done: int, validations: in
 
 
 class Budget(Callback):
-    """Ends a run when its core-minutes are spent, with the schedule at its end and a validation.
+    """Ends a run when its budget is spent, with the schedule at its end and a validation.
 
     The first steps are measured; they give the number of steps. Each validation corrects it, as it
     shows what a validation costs. A resumed run goes on with the plan, and with what was spent.
 
     Args:
-        core_minutes: of process time, of the whole run: loaders, validations and start included.
+        text: see `parse_budget`; of the whole run: loaders, validations and start included.
     """
 
-    def __init__(self, core_minutes: float) -> None:
-        self.core_minutes = core_minutes
+    def __init__(self, text: str) -> None:
+        self.text, self.limit = text, parse_budget(text)
         self.plan: Plan | None = None
         self.validated_at = self.validations = 0
         # Step and cost from which on steps are measured; and what validations have cost since.
@@ -105,11 +140,7 @@ class Budget(Callback):
         }
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.strategy.root_device.type != "cpu":
-            raise ValueError(
-                "budget: expected a run on processors, which core-minutes measure, got one on "
-                f"{trainer.strategy.root_device.type}; give --trainer.max_epochs instead"
-            )
+        self.limit = parse_budget(self.text, trainer.strategy.root_device.type)
         self.first = trainer.global_step
         if self.plan is not None:
             self._follow(trainer, pl_module, self.plan)
@@ -124,7 +155,7 @@ class Budget(Callback):
     ) -> None:
         done = trainer.global_step
         if self.mark is None and done >= self.first + SKIPPED_STEPS:
-            self.mark = done, pl_module.core_minutes
+            self.mark = done, self._spent(pl_module)
         elif self.mark is not None and self.plan is None and done >= self.mark[0] + MEASURED_STEPS:
             self._plan(trainer, pl_module)
         due = self.plan is not None and (
@@ -135,25 +166,28 @@ class Budget(Callback):
         trainer.val_check_batch = batches if due and done > self.validated_at else batches + 1
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: ImageToImage) -> None:  # type: ignore[override]
-        self.validation_began = pl_module.core_minutes
+        self.validation_began = self._spent(pl_module)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: ImageToImage) -> None:  # type: ignore[override]
         if trainer.sanity_checking or self.plan is None:
             return
-        self.cost_of_validations += pl_module.core_minutes - self.validation_began
+        self.cost_of_validations += self._spent(pl_module) - self.validation_began
         self.validations, self.validated_at = self.validations + 1, trainer.global_step
         if self.mark is not None and trainer.global_step < self.plan.steps:
             self._plan(trainer, pl_module)
 
+    def _spent(self, module: ImageToImage) -> float:
+        return module.core_minutes if self.limit.of_processors else module.minutes
+
     def _plan(self, trainer: pl.Trainer, module: ImageToImage) -> None:
         assert self.mark is not None
-        done, spent = trainer.global_step, module.core_minutes
+        done, spent = trainer.global_step, self._spent(module)
         steps = max(1, done - self.mark[0])
         # A clock of processor time may stand still for some milliseconds.
         step = max(1e-6, (spent - self.mark[1] - self.cost_of_validations) / steps)
         validation = self.cost_of_validations / max(1, self.validations)
         planned = plan(
-            self.core_minutes - spent, step, validation, done, VALIDATIONS - self.validations
+            self.limit.minutes - spent, step, validation, done, VALIDATIONS - self.validations
         )
         # Each of several processes has measured its own: the first knows them all.
         self._follow(trainer, module, trainer.strategy.broadcast(planned))

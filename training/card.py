@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from i2i.spec import Measurement, ModelSpec
+from training.budget import cost_in_words
 
 
 def card(spec: ModelSpec) -> str:
@@ -10,6 +11,7 @@ def card(spec: ModelSpec) -> str:
     data, budget = spec.provenance["data"], spec.provenance["budget"]
     pictures = f"{data.get('pictures', '?')} pictures, digest {data.get('digest', '')[:12]}"
     windows = f"up to {spec.window} pixels a side, margin {spec.margin} ({spec.margin_kind})"
+    begun = f", begun with {budget['begun_with']}" if budget.get("begun_with") else ""
     lines = [
         f"# {spec.name}",
         "",
@@ -25,7 +27,7 @@ def card(spec: ModelSpec) -> str:
         f"| windows | {windows} |",
         f"| trained on | {pictures} |",
         f"| data and licence | {spec.provenance['licence']} |",
-        f"| budget | {budget['steps']} steps, {budget['core_minutes']:.0f} core-minutes |",
+        f"| budget | {budget['steps']} steps, {cost_in_words(budget)}{begun} |",
         f"| protocol | {'; '.join(f'{k}: {v}' for k, v in spec.protocol.items())} |",
         "",
         "## Scores",

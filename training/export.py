@@ -177,7 +177,10 @@ def _spec(
             "budget": {
                 "steps": recipe["steps"],
                 "core_minutes": recipe["core_minutes"],
+                "minutes": recipe.get("minutes"),
+                "device": recipe.get("device", "cpu"),
                 "limit": recipe.get("budget"),
+                "begun_with": recipe.get("begun_with"),
             },
             "licence": licence,
             "versions": {p: version(p) for p in ("torch", "pytorch-lightning", "onnx", "openvino")},

@@ -19,7 +19,7 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from training.budget import Budget, parse_budget
+from training.budget import Budget
 from training.callbacks import RunProgress
 from training.curves import Curves
 from training.data.module import ImageData
@@ -48,7 +48,7 @@ Every key of a config can be given here too, and counts before the file's:
 OPTIONS = {
     "--data.root FOLDER": "the pictures",
     "--ckpt_path FILE": "the checkpoint; resumes a fit: runs/RUN/checkpoints/last.ckpt",
-    "--budget '120 core-minutes'": "ends the run when spent; '60min': × the cores of this machine",
+    "--budget '120 core-minutes'": "ends the run when spent; '60min': × the cores, or of the GPU",
     "--run FOLDER": "where the run is kept; default: runs/TASK-001, or that of --ckpt_path",
     "--model.learning_rate 1e-3": "at its highest",
     "--model.optimizer Lion": "AdamW (default), SGD, Lion",
@@ -98,7 +98,8 @@ class TrainingCLI(LightningCLI):
         parser.add_argument(
             "--budget",
             type=str | None,
-            help="processor time of the run, 'N core-minutes' or 'Nmin' of all cores (only of fit)",
+            help="what the run may cost: 'N core-minutes', or 'Nmin' of all cores or of the GPU"
+            " (only of fit)",
         )
 
     def before_instantiate_classes(self) -> None:
@@ -157,8 +158,8 @@ class TrainingCLI(LightningCLI):
                         "budget: expected it to be the run's one end, got max_steps or max_time too"
                     )
                 config |= Budget.trainer_options()
-                self.model.budget = parse_budget(budget)
-                callbacks = [*callbacks, Budget(self.model.budget)]
+                self.model.budget = budget
+                callbacks = [*callbacks, Budget(budget)]
             if config["logger"] in (None, True):
                 config["logger"] = default_loggers(run, self.resumed_step)
             callbacks = [*callbacks, KeptConfig(self._parser("fit"), self.kept)]

@@ -21,8 +21,9 @@ from i2i.losses import with_auxiliary
 from i2i.nets import Autoencoder
 from i2i.nets.margin import margin
 from i2i.nets.outputs import Outputs
-from training.budget import core_minutes
+from training.budget import core_minutes, minutes
 from training.callbacks import LastCheckpoint, PictureLog
+from training.initial_weights import begin_with
 from training.optimisers import AdamW, Optimiser
 from training.recipe import describe, first_difference
 from training.schedules import Cosine, Rate, Schedule
@@ -41,6 +42,8 @@ class ImageToImage(pl.LightningModule):
         optimizer: AdamW by default.
         schedule: of the rate; Cosine by default.
         auxiliary_weight: of the loss of each auxiliary output of the net, in training.
+        initial_weights: a checkpoint, a model folder or a shipped model's name: the net begins
+            with its weights where they fit.
         average_decay: of the moving average of the weights, per step.
         patience: validations without a better score after which training stops.
         checkpoint_minutes: time between two checkpoints within an epoch: what a crash can cost.
@@ -57,6 +60,7 @@ class ImageToImage(pl.LightningModule):
         optimizer: Optimiser | None = None,
         schedule: Schedule | None = None,
         auxiliary_weight: float = 0.4,
+        initial_weights: str | None = None,
         average_decay: float = 0.999,
         patience: int = 20,
         checkpoint_minutes: float = 10.0,
@@ -65,6 +69,7 @@ class ImageToImage(pl.LightningModule):
         super().__init__()
         task.check_net(net)
         self.task = task
+        self.begun_with = None if initial_weights is None else begin_with(net, initial_weights)
         # torch's stubs lack `memory_format` beside no device.
         self.net: Autoencoder = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         # Several processes would copy a lone buffer onto itself, which torch refuses where its
@@ -80,14 +85,19 @@ class ImageToImage(pl.LightningModule):
         self.border = margin(net) if net.padding == "valid" else 0
         self.outputs = Outputs(task.kind, map=task.map_info())
         self.scores = task.metrics()
-        self.earlier_core_minutes = 0.0
-        # Core-minutes that the run may cost, where it has such a limit.
-        self.budget: float | None = None
+        self.earlier_core_minutes = self.earlier_minutes = 0.0
+        # What the run may cost, where it has such a limit.
+        self.budget: str | None = None
 
     @property
     def core_minutes(self) -> float:
         """What the run has cost so far, the time before it was resumed included."""
         return self.earlier_core_minutes + core_minutes()
+
+    @property
+    def minutes(self) -> float:
+        """How long the run has taken so far, the time before it was resumed included."""
+        return self.earlier_minutes + minutes()
 
     def forward(self, image: Tensor) -> Tensor:
         """(N, C, H, W) in [0, 1] → the net's output."""
@@ -196,8 +206,11 @@ class ImageToImage(pl.LightningModule):
             "net": describe(self.net),
             "data": data.provenance if data is not None else {},
             "source": data.source() if data is not None else None,
+            "begun_with": self.begun_with,
             "steps": self.trainer.global_step,
             "core_minutes": self.core_minutes,
+            "minutes": self.minutes,
+            "device": device_name(self.device),
             "budget": self.budget,
         }
 
@@ -213,3 +226,9 @@ class ImageToImage(pl.LightningModule):
                     "use the config.yaml beside the checkpoint"
                 )
         self.earlier_core_minutes = recipe["core_minutes"]
+        self.earlier_minutes = recipe.get("minutes", 0.0)
+
+
+def device_name(device: torch.device) -> str:
+    """What a run was made on: the GPU's name, or the kind of device."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

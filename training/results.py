@@ -1,4 +1,4 @@
-"""`python -m training results`: every shipped model on every set, as files; and a page of them.
+"""`python -m training results`: models on every set that fits them, as files; and a page of them.
 
 The files are benchmarks/results/MODEL/SET.json, the page is docs/results.md.
 """
@@ -77,7 +77,8 @@ def measure(data: Path, output: Path, models: Sequence[str], console: Console) -
         costs = cost(predictor) if fitting else {}
         for place in fitting:
             results = _results(predictor, task, place) | {"cost": costs}
-            results["trained"] = predictor.spec.provenance["budget"]
+            provenance = predictor.spec.provenance
+            results["trained"] = provenance["budget"] | {"data": provenance["licence"]}
             show(results, task, console)
             path = output / predictor.spec.name / f"{place.name}.json"
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -102,9 +103,15 @@ def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
     parser = argparse.ArgumentParser(
         prog="python -m training results",
-        description="Measures the shipped models on the sets in a folder, and writes the page.",
+        description="Measures models on the sets in a folder, and writes the page.",
     )
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="folder of sets; measures")
+    parser.add_argument(
+        "--models",
+        nargs="+",
+        metavar="MODEL",
+        help="names or model folders; default: the shipped ones",
+    )
     parser.add_argument("--page", action="store_true", help="write docs/results.md from the files")
     parser.add_argument(
         "--output", type=Path, default=RESULTS, help="default: benchmarks/results in the checkout"
@@ -118,7 +125,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.data is None and not options.page:
         parser.error("expected --data FOLDER, --page, or both")
     if options.data is not None:
-        measure(options.data, options.output, sorted(shipped_models()), Console())
+        models = options.models or sorted(shipped_models())
+        measure(options.data, options.output, models, Console())
     if options.page:
         write_bytes(PAGE, page(options.output, references()).encode())
         print(PAGE.relative_to(ROOT))

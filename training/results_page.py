@@ -7,20 +7,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from training.budget import cost_in_words
 from training.protocol import in_words
 
 Results = dict[str, Any]
 
 _HEAD = """# Results
 
-The shipped models, measured as they are served: whole pictures, through the engine, in 8 bit.
+Models measured as they are served: whole pictures, through the engine, in 8 bit.
 Made from the files in `benchmarks/results` by `python -m training results --page`; a test compares
 the two. `make results FOLDER=…` measures again.
 
 Scores are compared within a table only: what was measured here was measured by the one protocol
 below it. Below each score stands its 95 % interval by bootstrap over the pictures (percentiles of
 1000 draws). Multiply-adds count a transposed convolution at its input's resolution. Latency is that
-of one machine of two cores, with other work on it.
+of one machine of two cores.
 """
 
 # Scores of a table's columns, those of them that were measured.
@@ -87,7 +88,8 @@ def _table(measured: list[Results], literature: list[dict[str, Any]]) -> Iterato
         yield _row([method["name"], *scores, *size, method.get("trained", ""), method["source"]])
     for results in measured:
         scores = [_with_interval(results, name) for name in names]
-        cost, trained = results["cost"], f"{results['trained']['core_minutes']:.0f} core-minutes"
+        cost, trained = results["cost"], cost_in_words(results["trained"])
+        trained += f"<br>{results['trained']['data']}" if "data" in results["trained"] else ""
         size = [_short(cost["parameters"]), _short(cost["multiply_adds_640x360"])]
         yield _row([f"**{results['model']}**", *scores, *size, trained, "measured here"])
     yield ""

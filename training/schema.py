@@ -63,7 +63,7 @@ def schema() -> Schema:
         "run": {"type": ["string", "null"], "description": "folder of the run"},
         "budget": {
             "type": ["string", "null"],
-            "description": "processor time of the run: 'N core-minutes', or 'Nmin' of all cores",
+            "description": "its cost: 'N core-minutes', or 'Nmin' of all cores or of the GPU",
         },
     }
     return {

@@ -34,12 +34,13 @@ def main() -> None:
         arguments = shorter if options.short else {}
         if name == "soak" and options.minutes:
             arguments = {"minutes": options.minutes}
-        about = results.machine()
+        machine = results.Machine()
         figures = measure(**arguments)
         print(name, json.dumps(figures, indent=2))
         if not options.short:
-            results.keep(name, about, figures)
-    tables.write()
+            results.keep(name, machine.about(), figures)
+    if not options.short:
+        tables.write()
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ MODEL = "nuclei"
 PREDICT = f"/v1/models/{MODEL}/predict"
 LARGE = (6000, 8000)  # 48 megapixels
 # Of what the service could answer alone: the small ones shall not wait for one another.
-LOAD = 0.15
+LOAD = 0.25
 
 
 # The peers' one large picture keeps small ones waiting for as long as it takes: fewer do.

@@ -5,12 +5,11 @@ python litserve_server.py GRAPH PORT          (in the environment of `benchmarks
 
 import io
 import sys
-from typing import Any
 
 import litserve
 import numpy as np
 import openvino
-from fastapi import Response
+from fastapi import Request, Response
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -24,7 +23,8 @@ class Labels(litserve.LitAPI):
         settings = {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32"}
         self.net = openvino.Core().compile_model(sys.argv[1], "CPU", settings)
 
-    def decode_request(self, request: Any) -> NDArray[np.uint8]:
+    def decode_request(self, request: Request) -> NDArray[np.uint8]:
+        # LitServe hands over the form where it is told to expect a request.
         return np.asarray(Image.open(request["image"].file).convert("RGB"))
 
     def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

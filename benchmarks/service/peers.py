@@ -12,9 +12,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlencode
 
 import httpx
 import onnx
@@ -30,7 +31,7 @@ LITSERVE = Path(__file__).with_name("litserve_server.py")
 BOUNDARY = "multipart/form-data; boundary=benchmark"
 # rembg shrinks every picture to this side.
 REMBG_SIDE = 320
-READY_S = 120.0
+READY_S, STOP_S = 120.0, 30.0
 
 
 @dataclass(frozen=True)
@@ -69,12 +70,9 @@ def rembg(folder: Path) -> Iterator[Peer]:
         command = [_python("rembg"), "s", "--no-ui", "-h", "127.0.0.1", "-p", str(port)]
         settings = {"REMBG_HOME": home, "OMP_NUM_THREADS": "1", "BROWSER": "true"}
         with _running(command, f"http://127.0.0.1:{port}/openapi.json", settings):
-            fields = {
-                "model": "u2net_custom",
-                "om": "true",
-                "extras": json.dumps({"model_path": str(net)}),
-            }
-            yield Peer(f"http://127.0.0.1:{port}", "/api/remove", "file", fields)
+            extras = urlencode({"extras": json.dumps({"model_path": str(net)})})
+            fields = {"model": "u2net_custom", "om": "true"}
+            yield Peer(f"http://127.0.0.1:{port}", f"/api/remove?{extras}", "file", fields)
 
 
 def _python(program: str = "python") -> str:
@@ -102,8 +100,12 @@ def _running(command: list[str], ready: str, settings: dict[str, str]) -> Iterat
             _wait(ready, server)
             yield
         finally:
-            os.killpg(server.pid, 9)
-            server.wait()
+            server.terminate()
+            try:
+                server.wait(STOP_S)
+            finally:
+                with suppress(ProcessLookupError):
+                    os.killpg(server.pid, 9)
 
 
 def _wait(url: str, server: subprocess.Popen[bytes]) -> None:

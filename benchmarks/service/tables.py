@@ -81,8 +81,8 @@ def table(name: str) -> str:
 
 def _measured_on(machine: dict[str, Any]) -> str:
     return (
-        f"{machine['processor']}, {machine['cores']} cores; load of the machine before and after: "
-        f"{machine['load_before']:.1f}, {machine['load_after']:.1f}."
+        f"{machine['processor']}, {machine['cores']} cores, of which others used "
+        f"{machine['others_cores']:.2f} meanwhile."
     )
 
 

@@ -25,7 +25,7 @@ class Engine(Protocol):
     def run(self, image: NDArray[np.float32]) -> Outputs:
         """Outputs by name for images (N, C, H, W) in [0, 1]; H and W multiples of size_multiple.
 
-        May be called from one thread at a time.
+        May be called from one thread at a time. Raises MemoryError where a smaller window may do.
         """
         ...
 

@@ -52,12 +52,23 @@ class TorchEngine:
         return cls(net, folder.spec, precision)
 
     def run(self, image: NDArray[np.float32]) -> Outputs:
+        try:
+            outputs = self._forward(image)
+        except torch.OutOfMemoryError:
+            outputs = None
+        if outputs is None:
+            # Outside of the handler nothing of the failed call is held any more.
+            torch.cuda.empty_cache()
+            raise MemoryError(f"expected memory on {self.device} for {image.shape}, got too little")
+        return {
+            name: output.cpu().numpy() for name, output in zip(self._outputs, outputs, strict=True)
+        }
+
+    def _forward(self, image: NDArray[np.float32]) -> tuple[torch.Tensor, ...]:
         batch = torch.from_numpy(image).to(self.device, memory_format=torch.channels_last)
         with (
             torch.inference_mode(),
             torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"),
         ):
-            outputs = self._last(self._net(batch).float())
-        return {
-            name: output.cpu().numpy() for name, output in zip(self._outputs, outputs, strict=True)
-        }
+            outputs: tuple[torch.Tensor, ...] = self._last(self._net(batch).float())
+        return outputs

@@ -8,7 +8,7 @@ from i2i.losses.classes import CrossEntropy, Focal, Ohem
 from i2i.losses.combined import Sum, with_auxiliary
 from i2i.losses.maps import MaskedHuber, MaskedL1, ScaleInvariantLog
 from i2i.losses.perceptual import Perceptual
-from i2i.losses.pictures import Charbonnier, FrequencyL1, Ssim
+from i2i.losses.pictures import Charbonnier, FrequencyL1, Luma, Ssim
 from i2i.losses.regions import Boundary, Dice, GeneralizedDice, Lovasz, Tversky
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "FrequencyL1",
     "GeneralizedDice",
     "Lovasz",
+    "Luma",
     "MaskedHuber",
     "MaskedL1",
     "Ohem",

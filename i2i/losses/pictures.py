@@ -49,6 +49,34 @@ class FrequencyL1(nn.Module):
         return torch.view_as_real(spectrum).abs().mean()
 
 
+class Luma(nn.Module):
+    """Another loss, of the brightness alone: where the eye, and PSNR-Y, see most.
+
+    Brightness is BT.601's weighted mean of red, green and blue, in [0, 1]; gray is itself. It says
+    nothing of colour: add it to a loss that does.
+
+    Args:
+        loss: Charbonnier by default.
+    """
+
+    def __init__(self, loss: nn.Module | None = None) -> None:
+        super().__init__()
+        self.loss = Charbonnier() if loss is None else loss
+
+    def forward(self, output: Tensor, target: Tensor) -> Tensor:
+        """The loss of two (N, 3 or 1, H, W); ValueError if the shapes differ."""
+        output, target = same_shape(output, target)
+        value: Tensor = self.loss(_brightness(output), _brightness(target))
+        return value
+
+
+def _brightness(picture: Tensor) -> Tensor:
+    if picture.shape[1] == 1:
+        return picture
+    weights = picture.new_tensor((0.299, 0.587, 0.114))
+    return (picture * weights[:, None, None]).sum(dim=1, keepdim=True)
+
+
 class Ssim(nn.Module):
     """1 - `i2i.metrics.ssim`, mean over the pictures; in float64, at least 11 x 11 pixels.
 

@@ -56,6 +56,15 @@ def test_the_queue_is_told_in_windows_and_megapixels(client, twice, large_png):
     assert values(client, "i2i_queue_windows") == {"": 0}
 
 
+def test_jobs_are_counted_by_how_they_end(serve_jobs, end_of, png):
+    with serve_jobs() as client:
+        assert values(client, "i2i_jobs_running") == {"": 0}
+        for data in (png, png, png[:60]):
+            job = client.post("/v1/models/twice/jobs", content=data).headers["Location"]
+            end_of(client, job)
+        assert values(client, "i2i_jobs_total") == {"cancelled": 0, "done": 2, "failed": 1}
+
+
 def test_refusals_are_counted_by_their_code(client):
     client.post(PREDICT, content=b"GIF89a")
     client.post("/v1/models/thrice/predict", content=b"")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from i2i.engines.engine import available_cpus
 from training import cli
-from training.budget import core_minutes, parse_budget, plan
+from training.budget import Limit, core_minutes, parse_budget, plan
 from training.curves import Curves
 from training.schedules import Cosine
 
@@ -38,8 +38,14 @@ def test_what_is_planned_fits_into_what_is_left(
     ("text", "expected"),
     [("120 core-minutes", 120), ("0.5 core-minutes", 0.5), ("60min", 60 * available_cpus())],
 )
-def test_a_budget_is_in_core_minutes(text: str, expected: float) -> None:
-    assert parse_budget(text) == expected
+def test_a_budget_of_processors_is_in_core_minutes(text: str, expected: float) -> None:
+    assert parse_budget(text) == Limit(expected)
+
+
+def test_a_budget_of_a_gpu_is_in_minutes_of_the_clock() -> None:
+    assert parse_budget("20min", "cuda") == Limit(20, of_processors=False)
+    with pytest.raises(ValueError, match="expected minutes such as '20min' of a run on cuda"):
+        parse_budget("20 core-minutes", "cuda")
 
 
 @pytest.mark.parametrize("text", ["60", "1 hour", "0 core-minutes", "-3min", "nan core-minutes"])
@@ -74,7 +80,7 @@ def test_a_run_ends_near_its_budget_with_the_schedule_at_its_end(fit: Callable[.
     run = Path("runs/super-resolution-001")
     last = torch.load(run / "checkpoints/last.ckpt", weights_only=True)
     recipe, steps = last["recipe"], last["global_step"]
-    assert recipe["budget"] == pytest.approx(budget)
+    assert recipe["budget"] == f"{budget} core-minutes"
     assert recipe["core_minutes"] == pytest.approx(budget, abs=0.02)
     (schedule,) = last["lr_schedulers"]
     assert schedule["last_epoch"] == steps > 10  # beyond those that are measured

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from torch import nn
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from i2i.losses import Charbonnier, FrequencyL1, Ssim
+from i2i.losses import Charbonnier, FrequencyL1, Luma, Ssim
 from tests.i2i.losses.makers import gradient, seeds
 
-LOSSES = [Charbonnier(), FrequencyL1(), Ssim()]
+LOSSES = [Charbonnier(), FrequencyL1(), Luma(), Ssim()]
 losses = pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: type(loss).__name__)
 
 
@@ -109,3 +109,20 @@ def test_the_similarity_loss_is_1_minus_the_mean_of_the_metric() -> None:
 def test_an_epsilon_of_0_is_refused() -> None:
     with pytest.raises(ValueError, match="epsilon above 0, got 0"):
         Charbonnier(epsilon=0)
+
+
+def test_luma_sees_brightness_alone_and_green_most() -> None:
+    target = torch.full((1, 3, 4, 4), 0.5)
+    colour = torch.tensor([0.114, 0.0, -0.299])[:, None, None] * 0.5
+    red, green, blue = (target + 0.1 * torch.eye(3)[i][:, None, None] for i in range(3))
+    loss = Luma(nn.L1Loss())
+
+    assert loss(target + colour, target) == pytest.approx(0, abs=1e-7)
+    costs = [loss(each, target).item() for each in (red, green, blue)]
+    assert costs == pytest.approx([0.0299, 0.0587, 0.0114], rel=1e-4)
+
+
+def test_luma_of_gray_is_its_loss() -> None:
+    output, target = torch.rand(2, 1, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+
+    assert Luma()(output, target) == Charbonnier()(output, target)

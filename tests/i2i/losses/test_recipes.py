@@ -17,6 +17,9 @@ ARGUMENTS = {
     "FrequencyL1": {},
     "GeneralizedDice": {"ignore": 7},
     "Lovasz": {"ignore": 7},
+    "Luma": {
+        "loss": {"class_path": "i2i.losses.pictures.Charbonnier", "init_args": {"epsilon": 0.1}}
+    },
     "MaskedHuber": {"delta": 0.2},
     "MaskedL1": {},
     "Ohem": {"threshold": 0.6, "share": 0.2, "ignore": 7},

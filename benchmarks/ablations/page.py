@@ -1,0 +1,64 @@
+"""docs/ablations.md, from the results of the studies."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.ablations.study import FOLDER, ROOT
+from i2i.image import write_bytes
+
+PAGE = ROOT / "docs" / "ablations.md"
+HEAD = """# Ablations
+
+What was asked before the recipes became what they are. The runs of a table differ in one thing and
+cost the same processor time; they are short, so what takes long to pay is not seen. Scores are of
+exported models, on pictures that no run has seen. The difference to the first row is paired by
+seed; below it stands its 95 % interval by paired bootstrap over the pictures, for each seed.
+
+`python -m benchmarks.ablations run STUDY --data FOLDER` runs a study again; the page is made from
+the files in `benchmarks/results/ablations`, and a test compares the two.
+"""
+
+
+def write_page(studies: dict[str, Any]) -> None:
+    write_bytes(PAGE, page(studies).encode())
+    print(PAGE.relative_to(ROOT))
+
+
+def page(studies: dict[str, Any]) -> str:
+    """The page; studies without results are left out."""
+    parts = [HEAD]
+    for name, study in studies.items():
+        path = Path(FOLDER / f"{name}.json")
+        if path.exists():
+            results = json.loads(path.read_text(encoding="utf-8"))
+            parts.append("\n".join(_section(study["asks"], results)))
+    return "\n".join(parts)
+
+
+def _section(asks: str, results: dict[str, Any]) -> Iterator[str]:
+    yield f"## {asks}\n"
+    yield (
+        f"`{results['config']}.yaml`, {results['budget']}, "
+        f"seeds {', '.join(map(str, results['seeds']))}; "
+        f"{results['measured_on']['pictures']} pictures of {results['measured_on']['images']}.\n"
+    )
+    score, unit = results["score"], results["unit"]
+    yield f"| | {score}, {unit} | difference | parameters | multiply-adds a pixel | steps | ms |"
+    yield "|" + "---|" * 7
+    first = True
+    for name, told in results["variants"].items():
+        scores = " ".join(f"{value:.2f}" for value in told["scores"])
+        ends = "; ".join(f"{low:+.2f} to {high:+.2f}" for low, high in told["intervals"])
+        mean = sum(told["differences"]) / len(told["differences"])
+        difference = "" if first else f"{mean:+.2f}<br>{ends}"
+        steps = " ".join(map(str, told["steps"]))
+        yield (
+            f"| {name} | {scores} | {difference} | {told['parameters'] / 1e3:.0f} k | "
+            f"{told['multiply_adds'] / 1e3:.0f} k | {steps} | {told['picture_ms']} |"
+        )
+        first = False
+    yield ""

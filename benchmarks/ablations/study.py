@@ -1,0 +1,127 @@
+"""One study: its runs, and what they say, as a file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.service.results import Machine
+from i2i.image import write_bytes
+from i2i.model_folder import ModelFolder
+from training.comparison import compared, read_results
+from training.data.files import find_pictures
+from training.evaluate import task_of
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = ROOT / "training" / "configs"
+# The export compares its engines on so many pictures.
+EXPORTED_ON = 3
+FOLDER = ROOT / "benchmarks" / "results" / "ablations"
+
+
+def run_study(name: str, study: dict[str, Any], data: Path, work: Path, seeds: list[int]) -> None:
+    """Runs what is not finished yet, and writes FOLDER/`name`.json."""
+    machine = Machine()
+    images, count = data / study["measured_on"]["images"], study["measured_on"]["pictures"]
+    few = _pictures(images, EXPORTED_ON, work / "few")
+    pictures = _pictures(images, count, work / "pictures")
+    first: list[dict[str, Any]] = []
+    variants = {}
+    for variant, options in study["variants"].items():
+        # Runs of several studies that are the same run are run once.
+        same = json.dumps([study["config"], study["data"], study["budget"], options])
+        place = work / hashlib.sha256(same.encode()).hexdigest()[:12]
+        runs = [_run(place, study, options, data, few, pictures, seed) for seed in seeds]
+        first = first or runs
+        variants[variant] = _told(runs, first, study["score"]) | {"options": options}
+    results = {
+        "machine": machine.about(),
+        "score": study["score"],
+        "unit": study["unit"],
+        "budget": study["budget"],
+        "config": study["config"],
+        "measured_on": study["measured_on"],
+        "seeds": seeds,
+        "variants": variants,
+    }
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    write_bytes(FOLDER / f"{name}.json", (json.dumps(results, indent=2) + "\n").encode())
+
+
+def _pictures(images: Path, count: int, chosen: Path) -> Path:
+    """A folder with the first pictures of a set."""
+    chosen.mkdir(parents=True, exist_ok=True)
+    for picture in find_pictures(images)[:count]:
+        link = chosen / picture.name
+        if not link.exists():
+            link.symlink_to(picture.absolute())
+    return chosen
+
+
+def _run(
+    place: Path,
+    study: dict[str, Any],
+    options: list[str],
+    data: Path,
+    few: Path,
+    pictures: Path,
+    seed: int,
+) -> dict[str, Any]:
+    """Trains, exports and evaluates; where that is done already, reads what came of it."""
+    place = place / f"seed-{seed}"
+    model, results = place / "model", place / "results.json"
+    checkpoint = place / "run" / "checkpoints" / "last.ckpt"
+    if not results.exists():
+        also = [f"{data.absolute()}/{folder}" for folder in study["data"].get("also", [])]
+        fit = ["--config", str(CONFIGS / f"{study['config']}.yaml")]
+        fit += ["--data.root", f"{data.absolute()}/{study['data']['root']}"]
+        fit += [f"--data.also={json.dumps(also)}"] if also else []
+        fit += [f"--seed_everything={seed}", f"--data.seed={seed}", *options]
+        fit += ["--budget", study["budget"], "--run", str(place / "run")]
+        fit += ["--trainer.enable_progress_bar=false"]
+        _training("fit", *fit)
+        exported = ["--checkpoint", str(checkpoint), "--output", str(model)]
+        _training("export", *exported, "--images", str(few))
+        measured = ["--model", str(model), "--images", str(pictures)]
+        _training("evaluate", *measured, "--output", str(results))
+    recipe = torch.load(checkpoint, map_location="cpu", weights_only=True)["recipe"]
+    return read_results(results) | {"folder": model, "trained": recipe}
+
+
+def _training(*arguments: str) -> None:
+    """A command of `python -m training` on one thread."""
+    print("python -m training", shlex.join(arguments), flush=True)
+    command = [sys.executable, "-m", "training", *arguments]
+    one_thread = {"OMP_NUM_THREADS": "1", "I2I_THREADS": "1"}
+    run = subprocess.run(command, cwd=ROOT, env=os.environ | one_thread, capture_output=True)
+    if run.returncode:
+        raise RuntimeError(run.stderr.decode()[-2000:])
+
+
+def _told(runs: list[dict[str, Any]], first: list[dict[str, Any]], score: str) -> dict[str, Any]:
+    """The scores of a variant's seeds, and their differences to the first variant's."""
+    differences, intervals = [], []
+    for run, other in zip(runs, first, strict=True):
+        task = task_of(ModelFolder.open(run["folder"]))
+        difference, interval = compared(run, other, task)[score]
+        differences.append(difference)
+        intervals.append(interval)
+    cost, trained = runs[0]["cost"], runs[0]["trained"]
+    return {
+        "scores": [run["scores"][score] for run in runs],
+        "differences": differences,
+        "intervals": intervals,
+        "parameters": cost["parameters"],
+        "multiply_adds": cost["multiply_adds_per_input_pixel"],
+        "picture_ms": cost["picture_ms"],
+        "steps": [run["trained"]["steps"] for run in runs],
+        "core_minutes": trained["core_minutes"],
+    }

@@ -1,0 +1,83 @@
+"""A net that begins with the weights of another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+
+from i2i import shipped_models
+from i2i.model_folder import WEIGHTS
+from i2i.nets import Autoencoder, Decoder, Encoder, PictureHead
+from training import cli
+from training.export import read_checkpoint
+from training.initial_weights import begin_with
+from training.module import ImageToImage
+from training.tasks import SuperResolution
+
+SHIPPED = "super-resolution-x2"
+
+
+def net(scale: int = 4, width: int = 64) -> Autoencoder:
+    """As the shipped net, but for the scale."""
+    encoder, decoder = Encoder([32, width], [0, 4]), Decoder([width, 32], [0])
+    return Autoencoder(encoder, decoder, PictureHead(32, stride=scale, scale=scale))
+
+
+def test_a_net_of_another_scale_takes_all_but_its_last_layer() -> None:
+    known = safetensors.torch.load_file(shipped_models()[SHIPPED] / WEIGHTS)
+    module = ImageToImage(SuperResolution(4), net(), initial_weights=SHIPPED)
+
+    own = module.net.state_dict()
+    others = {name for name in own if not name.startswith("head.")}
+    assert all(torch.equal(own[name], known[name]) for name in others)
+    assert not own["head.residual.weight"].any()
+    assert module.begun_with is not None
+    assert f"{len(others) + 1} of {len(own)} tensors of {SHIPPED}@" in module.begun_with
+
+
+def test_a_run_begins_with_a_checkpoint_and_the_model_says_so(
+    run_of: Callable[[str], Any], workplace: Path
+) -> None:
+    run = run_of("super_resolution_x2")
+    first = run.checkpoint
+    images = str(run.images)
+    cli.main(
+        f"fit --config {first.parents[1] / 'config.yaml'} --run second --data.root {images} "
+        f"--model.initial_weights {first} --model.learning_rate 0".split()
+    )
+    checkpoint = workplace / "second" / "checkpoints" / "last.ckpt"
+    cli.main(f"export --checkpoint {checkpoint} --output twin --images {images}".split())
+
+    _, begun, _ = read_checkpoint(first)
+    _, ended, _ = read_checkpoint(checkpoint)
+    for name, value in begun.state_dict().items():
+        torch.testing.assert_close(ended.state_dict()[name], value, msg=name)
+    assert "begun with" in Path("twin/README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("origin", "complaint"),
+    [
+        ("no-such-model", "no-such-model"),
+        (SHIPPED, "of which none has a name and shape of this net's"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(origin: str, complaint: str) -> None:
+    other = net(width=60)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.add_(1)
+    before = {name: value.clone() for name, value in other.state_dict().items()}
+    if origin == SHIPPED:
+        other = torch.nn.Sequential(other)  # type: ignore[assignment]  # other names
+
+    with pytest.raises(ValueError, match=complaint):
+        begin_with(other, origin)
+    assert all(
+        torch.equal(a, b) for a, b in zip(before.values(), other.state_dict().values(), strict=True)
+    )

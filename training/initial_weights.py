@@ -1,0 +1,51 @@
+"""Weights to begin a training with: those of an earlier run or a model, as far as they fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import safetensors.torch
+from torch import Tensor, nn
+
+from i2i.model_folder import ModelFolder, find_model
+from training.export import read_checkpoint
+
+
+def begin_with(net: nn.Module, origin: str) -> str:
+    """Gives the net every weight of `origin` that has its name and shape; the others stay.
+
+    A net of another scale keeps its own last layer so, and takes all before it.
+
+    Args:
+        origin: a checkpoint, a model folder, or the name of a shipped model.
+
+    Returns:
+        What was taken from where, in words.
+
+    Raises:
+        ValueError: there is no such origin, or none of its weights fits.
+    """
+    known, name = read_weights(origin)
+    own = net.state_dict()
+    fitting = {k: v for k, v in known.items() if k in own and v.shape == own[k].shape}
+    if not fitting:
+        raise ValueError(
+            f"initial_weights: expected weights of a net like this one, got {name}, of which none "
+            "has a name and shape of this net's; choose its widths, depths and block"
+        )
+    net.load_state_dict(fitting, strict=False)
+    return f"{len(fitting)} of {len(own)} tensors of {name}"
+
+
+def read_weights(origin: str) -> tuple[dict[str, Tensor], str]:
+    """The net's weights by name, and what to call where they are from.
+
+    Raises:
+        ValueError: neither a checkpoint nor a model.
+    """
+    path = Path(origin)
+    if path.is_file():
+        _, net, recipe = read_checkpoint(path)
+        return net.state_dict(), f"a checkpoint of {recipe['steps']} steps"
+    folder = ModelFolder.open(find_model(origin))
+    return safetensors.torch.load_file(folder.weights), folder.spec.address

@@ -12,16 +12,20 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
+
+import yaml
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "what-exists.md"
 CONFIGS = ROOT / "training" / "configs"
+STUDIES = ROOT / "benchmarks" / "ablations" / "studies.yaml"
 
 HEAD = """# What exists
 
 Every choice, what it is, where it is, and which config shows it. A config names a class by its
-`class_path`, a word as the value of its argument. Made from the code by
+`class_path`, a word as the value of its argument. A study, of `benchmarks/ablations/studies.yaml`,
+compares by runs. Where there is neither, the code that uses it is named. Made from the code by
 `python -m scripts.what_exists`; a test compares the two.
 """
 
@@ -74,7 +78,10 @@ def row(module: ModuleType, name: str) -> tuple[str, ...]:
     thing = getattr(module, name)
     first = (inspect.getdoc(thing) or "").partition("\n\n")[0].replace("\n", " ")
     path = f"{module.__name__}.{name}"
-    return f"`{name}`", first.replace("|", "\\|"), f"`{path}`", shown_by(rf"\b{re.escape(path)}\b")
+    pattern = rf"\b{re.escape(path)}\b|(?:optimizer|schedule): {name}\b"
+    by = shown_by(pattern) or ", ".join(studied(rf"{pattern}|={name}\b")) or used_by(name, thing)
+    by = by or "for a task of your own"
+    return f"`{name}`", first.replace("|", "\\|"), f"`{path}`", by
 
 
 def words(module: ModuleType) -> Iterator[tuple[str, ...]]:
@@ -90,7 +97,10 @@ def words(module: ModuleType) -> Iterator[tuple[str, ...]]:
                 first = [default] if isinstance(default, str) else []
                 pattern = rf"\b{argument}: \"?({'|'.join(others)})\b"
                 shown = ", ".join(f"`{each}`" for each in first + others)
-                yield f"`{name}`: `{argument}`", shown, shown_by(pattern)
+                part = {"Encoder": "encoder", "Decoder": "decoder", "PictureHead": "head"}.get(name)
+                studies = studied(rf"--model\.net\.{part}\.{argument}=|{pattern}")
+                by = ", ".join(filter(None, [shown_by(pattern), *studies]))
+                yield f"`{name}`: `{argument}`", shown, by
 
 
 def shown_by(pattern: str) -> str:
@@ -99,6 +109,26 @@ def shown_by(pattern: str) -> str:
         path.relative_to(CONFIGS).as_posix()
         for path in sorted(CONFIGS.rglob("*.yaml"))
         if re.search(pattern, path.read_text(encoding="utf-8"))
+    ]
+    return ", ".join(f"`{path}`" for path in found[:3]) + (" …" if len(found) > 3 else "")
+
+
+def studied(pattern: str) -> Iterator[str]:
+    """The studies of benchmarks/ablations with an option in which the pattern occurs."""
+    for study, content in yaml.safe_load(STUDIES.read_text(encoding="utf-8"))["studies"].items():
+        if any(re.search(pattern, " ".join(each)) for each in content["variants"].values()):
+            yield f"study `{study}`"
+
+
+def used_by(name: str, thing: Any) -> str:
+    """The files that use it without being told to, the first few."""
+    own = inspect.getsourcefile(thing)
+    found = [
+        path.relative_to(ROOT).as_posix()
+        for room in ("training", "i2i")
+        for path in sorted((ROOT / room).rglob("*.py"))
+        if path.name != "__init__.py" and str(path) != own
+        if re.search(rf"\b{name}\b", path.read_text(encoding="utf-8"))
     ]
     return ", ".join(f"`{path}`" for path in found[:3]) + (" …" if len(found) > 3 else "")
 

@@ -89,8 +89,10 @@ def _run(
         fit += ["--trainer.enable_progress_bar=false"]
         _training("fit", *fit)
         exported = ["--checkpoint", str(checkpoint), "--output", str(model)]
-        _training("export", *exported, "--images", str(few))
-        measured = ["--model", str(model), "--images", str(pictures)]
+        folder = study["measured_on"].get("masks")
+        masks = ["--masks", str(data / folder)] if folder else []
+        _training("export", *exported, "--images", str(few), *masks)
+        measured = ["--model", str(model), "--images", str(pictures), *masks]
         _training("evaluate", *measured, "--output", str(results))
     recipe = torch.load(checkpoint, map_location="cpu", weights_only=True)["recipe"]
     return read_results(results) | {"folder": model, "trained": recipe}

@@ -11,6 +11,8 @@ def card(spec: ModelSpec) -> str:
     data, budget = spec.provenance["data"], spec.provenance["budget"]
     pictures = f"{data.get('pictures', '?')} pictures, digest {data.get('digest', '')[:12]}"
     windows = f"up to {spec.window} pixels a side, margin {spec.margin} ({spec.margin_kind})"
+    if spec.tiling == "whole":
+        windows = f"none: pictures are taken as a whole, up to {spec.max_pixels} pixels"
     begun = f", begun with {budget['begun_with']}" if budget.get("begun_with") else ""
     lines = [
         f"# {spec.name}",

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import safetensors.torch
@@ -40,6 +40,7 @@ from i2i.spec import Measurement, ModelSpec
 from training.card import card
 from training.evaluate import add_samples_arguments, evaluate, find_samples
 from training.graph import write_graph
+from training.margins import Margins, window_for, with_margin
 from training.pixels import as_stored
 from training.recipe import build
 from training.tasks import Sample, Task
@@ -62,16 +63,27 @@ GOLDEN_LIMIT = {
     "bf16": {"image": 8 / 255, "labels": 0.2, "map": 0.2},
 }
 GOLDEN_SIDE = 96
+# Samples that a margin is measured on, how far from the exact one it may lead, and the largest
+# picture that is taken as a whole.
+MARGIN_SAMPLES, MARGIN_TOLERANCE, MAX_PIXELS = 4, 0.05, 4_000_000
 
 
 def export(
-    checkpoint: Path, output: Path, samples: Sequence[Sample], licence: str = "not stated"
+    checkpoint: Path,
+    output: Path,
+    samples: Sequence[Sample],
+    licence: str = "not stated",
+    margins: Margins = "exact",
+    margin_tolerance: float = MARGIN_TOLERANCE,
+    max_pixels: int = MAX_PIXELS,
 ) -> ModelSpec:
     """Writes the model folder `output`, whole or not at all, replacing an earlier model there.
 
     Args:
         samples: validation pictures. The monitored score is measured on them through the net as it
             was trained, and through the graph on each engine and precision.
+        margins, margin_tolerance, max_pixels: see `training.margins.with_margin`; a margin is
+            measured on the first few samples.
 
     Raises:
         ValueError: not a checkpoint of this project, or `output` is there and is no model folder.
@@ -89,6 +101,9 @@ def export(
         spec = _spec(output.name, task, folded, recipe, licence)
         graph = write_graph(folded, task.kind, spec.temperature, folder, spec.map)
         spec = replace(spec, graph=graph)
+        reference = Predictor(ModelFolder(folder, spec), TorchEngine(net, spec))
+        pictures = [_input(sample, task) for sample in samples[:MARGIN_SAMPLES]]
+        spec = with_margin(reference, pictures, margins, margin_tolerance, max_pixels)
         reference = Predictor(ModelFolder(folder, spec), TorchEngine(net, spec))
         golden = reference.predict(_golden_input(samples[0], task))
         _write_golden(folder, golden)
@@ -189,18 +204,14 @@ def _spec(
     )
 
 
-def window_for(margin: int, size_multiple: int) -> int:
-    """The largest window: 384 pixels, or more where the margin would cost more than 1.8 x the work.
-
-    (T / (T - 2 · margin))² ≤ 1.8 ⟺ T ≥ 7.86 · margin.
-    """
-    side = max(384, math.ceil(7.86 * margin))
-    return math.ceil(side / (16 * size_multiple)) * 16 * size_multiple
+def _input(sample: Sample, task: Task) -> Picture:
+    image, _ = task.pair(sample, np.random.default_rng(0))
+    return Picture(as_stored(image), None)
 
 
 def _golden_input(sample: Sample, task: Task) -> Picture:
-    image, _ = task.pair(sample, np.random.default_rng(0))
-    return Picture(np.ascontiguousarray(as_stored(image)[:GOLDEN_SIDE, :GOLDEN_SIDE]), None)
+    pixels = _input(sample, task).pixels
+    return Picture(np.ascontiguousarray(pixels[:GOLDEN_SIDE, :GOLDEN_SIDE]), None)
 
 
 def _write_golden(folder: Path, golden: Prediction) -> None:
@@ -306,6 +317,25 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--licence", default="not stated", help="of the training data, for the card"
     )
+    parser.add_argument(
+        "--margin",
+        choices=get_args(Margins),
+        default="exact",
+        help="what a window's border is not trusted for: all that it can change (default), what it "
+        "is measured to change, or no windows at all",
+    )
+    parser.add_argument(
+        "--margin-tolerance",
+        type=float,
+        default=MARGIN_TOLERANCE,
+        help="largest difference of output values with --margin measured (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--max-pixels",
+        type=int,
+        default=MAX_PIXELS,
+        help="of a picture, with --margin whole (default: %(default)s)",
+    )
     return parser
 
 
@@ -319,9 +349,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     else:
         loads = build(recipe["source"]).validation_loads(task)
     samples = [load() for load in loads]
-    spec = export(options.checkpoint, options.output, samples, options.licence)
+    spec = export(
+        options.checkpoint,
+        options.output,
+        samples,
+        options.licence,
+        options.margin,
+        options.margin_tolerance,
+        options.max_pixels,
+    )
     console = Console()
-    console.print(f"{options.output}: {spec.address}, margin {spec.margin}, window {spec.window}")
+    cut = f"margin {spec.margin} ({spec.margin_kind}), window {spec.window}"
+    whole = f"whole, up to {spec.max_pixels} pixels"
+    console.print(f"{options.output}: {spec.address}, {cut if spec.tiling == 'windows' else whole}")
     validation = spec.scores["validation"]
     for engine, score in validation.exported.items():
         console.print(f"  {validation.monitor} {score:.4f} on {engine}")

@@ -21,7 +21,8 @@ from i2i.model_folder import ModelError, ModelFolder
 from i2i.predictor import Predictor
 from training import cli
 from training.evaluate import evaluate, task_of
-from training.export import export, read_checkpoint, window_for
+from training.export import export, read_checkpoint
+from training.margins import window_for
 from training.tasks import Sample, SuperResolution
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import re
 import shutil
@@ -318,6 +319,51 @@ def test_what_the_browser_cannot_show_is_predicted_all_the_same(page, tmp_path, 
     assert ("run" in page["facts"].text) == (size < 4_000_000), "a job tells no phases"
     assert "not shown by this browser" in page["facts"].text
     assert "14 × 10" in page["facts"].text
+
+
+@pytest.mark.browser
+def test_a_large_picture_shows_how_far_its_job_is(page, tmp_path):
+    large = tmp_path / "large.png"
+    large.write_bytes(i2i.encode(i2i.Picture(np.full((2048, 2048, 3), 90, np.uint8))))
+    page.open(LABELLING)
+    page.choose(large)
+    page["run"].click()
+    shares: list[float] = []
+
+    def is_done() -> bool:
+        if page["progress"].get_attribute("value") is not None:
+            shares.append(float(page["progress"].get_attribute("value")))
+            assert "%" in page.status or page.status.startswith("Done")
+        return page.status.startswith("Done")
+
+    page.until(is_done)
+    assert shares == sorted(shares)
+    assert len({share for share in shares if 0 < share < 1}) > 1
+    assert "2048 × 2048" in page["facts"].text
+
+
+@pytest.mark.browser
+def test_the_key_is_asked_for_where_there_are_keys(
+    browser, server, environment_at, wait_until, tmp_path, picture
+):
+    keys = tmp_path / "keys"
+    keys.write_text(f"{hashlib.sha256(b'open sesame').hexdigest()} reader\n")
+    environment = environment_at(tmp_path) | {"I2I_KEYS_FILE": str(keys)}
+    with server("service.service:I2I", environment, tmp_path / "log") as (_, client):
+        wait_until(lambda: client.get("/readyz").is_success)
+        page = Page(browser, str(client.base_url))
+        browser.get(page.address)
+        page.until(page["key"].is_displayed)
+        page["key"].send_keys("let me in\n")
+        page.until(lambda: "key" in page["problem"].text.lower())
+        page["key"].clear()
+        page["key"].send_keys("open sesame\n")
+        page.until(lambda: SCALING in page["model"].text)
+        page.until(lambda: "loaded" not in page.status)
+        page.predict(picture)
+        assert '-H "Authorization: Bearer $KEY"' in page["curl"].text
+        assert "open sesame" not in page["curl"].text
+    browser.get_log("browser")  # the refusals
 
 
 @pytest.mark.browser

@@ -22,6 +22,7 @@ from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.heap import keep_heap_small
 from service.models import Models
 from service.record import log_json_lines
 from service.routes import create_app
@@ -37,6 +38,7 @@ os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
 prometheus_client.values.ValueClass = prometheus_client.values.MutexValue
 
 log_json_lines()
+keep_heap_small()
 settings = Settings.from_environment()
 models = Models.of(settings)
 app = create_app(models, settings)

@@ -43,12 +43,13 @@ def _section(asks: str, results: dict[str, Any]) -> Iterator[str]:
     yield f"## {asks}\n"
     yield (
         f"`{results['config']}.yaml`, {results['budget']}, "
-        f"seeds {', '.join(map(str, results['seeds']))}; "
+        f"{'seeds' if len(results['seeds']) > 1 else 'seed'} "
+        f"{', '.join(map(str, results['seeds']))}; "
         f"{results['measured_on']['pictures']} pictures of {results['measured_on']['images']}.\n"
     )
     score, unit = results["score"], results["unit"]
-    yield f"| | {score}, {unit} | difference | parameters | multiply-adds a pixel | steps | ms |"
-    yield "|" + "---|" * 7
+    yield f"| | {score}, {unit} | difference | parameters | multiply-adds a pixel | steps |"
+    yield "|" + "---|" * 6
     first = True
     for name, told in results["variants"].items():
         scores = " ".join(f"{value:.2f}" for value in told["scores"])
@@ -58,7 +59,7 @@ def _section(asks: str, results: dict[str, Any]) -> Iterator[str]:
         steps = " ".join(map(str, told["steps"]))
         yield (
             f"| {name} | {scores} | {difference} | {told['parameters'] / 1e3:.0f} k | "
-            f"{told['multiply_adds'] / 1e3:.0f} k | {steps} | {told['picture_ms']} |"
+            f"{told['multiply_adds'] / 1e3:.0f} k | {steps} |"
         )
         first = False
     yield ""

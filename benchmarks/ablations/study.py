@@ -123,7 +123,6 @@ def _told(runs: list[dict[str, Any]], first: list[dict[str, Any]], score: str) -
         "intervals": intervals,
         "parameters": cost["parameters"],
         "multiply_adds": cost["multiply_adds_per_input_pixel"],
-        "picture_ms": cost["picture_ms"],
         "steps": [run["trained"]["steps"] for run in runs],
         "core_minutes": trained["core_minutes"],
     }

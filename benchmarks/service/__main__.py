@@ -11,7 +11,17 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.service import fairness, large_jobs, overload, results, soak, tables, throughput
+from benchmarks.service import (
+    cold_start,
+    fairness,
+    large_jobs,
+    overload,
+    results,
+    rolling_restart,
+    soak,
+    tables,
+    throughput,
+)
 
 # In full, and shortened to try the measurement itself out: its figures are not kept.
 MEASUREMENTS: dict[str, tuple[Callable[..., dict[str, Any]], dict[str, Any]]] = {
@@ -19,6 +29,8 @@ MEASUREMENTS: dict[str, tuple[Callable[..., dict[str, Any]], dict[str, Any]]] = 
     "fairness": (fairness.measure, {"idle": 40, "busy": 40, "runs": 1}),
     "overload": (overload.measure, {"seconds": 10}),
     "large_jobs": (large_jobs.measure, {"megapixels": 9}),
+    "cold_start": (cold_start.measure, {"starts": 1}),
+    "rolling_restart": (rolling_restart.measure, {"sides": (64, 32)}),
     "soak": (soak.measure, {"minutes": 0.5}),
 }
 

@@ -1,7 +1,6 @@
 """How long a service takes from its start until it is ready, with one model.
 
-python -m benchmarks.service.cold_start                               a process
-scripts/with_podman.sh python -m benchmarks.service.cold_start podman a container of i2i:latest
+A container of i2i:latest: scripts/with_podman.sh python -m benchmarks.service.cold_start podman
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import tempfile
 import time
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 from i2i import shipped_models
 from scripts.container import running
@@ -21,18 +21,15 @@ from scripts.serving import serving
 STARTS = 5
 
 
-def main(program: str | None = None) -> None:
+def measure(program: str | None = None, starts: int = STARTS) -> dict[str, Any]:
+    """Seconds of some starts, the page cache warm; of a container where a program is given."""
     with tempfile.TemporaryDirectory() as folder:
         name, shipped = min(shipped_models().items())
         shutil.copytree(shipped, Path(folder, "models", name))
         # The user of the container is not ours.
         Path(folder).chmod(0o755)
-        seconds = [_start(program, Path(folder)) for _ in range(STARTS)]
-    what = f"a container ({program})" if program else "a process"
-    print(
-        f"{what} with {name} is ready after {statistics.median(seconds):.2f} s "
-        f"(median of {STARTS}, {min(seconds):.2f} to {max(seconds):.2f})"
-    )
+        seconds = [_start(program, Path(folder)) for _ in range(starts)]
+    return {"model": name, "seconds": seconds, "median_s": statistics.median(seconds)}
 
 
 def _start(program: str | None, folder: Path) -> float:
@@ -51,4 +48,4 @@ def _start(program: str | None, folder: Path) -> float:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    print(measure(sys.argv[1]))

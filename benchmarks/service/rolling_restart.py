@@ -1,8 +1,7 @@
 """Restarts two replicas behind deploy/haproxy.cfg in turn, under load, and counts what is lost.
 
-python -m benchmarks.service.rolling_restart     (needs haproxy; 2 cores)
-
-Every replica is a real process of the service that is stopped by SIGTERM, as orchestrators do.
+Needs haproxy. Every replica is a real process of the service that is stopped by SIGTERM, as
+orchestrators do.
 """
 
 from __future__ import annotations
@@ -13,10 +12,11 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,12 +25,18 @@ from scripts.serving import ask, free_port, is_ready, serving
 
 MODEL = "super-resolution-x2"
 # Of the picture of each client: some seconds each, and some that show whether a moment is missed.
-SIDES = (320, 320, 320, 32, 32)
+SIDES = (512, 512, 512, 32, 32)
 # Between two restarts: the proxy asks every second and wants two good answers.
 SETTLED_S = 5
 
 
-def main() -> None:
+def measure(sides: Sequence[int] = SIDES) -> dict[str, Any]:
+    """Requests, their seconds and those that were lost, of large and small pictures.
+
+    Args:
+        sides: of the picture of each client.
+    """
+    ended: list[float] = []
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         ports = [free_port(), free_port()]
@@ -38,23 +44,28 @@ def main() -> None:
         for replica, port in zip(replicas, ports, strict=True):
             replica.enter_context(_replica(folder, port))
         url = stack.enter_context(_proxy(folder, ports))
-        with _load(f"{url}/v1/models/{MODEL}/predict") as outcomes:
+        with _load(f"{url}/v1/models/{MODEL}/predict", sides) as outcomes:
             for replica, port in zip(replicas, ports, strict=True):
                 time.sleep(SETTLED_S)
                 began = time.monotonic()
                 replica.close()
-                print(f"replica {port} ended {time.monotonic() - began:.1f} s after SIGTERM")
+                ended.append(time.monotonic() - began)
                 replica.enter_context(_replica(folder, port))
             time.sleep(SETTLED_S)
-    for side in sorted(set(SIDES)):
-        of_side = [outcome.lost or outcome.seconds for outcome in outcomes if outcome.side == side]
-        seconds = [value for value in of_side if isinstance(value, float)]
-        print(
-            f"{side} x {side}: {len(of_side) - len(seconds)} lost of {len(of_side)} requests of "
-            f"{statistics.median(seconds):.2f} s (median; most {max(seconds):.2f})"
-        )
-    for reason, count in Counter(outcome.lost for outcome in outcomes if outcome.lost).items():
-        print(f"{count} x {reason}")
+    figures: dict[str, Any] = {"stopped_s": ended, "reasons": dict(Counter(_lost(outcomes)))}
+    for name, side in (("small", min(sides)), ("large", max(sides))):
+        of_side = [outcome for outcome in outcomes if outcome.side == side]
+        figures |= {
+            f"{name}_side": side,
+            f"{name}_requests": len(of_side),
+            f"{name}_lost": len(_lost(of_side)),
+            f"{name}_median_s": statistics.median(outcome.seconds for outcome in of_side),
+        }
+    return figures
+
+
+def _lost(outcomes: list[Outcome]) -> list[str]:
+    return [outcome.lost for outcome in outcomes if outcome.lost]
 
 
 @dataclass(frozen=True)
@@ -91,7 +102,7 @@ def _proxy(folder: Path, ports: list[int]) -> Iterator[str]:
 
 
 @contextmanager
-def _load(url: str) -> Iterator[list[Outcome]]:
+def _load(url: str, sides: Sequence[int]) -> Iterator[list[Outcome]]:
     """Clients that ask all the time, and what became of each request."""
     outcomes: list[Outcome] = []
     over = threading.Event()
@@ -108,7 +119,7 @@ def _load(url: str) -> Iterator[list[Outcome]]:
                 lost = str(error)
             outcomes.append(Outcome(side, time.monotonic() - began, lost))
 
-    threads = [threading.Thread(target=client, args=[side]) for side in SIDES]
+    threads = [threading.Thread(target=client, args=[side]) for side in sides]
     for thread in threads:
         thread.start()
     try:
@@ -117,7 +128,3 @@ def _load(url: str) -> Iterator[list[Outcome]]:
         over.set()
         for thread in threads:
             thread.join()
-
-
-if __name__ == "__main__":
-    main()

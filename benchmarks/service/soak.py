@@ -55,6 +55,7 @@ class _Soak:
             "memory_third_mib": third,
             "memory_end_mib": end,
             "memory_growth": end / third,
+            "memory_mib": [mib for _, mib in self._memory_mib[:: len(self._memory_mib) // 30]],
         }
 
     def _memory_between(self, begin: float, end: float) -> float:

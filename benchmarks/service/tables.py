@@ -54,6 +54,24 @@ ROWS: dict[str, list[tuple[str, str, str]]] = {
         ("×2 as TIFF, peak", "≤ 1.5 GiB", "{twice_tiff[peak_mib]:.0f} MiB"),
         ("idle", "", "{twice_png[idle_mib]:.0f} MiB"),
     ],
+    "cold_start": [
+        ("process until ready, one model, median of 5", "≤ 3 s", "{median_s:.2f} s"),
+    ],
+    "rolling_restart": [
+        (
+            "{large_side} × {large_side}, requests of a median of",
+            "≥ 2 s",
+            "{large_requests} of {large_median_s:.1f} s",
+        ),
+        ("… lost", "0", "{large_lost}"),
+        (
+            "{small_side} × {small_side}, requests of a median of",
+            "",
+            "{small_requests} of {small_median_s:.2f} s",
+        ),
+        ("… lost", "0", "{small_lost}"),
+        ("a replica ended after SIGTERM in", "≤ 25 s", "{stopped_s[0]:.1f}, {stopped_s[1]:.1f} s"),
+    ],
     "soak": [
         ("minutes", "", "{minutes:.0f}"),
         ("sizes of pictures", "≥ 500", "{sizes}"),
@@ -75,7 +93,8 @@ def table(name: str) -> str:
         return "Not measured yet."
     figures, machine = results["figures"], results["machine"]
     lines = ["| what | goal | measured |", "|---|---|---|"]
-    lines += [f"| {what} | {goal} | {text.format(**figures)} |" for what, goal, text in ROWS[name]]
+    for what, goal, text in ROWS[name]:
+        lines.append(f"| {what.format(**figures)} | {goal} | {text.format(**figures)} |")
     return "\n".join([*lines, "", _measured_on(machine)])
 
 

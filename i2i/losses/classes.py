@@ -99,14 +99,25 @@ class Ohem(nn.Module):
         threshold: probability in (0, 1] of the true class below which a pixel is hard.
         share: of the counted pixels, in (0, 1]; so many are kept at least.
         ignore: the target value of pixels without a true class.
+        weights: of each class; the mean over the hard pixels is weighted by them, which pixels are
+            hard is not. None: all classes alike.
     """
 
-    def __init__(self, threshold: float = 0.7, share: float = 0.1, ignore: int = 255) -> None:
+    weights: Tensor | None
+
+    def __init__(
+        self,
+        threshold: float = 0.7,
+        share: float = 0.1,
+        ignore: int = 255,
+        weights: Sequence[float] | None = None,
+    ) -> None:
         super().__init__()
         for name, value in (("threshold", threshold), ("share", share)):
             if not 0 < value <= 1:
                 raise ValueError(f"{name}: expected a number in (0, 1], got {value}")
         self.threshold, self.share, self.ignore = threshold, share, ignore
+        self.register_buffer("weights", _class_weights(weights), persistent=False)
 
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
         """The loss of scores (N, K, H, W) for classes (N, H, W); ValueError if they do not fit."""
@@ -114,7 +125,10 @@ class Ohem(nn.Module):
         costs = _costs(scores, target, self.ignore)[counted]
         hard = int((costs > -math.log(self.threshold)).sum())
         kept = max(hard, math.ceil(self.share * len(costs)))
-        return costs.topk(kept, sorted=False).values.sum() / max(kept, 1)
+        hardest = costs.topk(kept, sorted=False).indices
+        weights = _pixel_weights(self.weights, target, counted, scores.shape[1])[counted][hardest]
+        total = weights.sum()
+        return (weights * costs[hardest]).sum() / torch.where(total > 0, total, 1)
 
 
 def _costs(scores: Tensor, target: Tensor, ignore: int) -> Tensor:

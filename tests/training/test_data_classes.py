@@ -106,7 +106,7 @@ WRONG_WEIGHTS: dict[str, tuple[list[float], nn.Module | None]] = {
     "expected 2 numbers of at least 0, got .1.0.": ([1.0], None),
     "expected 2 numbers of at least 0, got .1.0, -1.0.": ([1.0, -1.0], None),
     "expected 2 numbers of at least 0, got .1.0, nan.": ([1.0, float("nan")], None),
-    "expected a loss with a CrossEntropy, got Dice": ([1.0, 2.0], Dice()),
+    "expected a loss with a CrossEntropy, Focal or Ohem, got Dice": ([1.0, 2.0], Dice()),
     "expected a CrossEntropy without weights of its own": (
         [1.0, 2.0],
         CrossEntropy(weights=[2.0, 1.0]),

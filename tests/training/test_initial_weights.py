@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import safetensors.torch
 import torch
 
 from i2i import shipped_models
-from i2i.model_folder import WEIGHTS
+from i2i.model_folder import WEIGHTS, ModelFolder
 from i2i.nets import Autoencoder, Decoder, Encoder, PictureHead
 from training import cli
+from training.card import card
 from training.export import read_checkpoint
 from training.initial_weights import begin_with
 from training.module import ImageToImage
@@ -40,24 +42,30 @@ def test_a_net_of_another_scale_takes_all_but_its_last_layer() -> None:
     assert f"{len(others) + 1} of {len(own)} tensors of {SHIPPED}@" in module.begun_with
 
 
-def test_a_run_begins_with_a_checkpoint_and_the_model_says_so(
-    run_of: Callable[[str], Any], workplace: Path
+def test_a_run_begins_with_a_checkpoint_and_says_so(
+    trained: Callable[[str], Any], workplace: Path
 ) -> None:
-    run = run_of("super_resolution_x2")
+    run = trained("super_resolution_x2")
     first = run.checkpoint
     images = str(run.images)
     cli.main(
         f"fit --config {first.parents[1] / 'config.yaml'} --run second --data.root {images} "
         f"--model.initial_weights {first} --model.learning_rate 0".split()
     )
-    checkpoint = workplace / "second" / "checkpoints" / "last.ckpt"
-    cli.main(f"export --checkpoint {checkpoint} --output twin --images {images}".split())
 
     _, begun, _ = read_checkpoint(first)
-    _, ended, _ = read_checkpoint(checkpoint)
+    _, ended, recipe = read_checkpoint(workplace / "second" / "checkpoints" / "last.ckpt")
     for name, value in begun.state_dict().items():
         torch.testing.assert_close(ended.state_dict()[name], value, msg=name)
-    assert "begun with" in Path("twin/README.md").read_text()
+    assert "tensors of a checkpoint of 2 steps" in recipe["begun_with"]
+
+
+def test_the_card_says_what_a_model_began_with() -> None:
+    spec = ModelFolder.open(shipped_models()[SHIPPED]).spec
+    budget = spec.provenance["budget"] | {"begun_with": "23 of 27 tensors of another"}
+
+    began = replace(spec, provenance=spec.provenance | {"budget": budget})
+    assert "core-minutes, begun with 23 of 27 tensors of another |" in card(began)
 
 
 @pytest.mark.parametrize(

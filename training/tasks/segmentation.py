@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from i2i.losses import CrossEntropy, Dice, Sum
+from i2i.losses import CrossEntropy, Dice, Focal, Ohem, Sum
 from i2i.metrics import boundary_f1, image_iou, object_f1
 from i2i.spec import ClassInfo
 from i2i.views import overlay, palette
@@ -26,8 +26,8 @@ class Segmentation(Task):
         class_names: in the order of their ids in the masks; data with a classes.txt gives them.
         ignore: id of pixels that count neither in the loss nor in the scores.
         loss: on (scores (N, K, H, W), ids (N, H, W)); default cross-entropy plus Dice.
-        class_weights: of each class, for the cross-entropy in the loss; data with masks can give
-            them.
+        class_weights: of each class, for the cross-entropy in the loss, also that of Focal and
+            Ohem; data with masks can give them.
     """
 
     name = "segmentation"
@@ -125,23 +125,23 @@ class Segmentation(Task):
 
 
 def _give_weights(loss: nn.Module, weights: list[float], num_classes: int) -> None:
-    """Sets the weights of the cross-entropies in a loss."""
+    """Sets the weights of the cross-entropies of every kind in a loss."""
     if len(weights) != num_classes or not all(0 <= weight < math.inf for weight in weights):
         raise ValueError(
             f"class_weights: expected {num_classes} numbers of at least 0, got {weights}"
         )
-    parts = [part for part in loss.modules() if isinstance(part, CrossEntropy)]
+    parts = [part for part in loss.modules() if isinstance(part, CrossEntropy | Focal | Ohem)]
     if not parts:
         raise ValueError(
-            f"class_weights: expected a loss with a CrossEntropy, got {type(loss).__name__}; "
-            "add one, or leave the weights out"
+            "class_weights: expected a loss with a CrossEntropy, Focal or Ohem, got "
+            f"{type(loss).__name__}; add one, or leave the weights out"
         )
     given = torch.tensor(weights)
     for part in parts:
         # A loss that a checkpoint describes has them already.
         if part.weights is not None and not torch.equal(part.weights, given):
             raise ValueError(
-                f"class_weights: expected a CrossEntropy without weights of its own, got "
+                f"class_weights: expected a {type(part).__name__} without weights of its own, got "
                 f"{part.weights.tolist()}; give them once"
             )
         part.weights = given

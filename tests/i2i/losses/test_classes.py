@@ -76,11 +76,12 @@ def test_hard_examples_are_those_below_the_threshold_or_the_hardest(
     assert Ohem(threshold, share)(scores, target).item() == pytest.approx(expected, rel=1e-4)
 
 
-def test_all_examples_together_are_cross_entropy() -> None:
+@pytest.mark.parametrize("weights", [None, WEIGHTS])
+def test_all_examples_together_are_cross_entropy(weights: list[float] | None) -> None:
     scores, target = scores_and_target(0)
 
-    expected = CrossEntropy()(scores, target)
-    torch.testing.assert_close(Ohem(share=1)(scores, target), expected)
+    expected = CrossEntropy(weights=weights)(scores, target)
+    torch.testing.assert_close(Ohem(share=1, weights=weights)(scores, target), expected)
 
 
 def test_arguments_without_a_meaning_are_refused() -> None:
@@ -94,23 +95,25 @@ def test_arguments_without_a_meaning_are_refused() -> None:
         Ohem(share=2)
 
 
-@pytest.mark.parametrize("kind", [CrossEntropy, Focal])
+@pytest.mark.parametrize("kind", [CrossEntropy, Focal, Ohem])
 @pytest.mark.parametrize("weights", [[], [0.0, 0.0, 0.0], [1.0, -1.0, 1.0], [1.0, math.nan, 1.0]])
 def test_weights_without_a_meaning_are_refused(
-    kind: type[CrossEntropy | Focal], weights: list[float]
+    kind: type[CrossEntropy | Focal | Ohem], weights: list[float]
 ) -> None:
     with pytest.raises(ValueError, match="weights: expected finite numbers of at least 0"):
         kind(weights=weights)
 
 
-@pytest.mark.parametrize("kind", [CrossEntropy, Focal])
-def test_a_weight_for_each_class_is_asked_for(kind: type[CrossEntropy | Focal]) -> None:
+@pytest.mark.parametrize("kind", [CrossEntropy, Focal, Ohem])
+def test_a_weight_for_each_class_is_asked_for(kind: type[CrossEntropy | Focal | Ohem]) -> None:
     with pytest.raises(ValueError, match="one for each of 3, got 2"):
         kind(weights=[1, 2])(*scores_and_target(0))
 
 
-@pytest.mark.parametrize("kind", [CrossEntropy, Focal])
-def test_pixels_of_a_class_without_weight_cost_nothing(kind: type[CrossEntropy | Focal]) -> None:
+@pytest.mark.parametrize("kind", [CrossEntropy, Focal, Ohem])
+def test_pixels_of_a_class_without_weight_cost_nothing(
+    kind: type[CrossEntropy | Focal | Ohem],
+) -> None:
     scores, target = scores_and_target(0)
 
     assert kind(weights=[0, 1, 1])(scores, torch.zeros_like(target)) == 0

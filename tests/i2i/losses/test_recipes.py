@@ -22,7 +22,7 @@ ARGUMENTS = {
     },
     "MaskedHuber": {"delta": 0.2},
     "MaskedL1": {},
-    "Ohem": {"threshold": 0.6, "share": 0.2, "ignore": 7},
+    "Ohem": {"threshold": 0.6, "share": 0.2, "ignore": 7, "weights": [1.0, 0.5]},
     "ScaleInvariantLog": {"invariance": 0.8, "floor": 0.1},
     "Ssim": {},
     "Tversky": {"alpha": 0.4, "beta": 0.6, "ignore": 7, "smooth": 0.5},

@@ -21,8 +21,6 @@ PREDICT = f"/v1/models/{MODEL}/predict"
 LARGE = (6000, 8000)  # 48 megapixels
 # Of what the service could answer alone: the small ones shall not wait for one another.
 LOAD = 0.25
-
-
 # The peers' one large picture keeps small ones waiting for as long as it takes: fewer do.
 PEERS = {"litserve": litserve, "rembg": rembg}
 PEER_IDLE, PEER_BUSY = 100, 60

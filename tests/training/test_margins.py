@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import i2i
-from i2i.image import ImageError, Picture, read
+from i2i.image import ImageError, Picture
 from i2i.model_folder import ModelFolder
 from i2i.predictor import Predictor, golden_difference
 from i2i.spec import ModelSpec
@@ -23,14 +23,16 @@ from training.margins import Margins, with_margin
 
 
 @pytest.fixture(scope="module")
-def exact(run_of: Callable[[str], Any]) -> Predictor:
+def exact() -> Predictor:
     """A segmentation with its exact margin."""
-    return i2i.load(run_of("segmentation").model, engine="torch", precision="f32", threads=1)
+    return i2i.load("nuclei", engine="torch", precision="f32", threads=1)
 
 
 @pytest.fixture(scope="module")
-def images(run_of: Callable[[str], Any]) -> list[Picture]:
-    return [read(path) for path in sorted(run_of("segmentation").images.iterdir())]
+def images(exact: Predictor) -> list[Picture]:
+    """Its golden sample, and that turned."""
+    picture, _ = exact.folder.golden()
+    return [picture, Picture(np.ascontiguousarray(np.rot90(picture.pixels)))]
 
 
 def chosen(

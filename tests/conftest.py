@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-# A busy machine is no failure of a law.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+# A busy machine is no failure of a law. `--hypothesis-profile=thorough` looks for rarer ones.
+settings.register_profile("quick", deadline=None, max_examples=40)
+settings.register_profile("thorough", deadline=None, max_examples=400)
+settings.load_profile("quick")
 
 
 @pytest.fixture(scope="session")

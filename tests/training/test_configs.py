@@ -22,7 +22,7 @@ NAMES = sorted(path.stem for path in (Path(cli.__file__).parent / "configs").glo
 
 
 # One of each way through export and evaluation; the others take theirs in the slow tests.
-EXPORTED = {"super_resolution_x2", "segmentation", "dense_map"}
+EXPORTED = {"super_resolution_x2", "segmentation"}
 
 
 LARGE = ("_base", "_erfnet")

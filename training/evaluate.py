@@ -43,9 +43,10 @@ from training.data.crops import to_tensor
 from training.data.files import find_photos, pair_with_masks, pair_with_targets, read_entry
 from training.ensemble import Ensemble, averaged
 from training.gallery import Gallery
-from training.pixels import Values, as_stored
-from training.protocol import SEED, digest, stamp
-from training.tasks import Sample, Task
+from training.pixels import Values, as_stored, to_8_bit, to_float
+from training.protocol import SEED, UNCLIPPED, digest, stamp
+from training.tasks import Restoration, Sample, Task
+from training.unclipped import predict_unclipped
 
 
 def task_of(folder: ModelFolder) -> Task:
@@ -109,27 +110,31 @@ def evaluate(
     samples: Iterable[Sample],
     ensemble: Ensemble = "none",
     witness: Callable[[Judged], None] | None = None,
+    unclipped: bool = False,
 ) -> dict[str, Any]:
     """Scores of each picture, of the set, of the trivial answer, and the gain over it.
 
     Args:
         witness: called with each picture.
+        unclipped: whether the model sees a restoration's input as the degradation made it; by
+            default as an 8-bit file would hold it.
 
     Returns:
         Plain data: `scores`, `baseline`, `gain` by name; `protocol` and its digest; `set`, the
         number of pictures and the digest of what was asked and expected; `pictures`, each with its
         scores, where it has one the trivial answer's, and the sums that scores are computed from.
     """
-    predict, content = averaged(predictor, ensemble), hashlib.sha256()
+    predict, content = _predict(predictor, ensemble, unclipped), hashlib.sha256()
     pictures, trivials = [], []
     for index, sample in enumerate(samples):
         image, target = task.pair(sample, np.random.default_rng([SEED, index]))
-        image = as_stored(image)
+        if not unclipped:
+            image = as_stored(image)
         for values in (image, target):
             content.update(f"{values.shape} {values.dtype}".encode())
             content.update(values.tobytes())
         started = time.perf_counter()
-        prediction = predict(Picture(image, None))
+        prediction = predict(image)
         seconds = time.perf_counter() - started
         answer = _values(prediction)
         try:
@@ -150,7 +155,7 @@ def evaluate(
         raise ValueError("pictures: expected at least one to measure on, got none")
     tally = Tally(task, pictures)
     scores, trivial_scores = tally.scores(), _baseline_scores(task, tally, trivials)
-    protocol = stamp(task, ensemble)
+    protocol = stamp(task, ensemble, unclipped)
     return {
         "model": predictor.spec.address,
         "engine": predictor.engine.name,
@@ -163,6 +168,21 @@ def evaluate(
         "gain": {n: scores[n] - trivial for n, trivial in trivial_scores.items() if n in scores},
         "pictures": pictures,
     }
+
+
+def _predict(
+    predictor: Predictor, ensemble: Ensemble, unclipped: bool
+) -> Callable[[Values], Prediction]:
+    """What answers to the pixels of a picture."""
+    if not unclipped:
+        predict = averaged(predictor, ensemble)
+        return lambda image: predict(Picture(image))
+
+    def predict_values(image: Values) -> Prediction:
+        answer = predict_unclipped(predictor, to_float(image))
+        return Prediction.of(predictor.spec, Picture(to_8_bit(image)), {"image": answer})
+
+    return predict_values
 
 
 def _judge(task: Task, answer: Values, target: Values) -> dict[str, Any]:
@@ -242,14 +262,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ensemble = "8 flips and turns"
     elif options.tta:
         ensemble = "mirrored"
+    if options.unclipped and not isinstance(task, Restoration):
+        raise ValueError(f"--unclipped: expected a model of restoration, got one of {task.name}")
     # What cannot be compared is told before the work.
     other = None if options.compare is None else read_results(options.compare)
     if other is not None:
-        check_protocols(stamp(task, ensemble), other)
+        check_protocols(stamp(task, ensemble, options.unclipped), other)
     loads = find_samples(options.images, options.masks, options.targets, task)
     samples = (load() for load in track(loads, "Evaluating"))
     gallery = Gallery(task, options.worst) if options.gallery is not None else None
-    results = evaluate(predictor, task, samples, ensemble, gallery)
+    results = evaluate(predictor, task, samples, ensemble, gallery, options.unclipped)
     results["intervals"] = intervals(Tally(task, results["pictures"]))
     if options.cost:
         results["cost"] = cost(predictor)
@@ -290,6 +312,12 @@ def build_parser() -> argparse.ArgumentParser:
         choices=["flip"],
         help="labels of two classes: mean probability of the picture and its mirror image",
     )
+    averaging.add_argument(
+        "--unclipped",
+        action="store_true",
+        help="a restoration's input as float32 with values outside [0, 1], as the literature's "
+        "noise; by default as an 8-bit file holds it",
+    )
     parser.add_argument("--output", type=Path, help="JSON file for the results")
     parser.add_argument(
         "--compare", type=Path, metavar="JSON", help="results of another model on these pictures"
@@ -320,6 +348,7 @@ def record(folder: ModelFolder, task: Task, name: str, results: dict[str, Any]) 
     also += {"8 flips and turns": " --self-ensemble", "mirrored": " --tta flip"}.get(
         results["protocol"]["ensemble"], ""
     )
+    also += " --unclipped" if results["protocol"].get("input") == UNCLIPPED else ""
     measured = Measurement(
         results["set"]["pictures"],
         results["scores"],

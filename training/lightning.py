@@ -51,7 +51,7 @@ OPTIONS = {
     "--budget '120 core-minutes'": "ends the run when spent; '60min': × the cores, or of the GPU",
     "--run FOLDER": "where the run is kept; default: runs/TASK-001, or that of --ckpt_path",
     "--model.learning_rate 1e-3": "at its highest",
-    "--model.optimizer Lion": "AdamW (default), SGD, Lion",
+    "--model.optimizer Lion": "AdamW (default), Muon, SGD, Lion",
     "--model.schedule Plateau": "Cosine (default), Polynomial, OneCycle, MultiStep, Constant",
     "--data.batch_size 16": "crops in a batch",
     "--data.num_workers 1": "processes that make batches",

@@ -9,12 +9,7 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import (
-    Callback,
-    EarlyStopping,
-    EMAWeightAveraging,
-    ModelCheckpoint,
-)
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from torch import Tensor
 
 from i2i.losses import with_auxiliary
@@ -22,7 +17,7 @@ from i2i.nets import Autoencoder
 from i2i.nets.margin import margin
 from i2i.nets.outputs import Outputs
 from training.budget import core_minutes, minutes
-from training.callbacks import LastCheckpoint, PictureLog
+from training.callbacks import AveragedWeights, LastCheckpoint, PictureLog
 from training.initial_weights import begin_with
 from training.optimisers import AdamW, Optimiser
 from training.recipe import describe, first_difference
@@ -44,7 +39,7 @@ class ImageToImage(pl.LightningModule):
         auxiliary_weight: of the loss of each auxiliary output of the net, in training.
         initial_weights: a checkpoint, a model folder or a shipped model's name: the net begins
             with its weights where they fit.
-        average_decay: of the moving average of the weights, per step.
+        average_decay: of the moving average of the weights, per step; less in the first steps.
         patience: validations without a better score after which training stops.
         checkpoint_minutes: time between two checkpoints within an epoch: what a crash can cost.
         compile: whether training runs through torch.compile; needs a C++ compiler, and pays after
@@ -192,7 +187,7 @@ class ImageToImage(pl.LightningModule):
         return [
             # Before the averaging, which takes its weights back at the end of the validation.
             PictureLog(),
-            EMAWeightAveraging(decay=self.average_decay),
+            AveragedWeights(self.average_decay),
             ModelCheckpoint(folder, monitor=monitor, mode=mode, filename="best"),
             LastCheckpoint(folder / "last.ckpt", self.checkpoint_minutes),
             EarlyStopping(monitor, mode=mode, patience=self.patience, strict=False),

@@ -1,7 +1,7 @@
 """What moves the weights: an optimiser of torch or of a library, and the rate of each parameter.
 
-A config names one by `model.optimizer`: `AdamW`, `SGD`, `Lion`, or the class path of a subclass of
-`Optimiser`.
+A config names one by `model.optimizer`: `AdamW`, `Muon`, `SGD`, `Lion`, or the class path of a
+subclass of `Optimiser`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from i2i.nets import Autoencoder
+from training.muon import MuonWithAdamW
 
 Group = dict[str, Any]
 
@@ -86,6 +87,22 @@ class AdamW(Optimiser):
 
     def build(self, groups: list[Group]) -> torch.optim.Optimizer:
         return torch.optim.AdamW(groups, betas=self.betas)
+
+
+class Muon(Optimiser):
+    """Orthogonal steps for convolutions, AdamW for the rest (Jordan et al., 2024).
+
+    Its rate is AdamW's.
+    """
+
+    def __init__(
+        self, momentum: float = 0.95, betas: tuple[float, float] = (0.9, 0.999), **rates: Any
+    ) -> None:
+        super().__init__(**rates)
+        self.momentum, self.betas = momentum, betas
+
+    def build(self, groups: list[Group]) -> torch.optim.Optimizer:
+        return MuonWithAdamW(groups, self.betas, self.momentum)
 
 
 class SGD(Optimiser):

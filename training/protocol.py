@@ -11,6 +11,8 @@ from training.tasks import Task
 
 # Of degradations: the random state of a picture follows from it and the picture's index.
 SEED = 0
+# An input that no file can hold.
+UNCLIPPED = "float32, not clipped"
 
 # What a task's own protocol leaves out.
 _PLAIN = {
@@ -25,14 +27,15 @@ _PLAIN = {
 }
 
 
-def stamp(task: Task, ensemble: Ensemble = "none") -> dict[str, Any]:
+def stamp(task: Task, ensemble: Ensemble = "none", unclipped: bool = False) -> dict[str, Any]:
     """All that scores depend on beside model and pictures, as plain data.
 
     Colour space, crop to a multiple, border, degradation (which names the resizing), rounding,
     resolution, ignored id, classes, aggregation, averaging of flips and turns, and seed.
     """
     own = {"task": task.name, "scale": task.scale, "classes": [c.name for c in task.classes()]}
-    return {**own, **_PLAIN, **task.protocol(), "ensemble": ensemble, "seed": SEED}
+    protocol = {**own, **_PLAIN, **task.protocol(), "ensemble": ensemble, "seed": SEED}
+    return protocol | {"input": UNCLIPPED} if unclipped else protocol
 
 
 def digest(protocol: dict[str, Any]) -> str:

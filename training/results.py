@@ -9,6 +9,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,10 @@ from training.bootstrap import Tally, intervals
 from training.comparison import Results, show, to_json
 from training.cost import cost
 from training.data.file_data import read_classes
+from training.degradations import GaussianNoise
 from training.evaluate import evaluate, find_samples, task_of
 from training.results_page import page
-from training.tasks import Task
+from training.tasks import Restoration, Task
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -75,20 +77,28 @@ def measure(data: Path, output: Path, models: Sequence[str], console: Console) -
         task = task_of(predictor.folder)
         fitting = [place for place in places if place.fits(task)]
         costs = cost(predictor) if fitting else {}
-        for place in fitting:
-            results = _results(predictor, task, place) | {"cost": costs}
+        for place, unclipped in product(fitting, _inputs(task)):
+            results = _results(predictor, task, place, unclipped) | {"cost": costs}
             provenance = predictor.spec.provenance
             results["trained"] = provenance["budget"] | {"data": provenance["licence"]}
             show(results, task, console)
-            path = output / predictor.spec.name / f"{place.name}.json"
+            kind = ".unclipped" if unclipped else ""
+            path = output / predictor.spec.name / f"{place.name}{kind}.json"
             path.parent.mkdir(parents=True, exist_ok=True)
             write_bytes(path, to_json(results))
 
 
-def _results(predictor: Predictor, task: Task, place: Place) -> Results:
+def _inputs(task: Task) -> list[bool]:
+    """Whether an input is left unclipped: noise both ways, as files have it and as papers do."""
+    noise = isinstance(task, Restoration) and isinstance(task.degradation, GaussianNoise)
+    return [False, True] if noise else [False]
+
+
+def _results(predictor: Predictor, task: Task, place: Place, unclipped: bool) -> Results:
     loads = find_samples(place.images, place.masks, None, task)
     title = f"{predictor.spec.name} on {place.name}"
-    results = evaluate(predictor, task, (load() for load in track(loads, title)))
+    samples = (load() for load in track(loads, title))
+    results = evaluate(predictor, task, samples, unclipped=unclipped)
     return {**results, "intervals": intervals(Tally(task, results["pictures"]))}
 
 

@@ -26,6 +26,7 @@ of one machine of two cores.
 
 # Scores of a table's columns, those of them that were measured.
 _COLUMNS = {
+    "psnr": "PSNR-RGB, dB",
     "psnr_y": "PSNR-Y, dB",
     "ssim_y": "SSIM-Y",
     "mean_iou": "mean IoU",
@@ -37,14 +38,15 @@ _COLUMNS = {
     "mae": "MAE",
     "rmse": "RMSE",
 }
-_DECIMALS = {"psnr_y": 2, "mae": 3, "rmse": 3}
+_DECIMALS = {"psnr": 2, "psnr_y": 2, "mae": 3, "rmse": 3}
 
 
 def page(folder: Path, references: dict[str, Any]) -> str:
     """The page of all result files in a folder, in Markdown."""
     parts = [_HEAD]
     for name, entry in references["sets"].items():
-        found = [_read(path) for path in sorted(folder.glob(f"*/{name}.json"))]
+        files = [*folder.glob(f"*/{name}.json"), *folder.glob(f"*/{name}.unclipped.json")]
+        found = [_read(path) for path in sorted(files)]
         if not found:
             continue
         count = found[0]["set"]["pictures"]
@@ -72,8 +74,11 @@ def _literature(references: dict[str, Any], name: str, results: Results) -> list
 def _table(measured: list[Results], literature: list[dict[str, Any]]) -> Iterator[str]:
     """The results of one protocol on one set, worst trivial answer and literature included."""
     first = measured[0]
-    names = [name for name in _COLUMNS if name in first["scores"]]
     protocol = first["protocol"]
+    names = [name for name in _COLUMNS if name in first["scores"]]
+    # Papers state restorations in RGB, enlargements in Y alone.
+    if protocol["task"] != "restoration" and "psnr" in names:
+        names.remove("psnr")
     scale = f" ×{protocol['scale']}" if protocol["scale"] > 1 else ""
     yield f"### {protocol['task'].capitalize()}{scale}\n"
     heads = ["model", *(_COLUMNS[name] for name in names)]

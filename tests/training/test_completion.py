@@ -55,7 +55,7 @@ def test_the_keys_of_a_config_are_offered(script: Path) -> None:
 def test_the_values_of_a_choice_are_offered(script: Path) -> None:
     offered = completions(script, "python", "-m", "training", "fit", "--model.optimizer", "")
 
-    assert offered == ["AdamW", "SGD", "Lion"]
+    assert offered == ["AdamW", "Muon", "SGD", "Lion"]
     assert completions(script, "python", "-m", "training", "evaluate", "--engine", "o") == [
         "openvino"
     ]

@@ -52,6 +52,29 @@ def test_a_restoration_is_measured_on_8_bit_pictures_and_again_alike(
     assert results["baseline"]["psnr"] == pytest.approx(np.mean(expected))
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_noise_that_no_file_can_hold_reaches_the_net_and_has_a_protocol_of_its_own(
+    run_of: Callable[[str], Any], picture: Callable[..., np.ndarray], channels: int
+) -> None:
+    predictor = i2i.load(run_of("denoise").model)
+    task = Restoration(GaussianNoise(sigma=50))
+    samples = [Sample("a", picture(seed=1)[..., :channels])]
+
+    clipped, unclipped = (
+        evaluate(predictor, task, samples, unclipped=unclipped) for unclipped in (False, True)
+    )
+
+    noisy, target = task.pair(samples[0], np.random.default_rng([0, 0]))
+    assert noisy.min() < 0 and noisy.max() > 1
+    expected = -10 * np.log10(np.mean((noisy - target / np.float32(255)) ** 2))
+    assert unclipped["baseline"]["psnr"] == pytest.approx(expected, abs=1e-4)
+    # Clipping takes a part of the noise away.
+    assert clipped["baseline"]["psnr"] > expected
+    assert unclipped["scores"]["psnr"] != clipped["scores"]["psnr"]
+    assert unclipped["protocol_digest"] != clipped["protocol_digest"]
+    assert unclipped["protocol"]["input"] == "float32, not clipped"
+
+
 def test_a_dense_map_is_measured_in_its_unit_beside_the_median(
     run_of: Callable[[str], Any],
 ) -> None:

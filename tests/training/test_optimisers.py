@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from i2i.nets import Autoencoder, Decoder, Encoder, PictureHead
-from training.optimisers import SGD, AdamW, Lion, Optimiser
+from training.optimisers import SGD, AdamW, Lion, Muon, Optimiser
 
 
 def net() -> Autoencoder:
@@ -29,7 +29,7 @@ def rates(net: Autoencoder, optimiser: Optimiser, decay: float = 0.0) -> dict[st
     return {name: found[id(value)] for name, value in named if id(value) in found}
 
 
-@pytest.mark.parametrize("kind", [AdamW, SGD, Lion])
+@pytest.mark.parametrize("kind", [AdamW, Muon, SGD, Lion])
 def test_an_optimiser_moves_every_parameter_downhill(kind: type[Optimiser]) -> None:
     if kind is Lion:
         pytest.importorskip("lion_pytorch")

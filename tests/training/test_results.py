@@ -56,6 +56,22 @@ def test_models_are_measured_on_the_sets_that_fit(
     assert {place.name for place in find_sets(tmp_path / "data")} == {"set5", "dsb2018-nuclei-val"}
 
 
+def test_noise_is_measured_as_files_have_it_and_as_papers_do(
+    run_of: Callable[[str], Any], tmp_path: Path
+) -> None:
+    run = run_of("denoise")
+    shutil.copytree(run.images, tmp_path / "data" / "sr" / "set5")
+
+    measure(tmp_path / "data", tmp_path / "out", [str(run.model)], Console(file=StringIO()))
+
+    names = {path.name for path in (tmp_path / "out").rglob("*.json")}
+    assert names == {"set5.json", "set5.unclipped.json"}
+    written = page(tmp_path / "out", references())
+    assert written.count("### Restoration") == 2
+    assert "PSNR-RGB, dB" in written
+    assert "input: float32, not clipped" in written
+
+
 def test_a_set_fits_a_task_of_its_classes() -> None:
     cells = Place("cells", Path(), Path(), ("background", "nucleus"))
     photos = Place("photos", Path())

@@ -1,8 +1,9 @@
 """Callbacks and plugins of the trainer."""
 
 from training.callbacks.atomic_checkpoints import AtomicCheckpoints
+from training.callbacks.averaged_weights import AveragedWeights
 from training.callbacks.last_checkpoint import LastCheckpoint
 from training.callbacks.picture_log import PictureLog
 from training.callbacks.progress import RunProgress
 
-__all__ = ["AtomicCheckpoints", "LastCheckpoint", "PictureLog", "RunProgress"]
+__all__ = ["AtomicCheckpoints", "AveragedWeights", "LastCheckpoint", "PictureLog", "RunProgress"]

@@ -57,7 +57,8 @@ class Restoration(Task):
 
     def protocol(self) -> dict[str, Any]:
         return {
-            "degradation": f"{self.degradation}, 8 bit, random by (0, index of the picture)",
+            "degradation": f"{self.degradation}, random by (0, index of the picture)",
+            "input": "8 bit",
             "colour": "PSNR of RGB; Y of BT.601, unrounded; gray pictures as gray",
             "border": 0,
             "rounding": "8 bit",

@@ -1,0 +1,41 @@
+"""The moving average of the weights."""
+
+import pytest
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
+
+from training.callbacks.averaged_weights import averaging
+
+
+def averages(decay: float, values: list[float]) -> list[float]:
+    """The average after each step of one weight that goes through these values."""
+    weight = nn.ParameterList([torch.zeros(())])
+    averaged = AveragedModel(weight, avg_fn=averaging(decay))
+    found = []
+    for value in values:
+        weight[0].data.fill_(value)
+        averaged.update_parameters(weight)
+        found.append(averaged.module[0].item())
+    return found
+
+
+def test_a_short_run_keeps_nothing_of_the_weights_it_began_with() -> None:
+    assert averages(0.999, [-100.0, *[1.0] * 300])[-1] == pytest.approx(1, abs=1e-3)
+
+
+def test_a_long_run_averages_as_its_decay_says() -> None:
+    begun, decay = [0.0] * 200, 0.9
+    # From step 80 on, (1 + t) / (10 + t) is above 0.9.
+    for step, average in enumerate(averages(decay, [*begun, *[1.0] * 50])[200:], start=1):
+        assert average == pytest.approx(1 - decay**step, abs=1e-5)
+
+
+def test_an_average_without_decay_is_the_weights() -> None:
+    assert averages(0.0, [1.0, 5.0, -2.0]) == [1.0, 5.0, -2.0]
+
+
+@pytest.mark.parametrize("decay", [-0.1, 1.0])
+def test_a_decay_that_would_forget_or_never_move_is_refused(decay: float) -> None:
+    with pytest.raises(ValueError, match=f"expected 0 or more, below 1, got {decay}"):
+        averaging(decay)

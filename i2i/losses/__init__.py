@@ -4,7 +4,7 @@ Each takes (output, target) and gives one number. The mean absolute and squared 
 own `torch.nn.L1Loss` and `torch.nn.MSELoss`; here is what torch lacks or gives NaN for.
 """
 
-from i2i.losses.classes import CrossEntropy, Focal, Ohem
+from i2i.losses.classes import BinaryCrossEntropy, CrossEntropy, Focal, Ohem
 from i2i.losses.combined import Sum, with_auxiliary
 from i2i.losses.maps import MaskedHuber, MaskedL1, ScaleInvariantLog
 from i2i.losses.perceptual import Perceptual
@@ -12,6 +12,7 @@ from i2i.losses.pictures import Charbonnier, FrequencyL1, Luma, Ssim
 from i2i.losses.regions import Boundary, Dice, GeneralizedDice, Lovasz, Tversky
 
 __all__ = [
+    "BinaryCrossEntropy",
     "Boundary",
     "Charbonnier",
     "CrossEntropy",

@@ -52,3 +52,9 @@ def check_weights(weights: Sequence[float]) -> None:
 def _widened(values: Tensor) -> Tensor:
     """float16 ends at 65504, which sums over pixels pass; bfloat16 has 8 bits."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def class_planes(target: Tensor, counted: Tensor, num_classes: int) -> Tensor:
+    """(N, K, H, W), where the target is each class and counts."""
+    classes = torch.arange(num_classes, device=target.device).view(-1, 1, 1)
+    return (target.unsqueeze(1) == classes) & counted.unsqueeze(1)

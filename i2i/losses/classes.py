@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from i2i.losses.checks import check_weights, scores_and_counted
+from i2i.losses.checks import check_weights, class_planes, scores_and_counted
 
 
 class CrossEntropy(nn.Module):
@@ -51,6 +51,30 @@ class CrossEntropy(nn.Module):
         )
         # torch's own mean is 0 / 0 = NaN where nothing counts.
         return loss / torch.where(total > 0, total, 1)
+
+
+class BinaryCrossEntropy(nn.Module):
+    """Cross-entropy of each class against all others, by sigmoids that know nothing of each other.
+
+    Mean over the pixels not ignored and the classes; 0 if all pixels are ignored. Where
+    `CrossEntropy` asks which class it is, this asks of each class whether it is there.
+
+    Args:
+        ignore: the target value of pixels without a true class.
+    """
+
+    def __init__(self, ignore: int = 255) -> None:
+        super().__init__()
+        self.ignore = ignore
+
+    def forward(self, output: Tensor, target: Tensor) -> Tensor:
+        """The loss of scores (N, K, H, W) for classes (N, H, W); ValueError if they do not fit."""
+        scores, counted = scores_and_counted(output, target, self.ignore)
+        truth = class_planes(target, counted, scores.shape[1])
+        losses = functional.binary_cross_entropy_with_logits(
+            scores, truth.to(scores.dtype), reduction="none"
+        )
+        return (losses.mean(dim=1) * counted).sum() / counted.sum().clamp(min=1)
 
 
 class Focal(nn.Module):

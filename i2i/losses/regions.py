@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
-from i2i.losses.checks import scores_and_counted
+from i2i.losses.checks import class_planes, scores_and_counted
 from i2i.metrics.distances import distance_to
+
+Probability = Literal["softmax", "sigmoid"]
 
 
 class Dice(nn.Module):
-    """1 - Dice coefficient of the softmax, mean over the classes in the batch's target.
+    """1 - Dice coefficient of the probabilities, mean over the classes in the batch's target.
 
     Pixels are counted over the whole batch; 0 if all are ignored. After V-Net (arXiv 1606.04797),
     which has one class and squares in the denominator.
@@ -20,16 +23,21 @@ class Dice(nn.Module):
     Args:
         ignore: the target value of pixels without a true class.
         smooth: added to numerator and denominator, in pixels; steadies classes of few pixels.
+        probability: `softmax` over the classes, or each class's `sigmoid`.
     """
 
-    def __init__(self, ignore: int = 255, smooth: float = 1.0) -> None:
+    def __init__(
+        self, ignore: int = 255, smooth: float = 1.0, probability: Probability = "softmax"
+    ) -> None:
         super().__init__()
         _check_smooth(smooth)
-        self.ignore, self.smooth = ignore, smooth
+        if probability not in get_args(Probability):
+            raise ValueError(f"probability: expected softmax or sigmoid, got {probability!r}")
+        self.ignore, self.smooth, self.probability = ignore, smooth, probability
 
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
         """The loss of scores (N, K, H, W) for classes (N, H, W); ValueError if they do not fit."""
-        overlap, predicted, true = _areas(output, target, self.ignore)
+        overlap, predicted, true = _areas(output, target, self.ignore, self.probability)
         present = true > 0
         # An absent class is left out; until then the 1 keeps it from 0 / 0.
         areas = torch.where(present, predicted + true + self.smooth, 1)
@@ -144,7 +152,7 @@ class Boundary(nn.Module):
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
         """The loss of scores (N, K, H, W) for classes (N, H, W); ValueError if they do not fit."""
         scores, counted = scores_and_counted(output, target, self.ignore)
-        truth = _truth(target, counted, scores.shape[1])
+        truth = class_planes(target, counted, scores.shape[1])
         others = ~truth & counted.unsqueeze(1)
         outlined = truth.any(dim=(2, 3)) & others.any(dim=(2, 3))
         distances = distance_to(truth[outlined]) + distance_to(others[outlined]) - 0.5
@@ -154,20 +162,17 @@ class Boundary(nn.Module):
         return (wrong[outlined] * distances).sum() / (counted.sum() * scores.shape[1]).clamp(min=1)
 
 
-def _areas(output: Tensor, target: Tensor, ignore: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Of each class (K,): area of the softmax inside the truth, of the softmax, of the truth."""
+def _areas(
+    output: Tensor, target: Tensor, ignore: int, probability: Probability = "softmax"
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Of each class (K,): sum of its probability inside the truth, everywhere, and of the truth."""
     scores, counted = scores_and_counted(output, target, ignore)
-    truth = _truth(target, counted, scores.shape[1])
-    shares = scores.softmax(dim=1).masked_fill(~counted.unsqueeze(1), 0)
+    truth = class_planes(target, counted, scores.shape[1])
+    shares = scores.softmax(dim=1) if probability == "softmax" else scores.sigmoid()
+    shares = shares.masked_fill(~counted.unsqueeze(1), 0)
     areas = (part.sum(dim=(0, 2, 3)) for part in (shares * truth, shares, truth))
     overlap, predicted, true = areas
     return overlap, predicted, true
-
-
-def _truth(target: Tensor, counted: Tensor, num_classes: int) -> Tensor:
-    """(N, K, H, W), where the target is each class and counts."""
-    classes = torch.arange(num_classes, device=target.device).view(-1, 1, 1)
-    return (target.unsqueeze(1) == classes) & counted.unsqueeze(1)
 
 
 def _jaccard_steps(truth: Tensor) -> Tensor:

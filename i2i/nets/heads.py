@@ -12,6 +12,10 @@ from i2i.nets.convolutions import conv2d, conv_transpose2d
 from i2i.nets.style import Padding, Style, check_choice
 
 PictureSkip = Literal["bicubic", "identity", "none"]
+PictureActivation = Literal["linear", "clamp", "sigmoid"]
+
+# A quarter of a step of 8 bit: as near as the logit of a picture comes to black and white.
+_NEAR_BLACK = 0.25 / 255
 
 
 class PictureHead(nn.Module):
@@ -29,6 +33,9 @@ class PictureHead(nn.Module):
         skip: what the residual is added to: `bicubic` enlargement, the `identity` (scale 1), or
             `none`.
         padding: what the last layer sees beyond the border: see `Style`.
+        activation: of the sum: `linear`; `clamp` to [0, 1], where no gradient comes from beyond; or
+            `sigmoid`, with the residual added to the logit of the enlargement. A prediction is
+            clamped in any case.
     """
 
     def __init__(
@@ -39,14 +46,17 @@ class PictureHead(nn.Module):
         scale: int = 1,
         skip: PictureSkip = "bicubic",
         padding: Padding = Style.padding,
+        activation: PictureActivation = "linear",
     ) -> None:
         super().__init__()
         check_choice("skip", skip, PictureSkip)
         check_choice("padding", padding, Padding)
+        check_choice("activation", activation, PictureActivation)
         if skip == "identity" and scale != 1:
             raise ValueError(f"skip: expected bicubic or none at scale {scale}, got identity")
         self.features, self.stride, self.channels = features, stride, channels
         self.scale, self.skip, self.padding = scale, skip, padding
+        self.activation = activation
         self.residual = enlargement(features, channels, stride, padding)
         self.base: nn.Module = (
             BicubicEnlargement(channels, scale)
@@ -58,13 +68,21 @@ class PictureHead(nn.Module):
         nn.init.zeros_(self.residual.bias)
 
     def forward(self, features: Tensor, image: Tensor) -> Tensor:
-        residual: Tensor = self.residual(features)
-        # Autocast gives bfloat16 here, whose steps near 1 are 4e-3: the sum is kept in float32.
-        return residual if self.skip == "none" else self.base(image) + residual.float()
+        output: Tensor = self.residual(features)
+        if self.skip != "none":
+            base = self.base(image)
+            if self.activation == "sigmoid":
+                base = torch.logit(base, eps=_NEAR_BLACK)
+            # Autocast gives bfloat16 here, whose steps near 1 are 4e-3: the sum is kept in float32.
+            output = base + output.float()
+        if self.activation == "linear":
+            return output
+        return output.clamp(0, 1) if self.activation == "clamp" else output.float().sigmoid()
 
     def at(self, features: int, stride: int) -> PictureHead:
         """A new head for the same picture, from features of another width and size."""
-        return PictureHead(features, stride, self.channels, self.scale, self.skip, self.padding)
+        own = self.channels, self.scale, self.skip, self.padding, self.activation
+        return PictureHead(features, stride, *own)
 
 
 class ClassHead(nn.Module):

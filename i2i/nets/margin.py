@@ -50,9 +50,10 @@ _POINTWISE_FUNCTIONS = (
     operator.getitem,
     torch.cat,
     torch.tanh,
+    torch.logit,
     F.relu,
 )
-_POINTWISE_METHODS = ("float", "expand")
+_POINTWISE_METHODS = ("float", "expand", "clamp", "sigmoid")
 _POOLS = (F.max_pool2d, torch.max_pool2d, F.avg_pool2d)
 # Layers of ours that are not traced into: what they do depends on sizes.
 _LEAVES = (

@@ -16,7 +16,7 @@ def averages(decay: float, values: list[float]) -> list[float]:
     for value in values:
         weight[0].data.fill_(value)
         averaged.update_parameters(weight)
-        found.append(averaged.module[0].item())
+        found.append(averaged.module.get_parameter("0").item())
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from pytorch_lightning.callbacks import WeightAveraging
 from torch import Tensor
 
@@ -15,7 +16,7 @@ class AveragedWeights(WeightAveraging):
         super().__init__(use_buffers=True, avg_fn=averaging(decay))
 
 
-def averaging(decay: float) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+def averaging(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
     """The average after a step, of the average before it, the weights, and the steps before.
 
     At step t the decay is min(`decay`, (1 + t) / (10 + t)), as in TensorFlow's
@@ -29,8 +30,8 @@ def averaging(decay: float) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     if not 0 <= decay < 1:
         raise ValueError(f"average_decay: expected 0 or more, below 1, got {decay}")
 
-    def average(averaged: Tensor, current: Tensor, steps: Tensor) -> Tensor:
-        share = ((1 + steps) / (10 + steps)).clamp(max=decay)
+    def average(averaged: Tensor, current: Tensor, steps: Tensor | int) -> Tensor:
+        share = torch.as_tensor((1 + steps) / (10 + steps)).clamp(max=decay)
         return share * averaged + (1 - share) * current
 
     return average

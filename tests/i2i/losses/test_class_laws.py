@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from torch import nn
 
 from i2i.losses import (
+    BinaryCrossEntropy,
     Boundary,
     CrossEntropy,
     Dice,
@@ -23,18 +24,30 @@ from tests.i2i.losses.makers import gradient, scores_and_target, seeds
 LOSSES = {
     "cross-entropy": CrossEntropy(),
     "weighted cross-entropy": CrossEntropy(weights=[1, 2, 0.5]),
+    "binary cross-entropy": BinaryCrossEntropy(),
     "focal": Focal(),
     "focal with a steep end": Focal(gamma=0.5, weights=[1, 2, 0.5]),
     "hard examples": Ohem(),
     "Dice": Dice(),
     "Dice without smoothing": Dice(smooth=0),
+    "Dice of sigmoids": Dice(probability="sigmoid"),
     "generalised Dice": GeneralizedDice(),
     "Tversky": Tversky(),
     "Lovász": Lovasz(),
     "boundary": Boundary(),
     "sum": Sum([CrossEntropy(), Dice()], [1, 1]),
 }
-KINDS = [CrossEntropy, Focal, Ohem, Dice, GeneralizedDice, Tversky, Lovasz, Boundary]
+KINDS = [
+    BinaryCrossEntropy,
+    CrossEntropy,
+    Focal,
+    Ohem,
+    Dice,
+    GeneralizedDice,
+    Tversky,
+    Lovasz,
+    Boundary,
+]
 class_losses = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES.keys())
 
 
@@ -42,9 +55,10 @@ class_losses = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES.keys(
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int64])
 def test_class_losses_vanish_as_the_true_margin_grows(loss: nn.Module, dtype: torch.dtype) -> None:
     _, target = scores_and_target(0, ignored=0)
-    truth = nn.functional.one_hot(target.long(), 3).movedim(-1, 1).float()
+    # Above 0 where it is true, below where not: softmax and sigmoid both grow sure.
+    sure = 2 * nn.functional.one_hot(target.long(), 3).movedim(-1, 1).float() - 1
 
-    costs = [loss(margin * truth, target.to(dtype)).item() for margin in (0, 1, 4, 16, 64)]
+    costs = [loss(margin * sure, target.to(dtype)).item() for margin in (0, 1, 4, 16, 64)]
     assert costs == sorted(costs, reverse=True)
     assert costs[0] > 0.1
     assert costs[-1] == pytest.approx(0, abs=1e-6)

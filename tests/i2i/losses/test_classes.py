@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torchvision.ops import sigmoid_focal_loss
 
-from i2i.losses import CrossEntropy, Focal, Ohem
+from i2i.losses import BinaryCrossEntropy, CrossEntropy, Focal, Ohem
 from tests.i2i.losses.makers import scores_and_target, seeds
 
 WEIGHTS = [1.0, 2.0, 0.5]
@@ -31,6 +31,16 @@ def test_cross_entropy_is_torch_s_mean_over_counted_pixels(
     )
     got = CrossEntropy(weights=weights, label_smoothing=smoothing)(scores, target)
     torch.testing.assert_close(got, expected)
+
+
+def test_binary_cross_entropy_of_two_opposite_scores_is_cross_entropy_of_their_margin() -> None:
+    scores, target = scores_and_target(0)
+    target = torch.where(target == 2, 255, target)
+    opposite = torch.stack([scores[:, 0], -scores[:, 0]], dim=1)
+
+    # The sigmoid of s is the softmax of s against 0.
+    expected = CrossEntropy()(torch.stack([scores[:, 0], 0 * scores[:, 0]], dim=1), target)
+    torch.testing.assert_close(BinaryCrossEntropy()(opposite, target), expected)
 
 
 @settings(max_examples=20)

@@ -28,6 +28,18 @@ def test_dice_is_the_mean_over_classes_that_are_there() -> None:
     assert Dice(smooth=1)(sure_scores(), TARGET).item() == pytest.approx(expected)
 
 
+def test_dice_of_sigmoids_judges_each_class_by_its_own_score() -> None:
+    scores, target = scores_and_target(0, ignored=0)
+    truth = torch.nn.functional.one_hot(target.long(), 3).movedim(-1, 1)
+    shares = scores.sigmoid()
+    overlap, areas = ((part).sum(dim=(0, 2, 3)) for part in (shares * truth, shares + truth))
+
+    expected = (1 - (2 * overlap + 1) / (areas + 1)).mean()
+    torch.testing.assert_close(Dice(probability="sigmoid")(scores, target), expected)
+    with pytest.raises(ValueError, match="expected softmax or sigmoid, got 'logits'"):
+        Dice(probability="logits")  # type: ignore[arg-type]
+
+
 def test_tversky_charges_false_and_missed_pixels_apart() -> None:
     # Class 0 misses one pixel of three, class 1 takes one that is not its own.
     expected = 1 - (2 / (2 + 0.7) + 1 / (1 + 0.3)) / 2

@@ -36,12 +36,12 @@ NETS: dict[str, Callable[[], Autoencoder]] = {
     "no skips, batch norm, restored": lambda: Autoencoder(
         Encoder([6, 8], [0, 1], norm="batch", activation="leaky_relu"),
         Decoder([8, 5], [1], skip="none", norm="batch", activation="leaky_relu"),
-        PictureHead(5, skip="identity"),
+        PictureHead(5, skip="identity", activation="sigmoid"),
     ),
     "no skips at all": lambda: Autoencoder(
         Encoder([6, 8], [0, 0]),
         Decoder([8, 7], [0], skip="none"),
-        PictureHead(7, channels=1, skip="none"),
+        PictureHead(7, channels=1, skip="none", activation="sigmoid"),
     ),
     "batch norm, stem 2, classes": lambda: Autoencoder(
         Encoder([6, 8, 10], [0, 1, 0], stem_stride=2, norm="batch"),

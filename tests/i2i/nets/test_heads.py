@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 from i2i.metrics import psnr_y
 from i2i.nets import Autoencoder, Decoder, Encoder, PictureHead
-from i2i.nets.heads import BicubicEnlargement
+from i2i.nets.heads import BicubicEnlargement, PictureActivation
 from i2i.nets.margin import margin
 from i2i.resize import bicubic, bicubic_by
 
@@ -48,6 +50,35 @@ def test_the_untrained_net_is_the_fixed_enlargement(scale: int) -> None:
 
     with torch.no_grad():
         assert torch.equal(untrained(scale)(image), BicubicEnlargement(3, scale)(image))
+
+
+@pytest.mark.parametrize("activation", ["clamp", "sigmoid"])
+def test_an_activation_keeps_the_enlargement_and_its_range(activation: PictureActivation) -> None:
+    head = PictureHead(4, stride=2, scale=2, activation=activation)
+    features, image = torch.randn(1, 4, 8, 8), torch.rand(1, 3, 8, 8).round(decimals=1)
+
+    expected = BicubicEnlargement(3, 2)(image).clamp(0, 1)
+    # The logit is cut a quarter of a step of 8 bit before black and white.
+    torch.testing.assert_close(head(features, image), expected, atol=0.26 / 255, rtol=0)
+    nn.init.normal_(head.residual.weight, std=10)
+    with torch.autocast("cpu", torch.bfloat16):
+        trained = head(features, image)
+    assert trained.dtype == torch.float32
+    assert 0 <= trained.min() < 0.01
+    assert 0.99 < trained.max() <= 1
+
+
+def test_only_a_clamp_takes_the_gradient_of_values_beyond_white() -> None:
+    features, image = torch.ones(1, 4, 4, 4), torch.ones(1, 3, 4, 4)
+    steep = {}
+    for activation in get_args(PictureActivation):
+        head = PictureHead(4, skip="identity", activation=activation)
+        bias = head.residual.get_parameter("bias")
+        nn.init.constant_(bias, 0.1)
+        (slope,) = torch.autograd.grad(head(features, image).sum(), bias)
+        steep[activation] = slope.abs().sum().item()
+
+    assert steep["linear"] > steep["sigmoid"] > steep["clamp"] == 0
 
 
 def test_the_fixed_enlargement_stays_in_float32() -> None:

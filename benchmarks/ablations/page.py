@@ -47,6 +47,9 @@ def _section(asks: str, results: dict[str, Any]) -> Iterator[str]:
         f"{', '.join(map(str, results['seeds']))}; "
         f"{results['measured_on']['pictures']} pictures of {results['measured_on']['images']}.\n"
     )
+    # Results outlive the recipe they were got by: a file may say so.
+    if "remark" in results:
+        yield f"{results['remark']}\n"
     score, unit = results["score"], results["unit"]
     yield f"| | {score}, {unit} | difference | parameters | multiply-adds a pixel | steps |"
     yield "|" + "---|" * 6

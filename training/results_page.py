@@ -135,11 +135,11 @@ def _value(name: str, value: float | None) -> str:
 
 
 def _short(number: float | None) -> str:
-    """In thousands, millions or thousands of millions."""
+    """In thousands (k), millions (M), and thousands and millions of these (G, T)."""
     if number is None:
         return ""
     number = float(number)
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+    for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if number >= size:
             return f"{number / size:.3g} {unit}"
     return f"{number:.0f}"

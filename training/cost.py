@@ -12,25 +12,30 @@ from i2i.nets import Autoencoder
 from i2i.nets.anatomy import anatomy
 from i2i.nets.description import build
 from i2i.predictor import Predictor
+from i2i.spec import ModelSpec
 
 # Height and width of the input that multiply-adds are stated for, as for 1280 × 720 at ×2.
 STATED = (360, 640)
 
 
 def cost(predictor: Predictor) -> dict[str, Any]:
-    """Plain data: `parameters`, `multiply_adds`, and what `training.latency` measures.
+    """Plain data: the `size` of the net, and what `training.latency` measures.
 
     Raises:
         ValueError: the model's process failed.
     """
-    net = build(predictor.spec.net)
+    return size(predictor.spec) | _deployed(predictor)
+
+
+def size(spec: ModelSpec) -> dict[str, Any]:
+    """Plain data: parameters, and multiply-adds of a pixel and of a picture of the stated size."""
+    net = build(spec.net)
     assert isinstance(net, Autoencoder)
     per_pixel = multiply_adds_per_pixel(net)
     return {
         "parameters": sum(parameter.numel() for parameter in net.parameters()),
         "multiply_adds_per_input_pixel": round(per_pixel),
         "multiply_adds_640x360": round(per_pixel * STATED[0] * STATED[1]),
-        **_deployed(predictor),
     }
 
 

@@ -11,6 +11,7 @@ from benchmarks.ablations.study import FOLDER, ROOT
 from i2i.image import write_bytes
 
 PAGE = ROOT / "docs" / "ablations.md"
+BORDER = "border_and_inside"
 HEAD = """# Ablations
 
 What was asked before the recipes became what they are. The runs of a table differ in one thing and
@@ -65,4 +66,19 @@ def _section(asks: str, results: dict[str, Any]) -> Iterator[str]:
             f"{told['multiply_adds'] / 1e3:.0f} k | {steps} |"
         )
         first = False
+    yield ""
+    borders = {n: t[BORDER] for n, t in results["variants"].items() if BORDER in t}
+    if borders:
+        yield from _borders(borders)
+
+
+def _borders(borders: dict[str, list[float]]) -> Iterator[str]:
+    yield (
+        "Without windows, by torch on whole pictures: PSNR-Y where the padding reaches, and inside. "
+        "A served model shows the inside alone.\n"
+    )
+    yield "| | at the border | inside |"
+    yield "|---|---|---|"
+    for name, (border, inside) in borders.items():
+        yield f"| {name} | {border:.2f} | {inside:.2f} |"
     yield ""

@@ -11,12 +11,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
+from benchmarks.ablations.border import border_and_inside
 from benchmarks.service.results import Machine
 from i2i.image import write_bytes
 from i2i.model_folder import ModelFolder
 from training.comparison import compared, read_results
+from training.cost import size
 from training.data.files import find_pictures
 from training.evaluate import task_of
 
@@ -37,11 +40,15 @@ def run_study(name: str, study: dict[str, Any], data: Path, work: Path, seeds: l
     variants = {}
     for variant, options in study["variants"].items():
         # Runs of several studies that are the same run are run once.
-        same = json.dumps([study["config"], study["data"], study["budget"], options])
+        recipe = (CONFIGS / f"{study['config']}.yaml").read_text(encoding="utf-8")
+        same = json.dumps([recipe, study["data"], study["budget"], options])
         place = work / hashlib.sha256(same.encode()).hexdigest()[:12]
         runs = [_run(place, study, options, data, few, pictures, seed) for seed in seeds]
         first = first or runs
         variants[variant] = _told(runs, first, study["score"]) | {"options": options}
+        if study.get("border", False):
+            both = [border_and_inside(run["checkpoint"], pictures) for run in runs]
+            variants[variant] |= {"border_and_inside": np.mean(both, axis=0).tolist()}
     results = {
         "machine": machine.about(),
         "score": study["score"],
@@ -93,9 +100,9 @@ def _run(
         masks = ["--masks", str(data / folder)] if folder else []
         _training("export", *exported, "--images", str(few), *masks)
         measured = ["--model", str(model), "--images", str(pictures), *masks]
-        _training("evaluate", *measured, "--output", str(results))
+        _training("evaluate", *measured, "--no-cost", "--output", str(results))
     recipe = torch.load(checkpoint, map_location="cpu", weights_only=True)["recipe"]
-    return read_results(results) | {"folder": model, "trained": recipe}
+    return read_results(results) | {"folder": model, "trained": recipe, "checkpoint": checkpoint}
 
 
 def _training(*arguments: str) -> None:
@@ -116,7 +123,7 @@ def _told(runs: list[dict[str, Any]], first: list[dict[str, Any]], score: str) -
         difference, interval = compared(run, other, task)[score]
         differences.append(difference)
         intervals.append(interval)
-    cost, trained = runs[0]["cost"], runs[0]["trained"]
+    cost = size(ModelFolder.open(runs[0]["folder"]).spec)
     return {
         "scores": [run["scores"][score] for run in runs],
         "differences": differences,
@@ -124,5 +131,5 @@ def _told(runs: list[dict[str, Any]], first: list[dict[str, Any]], score: str) -
         "parameters": cost["parameters"],
         "multiply_adds": cost["multiply_adds_per_input_pixel"],
         "steps": [run["trained"]["steps"] for run in runs],
-        "core_minutes": trained["core_minutes"],
+        "core_minutes": runs[0]["trained"]["core_minutes"],
     }

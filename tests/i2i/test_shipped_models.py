@@ -14,10 +14,22 @@ from i2i.model_folder import CARD, SPEC, ModelFolder, shipped_models
 from i2i.predictor import load
 from training.evaluate import evaluate, find_samples, task_of
 
-NAMES = ("depixelate", "nuclei", "super-resolution-x2")
+NAMES = (
+    "depixelate",
+    "nuclei",
+    "super-resolution-x2",
+    "super-resolution-x2-photo",
+    "super-resolution-x3",
+    "super-resolution-x4",
+    "super-resolution-x4-photo",
+)
 # Name, folders of pictures and masks in the real data, and the set as the card calls it.
 MEASURED = [
     ("super-resolution-x2", "sr/set5", None, "Set5"),
+    ("super-resolution-x2-photo", "sr/set5", None, "Set5, degraded"),
+    ("super-resolution-x3", "sr/set5", None, "Set5"),
+    ("super-resolution-x4", "sr/set5", None, "Set5"),
+    ("super-resolution-x4-photo", "sr/set5", None, "Set5, degraded"),
     ("depixelate", "sr/set5", None, "Set5"),
     ("nuclei", "seg/dsb2018-nuclei/val/images", "seg/dsb2018-nuclei/val/masks", "nuclei val"),
 ]

@@ -26,7 +26,7 @@ SHIPPED = "super-resolution-x2"
 
 def net(scale: int = 4, width: int = 64) -> Autoencoder:
     """As the shipped net, but for the scale."""
-    encoder, decoder = Encoder([32, width], [0, 4]), Decoder([width, 32], [0])
+    encoder, decoder = Encoder([32, width], [3, 1]), Decoder([width, 32], [0])
     return Autoencoder(encoder, decoder, PictureHead(32, stride=scale, scale=scale))
 
 

@@ -74,8 +74,8 @@ def _section(asks: str, results: dict[str, Any]) -> Iterator[str]:
 
 def _borders(borders: dict[str, list[float]]) -> Iterator[str]:
     yield (
-        "Without windows, by torch on whole pictures: PSNR-Y where the padding reaches, and inside. "
-        "A served model shows the inside alone.\n"
+        "Without windows, by torch on whole pictures: PSNR-Y where the padding reaches, and "
+        "inside. A served model shows the inside alone.\n"
     )
     yield "| | at the border | inside |"
     yield "|---|---|---|"

@@ -7,15 +7,14 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from i2i.losses import Charbonnier
 from i2i.resize import pixelate
-from training.pixels import Pixels, Values
-from training.tasks.scores import PictureScores
+from training.pixels import Values
+from training.tasks.same_size import SameSize
 from training.tasks.super_resolution import crop_to_multiple
-from training.tasks.task import Sample, Task, side_by_side
+from training.tasks.task import Sample
 
 
-class Depixelate(Task):
+class Depixelate(SameSize):
     """Predicts a picture from its `block` x `block` means.
 
     The grid of blocks begins at the picture's top left; the net's size_multiple is a multiple of
@@ -27,25 +26,17 @@ class Depixelate(Task):
     """
 
     name = "depixelate"
-    kind = "image"
     monitor = "psnr_y"
-    mode = "max"
 
     def __init__(self, block: int = 4, loss: nn.Module | None = None) -> None:
         if block < 2:
             raise ValueError(f"block: expected at least 2, got {block}")
+        super().__init__(loss)
         self.block = block
-        self.loss = loss or Charbonnier()
 
     def pair(self, sample: Sample, random: np.random.Generator) -> tuple[Values, Values]:
         target = crop_to_multiple(sample.image, self.block)
         return pixelate(target, self.block), target
-
-    def net_arguments(self) -> dict[str, Any]:
-        return {
-            "encoder": {"input_channels": 3},
-            "head": {"channels": 3, "scale": 1, "skip": "identity"},
-        }
 
     def check_net(self, net: nn.Module) -> None:
         multiple = net.size_multiple
@@ -55,17 +46,10 @@ class Depixelate(Task):
                 f"got {multiple}; add a strided stage"
             )
 
-    def metrics(self) -> PictureScores:
-        return PictureScores(border=0)
-
-    def show(self, image: Values, output: Values, target: Values) -> Pixels:
-        return side_by_side(image, output, target)
-
     def protocol(self) -> dict[str, Any]:
         return {
             "degradation": f"means of {self.block}×{self.block} blocks, 8 bit",
             "crop": f"to a multiple of {self.block}",
+            **super().protocol(),
             "colour": "Y of BT.601, unrounded; gray pictures as gray",
-            "border": 0,
-            "rounding": "8 bit",
         }

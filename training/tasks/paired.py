@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from torch import nn
 
-from i2i.losses import Charbonnier
-from training.pixels import Pixels, Values
-from training.tasks.scores import PictureScores
-from training.tasks.task import Sample, Task, side_by_side
+from training.pixels import Values
+from training.tasks.same_size import SameSize
+from training.tasks.task import Sample
 
 
-class Paired(Task):
+class Paired(SameSize):
     """Predicts the second picture of a pair from the first.
 
     Args:
@@ -21,13 +19,7 @@ class Paired(Task):
     """
 
     name = "paired"
-    kind = "image"
     needs = "targets"
-    monitor = "psnr"
-    mode = "max"
-
-    def __init__(self, loss: nn.Module | None = None) -> None:
-        self.loss = loss or Charbonnier()
 
     def pair(self, sample: Sample, random: np.random.Generator) -> tuple[Values, Values]:
         if sample.target is None or sample.target.ndim != 3:
@@ -42,22 +34,8 @@ class Paired(Task):
         assert sample.target is not None
         return sample.image, sample.target
 
-    def net_arguments(self) -> dict[str, Any]:
-        return {
-            "encoder": {"input_channels": 3},
-            "head": {"channels": 3, "scale": 1, "skip": "identity"},
-        }
-
-    def metrics(self) -> PictureScores:
-        return PictureScores(border=0)
-
-    def show(self, image: Values, output: Values, target: Values) -> Pixels:
-        return side_by_side(image, output, target)
-
     def protocol(self) -> dict[str, Any]:
         return {
             "pairs": "as they are",
-            "colour": "PSNR of RGB; Y of BT.601, unrounded; gray pictures as gray",
-            "border": 0,
-            "rounding": "8 bit",
+            **super().protocol(),
         }

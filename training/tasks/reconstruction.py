@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from torch import nn
 
-from i2i.losses import Charbonnier
 from training.pixels import Pixels, Values
-from training.tasks.scores import PictureScores
-from training.tasks.task import Sample, Task, side_by_side
+from training.tasks.same_size import SameSize
+from training.tasks.task import Sample, side_by_side
 
 
-class Reconstruction(Task):
+class Reconstruction(SameSize):
     """Predicts the picture itself through the encoder's deepest feature (Hinton & Salakhutdinov,
     Science 2006): neither decoder nor head has a skip. `net.encode` gives the code.
 
@@ -22,12 +20,6 @@ class Reconstruction(Task):
     """
 
     name = "reconstruction"
-    kind = "image"
-    monitor = "psnr"
-    mode = "max"
-
-    def __init__(self, loss: nn.Module | None = None) -> None:
-        self.loss = loss or Charbonnier()
 
     def pair(self, sample: Sample, random: np.random.Generator) -> tuple[Values, Values]:
         return sample.image, sample.image
@@ -38,9 +30,6 @@ class Reconstruction(Task):
             "decoder": {"skip": "none"},
             "head": {"channels": 3, "scale": 1, "skip": "none"},
         }
-
-    def metrics(self) -> PictureScores:
-        return PictureScores(border=0)
 
     def baseline(self, image: Pixels) -> Pixels:
         """The mean colour everywhere: what a code without content would give."""
@@ -53,7 +42,5 @@ class Reconstruction(Task):
     def protocol(self) -> dict[str, Any]:
         return {
             "target": "the picture itself",
-            "colour": "PSNR of RGB; Y of BT.601, unrounded; gray pictures as gray",
-            "border": 0,
-            "rounding": "8 bit",
+            **super().protocol(),
         }

@@ -56,6 +56,7 @@ def test_models_are_measured_on_the_sets_that_fit(
     assert {place.name for place in find_sets(tmp_path / "data")} == {"set5", "dsb2018-nuclei-val"}
 
 
+@pytest.mark.slow
 def test_noise_is_measured_as_files_have_it_and_as_papers_do(
     run_of: Callable[[str], Any], tmp_path: Path
 ) -> None:

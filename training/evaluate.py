@@ -177,6 +177,8 @@ def _predict(
     if not unclipped:
         predict = averaged(predictor, ensemble)
         return lambda image: predict(Picture(image))
+    if ensemble != "none":
+        raise ValueError(f"unclipped: expected no averaging beside it, got {ensemble}")
 
     def predict_values(image: Values) -> Prediction:
         answer = predict_unclipped(predictor, to_float(image))

@@ -74,6 +74,8 @@ def test_noise_that_no_file_can_hold_reaches_the_net_and_has_a_protocol_of_its_o
     assert unclipped["scores"]["psnr"] != clipped["scores"]["psnr"]
     assert unclipped["protocol_digest"] != clipped["protocol_digest"]
     assert unclipped["protocol"]["input"] == "float32, not clipped"
+    with pytest.raises(ValueError, match="expected no averaging beside it, got 8 flips"):
+        evaluate(predictor, task, samples, "8 flips and turns", unclipped=True)
 
 
 def test_a_dense_map_is_measured_in_its_unit_beside_the_median(

@@ -29,6 +29,10 @@ class Engine(Protocol):
         """
         ...
 
+    def release_memory(self) -> None:
+        """Gives back what the last run left for the next one to use."""
+        ...
+
 
 def open_engine(
     folder: ModelFolder,

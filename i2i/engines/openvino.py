@@ -55,3 +55,6 @@ class OpenVINOEngine:
     def run(self, image: NDArray[np.float32]) -> Outputs:
         results = self._request.infer([image], share_inputs=True, share_outputs=False)
         return {name: results[name] for name in self._outputs}
+
+    def release_memory(self) -> None:
+        self._request.get_compiled_model().release_memory()

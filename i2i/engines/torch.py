@@ -64,6 +64,9 @@ class TorchEngine:
             name: output.cpu().numpy() for name, output in zip(self._outputs, outputs, strict=True)
         }
 
+    def release_memory(self) -> None:
+        torch.cuda.empty_cache()
+
     def _forward(self, image: NDArray[np.float32]) -> tuple[torch.Tensor, ...]:
         batch = torch.from_numpy(image).to(self.device, memory_format=torch.channels_last)
         with (

@@ -104,6 +104,19 @@ def test_a_batch_gives_what_its_windows_give(folder: ModelFolder, name: str) -> 
 
 
 @pytest.mark.parametrize("name", ENGINES)
+def test_an_engine_that_gave_its_memory_back_answers_as_before(
+    folder: ModelFolder, name: str
+) -> None:
+    engine = open_engine(folder, name, "f32", 1)
+    before = engine.run(windows(folder))
+
+    engine.release_memory()
+    after = engine.run(windows(folder))
+
+    assert all(np.array_equal(before[output], after[output]) for output in before)
+
+
+@pytest.mark.parametrize("name", ENGINES)
 def test_an_output_outlives_the_next_run(folder: ModelFolder, name: str) -> None:
     engine = open_engine(folder, name, "f32", 1)
     kept = engine.run(windows(folder))

@@ -38,6 +38,9 @@ class Narrow:
         self.ran.append(size)
         return self.engine.run(image)
 
+    def release_memory(self) -> None:
+        self.engine.release_memory()
+
 
 def narrow(predictor: Predictor, steps: int, **spec: Any) -> Predictor:
     """The predictor on an engine that holds windows which keep so many multiples a side."""

@@ -55,6 +55,10 @@ class PlainEngine:
         self.began = threading.Event()
         self.windows = 0
         self.at_once = self.most_at_once = 0
+        self.released = 0
+
+    def release_memory(self) -> None:
+        self.released += 1
 
     def run(self, image: NDArray[np.float32]) -> dict[str, NDArray[np.generic]]:
         self.windows += 1

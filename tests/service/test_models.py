@@ -66,6 +66,13 @@ def test_a_model_that_fails_its_golden_sample_is_not_served(
         assert client.post("/v1/models/bright/predict", content=png).status_code == 200
 
 
+def test_a_model_gives_its_memory_back_once_it_is_proved(client, twice, png):
+    assert client.get("/readyz").status_code == 200
+    assert twice.engine.released == 1
+    assert client.post("/v1/models/twice/predict", content=png).status_code == 200
+    assert twice.engine.released == 1
+
+
 def test_a_model_that_begins_to_fail_costs_itself_only(client, twice, png):
     twice.engine.failure = RuntimeError("no more")
     for _ in range(5):

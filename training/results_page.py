@@ -114,9 +114,10 @@ def _notes(results: Results) -> Iterator[str]:
     if by_class:
         yield f"IoU of each class by {results['model']}: {', '.join(by_class)}.\n"
     memory = "" if cost["peak_mib"] is None else f"; peak of memory {cost['peak_mib']:.0f} MiB"
+    threads = "1 thread" if cost["threads"] == 1 else f"{cost['threads']} threads"
     yield (
-        f"{results['model']}, {results['engine']} {results['precision']} on {cost['threads']} "
-        f"threads, median of {cost['runs']}: {cost['window_ms']:.0f} ms a window of "
+        f"{results['model']}, {results['engine']} {results['precision']} on {threads}, "
+        f"median of {cost['runs']}: {cost['window_ms']:.0f} ms a window of "
         f"{cost['window_side']}×{cost['window_side']}, {cost['picture_ms']:.0f} ms a picture of "
         f"{cost['picture_side']}×{cost['picture_side']}{memory}.\n"
     )

@@ -84,7 +84,8 @@ def test_a_run_ends_near_its_budget_with_the_schedule_at_its_end(fit: Callable[.
     assert recipe["core_minutes"] == pytest.approx(budget, abs=0.02)
     (schedule,) = last["lr_schedulers"]
     assert schedule["last_epoch"] == steps > 10  # beyond those that are measured
-    assert schedule["rates"] == [pytest.approx(1e-3 * Cosine().final_share, rel=0.01)]
+    # Muon's part of the net, and AdamW's.
+    assert schedule["rates"] == [pytest.approx(1e-3 * Cosine().final_share, rel=0.01)] * 2
     assert yaml.safe_load((run / "config.yaml").read_text())["budget"] is not None
     # The last step was validated.
     validated = [

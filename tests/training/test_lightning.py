@@ -109,7 +109,7 @@ def test_gradients_are_clipped_and_accumulated_by_steps_of_the_optimizer(
     last = torch.load(next(Path("runs").glob("*/checkpoints/last.ckpt")), weights_only=True)
     (schedule,) = last["lr_schedulers"]
     assert last["global_step"] == schedule["last_epoch"] == 2
-    (averaging,) = (v for k, v in last["callbacks"].items() if "Averaging" in k)
+    (averaging,) = (v for k, v in last["callbacks"].items() if "AveragedWeights" in k)
     assert averaging["latest_update_step"] == 2
     assert last["averaging_state"]["n_averaged"] == 2
 

@@ -25,7 +25,7 @@ def test_distances_are_exact(seed: int, size: tuple[int, int], share: float) -> 
 
 
 @settings(max_examples=20)
-@given(seeds, st.floats(0, 6))
+@given(seeds, st.floats(0, 6, width=32))
 def test_up_to_the_limit_distances_are_exact_and_beyond_it_not_below(
     seed: int, limit: float
 ) -> None:

@@ -266,7 +266,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ensemble = "mirrored"
     if options.unclipped and not isinstance(task, Restoration):
         raise ValueError(f"--unclipped: expected a model of restoration, got one of {task.name}")
-    # What cannot be compared is told before the work.
+    # What cannot be written or compared is told before the work.
+    if options.output is not None:
+        options.output.parent.mkdir(parents=True, exist_ok=True)
     other = None if options.compare is None else read_results(options.compare)
     if other is not None:
         check_protocols(stamp(task, ensemble, options.unclipped), other)

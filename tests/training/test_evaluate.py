@@ -78,6 +78,7 @@ def test_noise_that_no_file_can_hold_reaches_the_net_and_has_a_protocol_of_its_o
         evaluate(predictor, task, samples, "8 flips and turns", unclipped=True)
 
 
+@pytest.mark.slow
 def test_a_dense_map_is_measured_in_its_unit_beside_the_median(
     run_of: Callable[[str], Any],
 ) -> None:
@@ -97,6 +98,7 @@ def test_a_dense_map_is_measured_in_its_unit_beside_the_median(
     assert "Gives each pixel a number in m, trained for 0 to 10 m" in card(predictor.spec)
 
 
+@pytest.mark.slow
 def test_recorded_scores_say_which_folders_they_took(
     run_of: Callable[[str], Any], tmp_path: Path
 ) -> None:
@@ -109,6 +111,7 @@ def test_recorded_scores_say_which_folders_they_took(
     assert command.endswith("--images IMAGES --targets TARGETS")
 
 
+@pytest.mark.slow
 def test_pairs_and_maps_are_evaluated_with_targets(
     run_of: Callable[[str], Any], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -35,6 +35,7 @@ def test_every_reference_has_a_source_and_a_known_set() -> None:
         assert all(method["source"] for method in entry["methods"])
 
 
+@pytest.mark.slow
 def test_models_are_measured_on_the_sets_that_fit(
     run_of: Callable[[str], Any], masked: Callable[[Path], Path], tmp_path: Path
 ) -> None:

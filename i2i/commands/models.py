@@ -12,5 +12,5 @@ def run(options: argparse.Namespace) -> int:
     """Prints name, version and output of each."""
     for path in shipped_models().values():
         spec = ModelFolder.open(path).spec
-        print(f"{spec.name:24} {spec.version}  {describe_output(spec)}")
+        print(f"{spec.name:26} {spec.version}  {describe_output(spec)}")
     return 0

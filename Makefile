@@ -28,7 +28,7 @@ demo: $(INSTALLED)
 	$(BIN)/python -m scripts.demo
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -q -n 2 -m 'not slow and not gpu and not data and not browser'
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m 'not slow and not gpu and not data and not browser'
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

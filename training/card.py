@@ -29,7 +29,7 @@ def card(spec: ModelSpec) -> str:
         f"| windows | {windows} |",
         f"| trained on | {pictures} |",
         f"| data and licence | {spec.provenance['licence']} |",
-        f"| budget | {budget['steps']} steps, {cost_in_words(budget)}{begun} |",
+        f"| budget | {budget['steps']} steps, {cost_in_words(budget)}, seed {budget.get('seed', 0)}{begun} |",
         f"| protocol | {'; '.join(f'{k}: {v}' for k, v in spec.protocol.items())} |",
         "",
         "## Scores",

@@ -110,8 +110,7 @@ class ImageToImage(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Any, batch_index: int) -> None:
         """Dropout's random state follows from seed, epoch and batch: a resumed run repeats it."""
-        seed = int(os.environ.get("PL_GLOBAL_SEED", 0))
-        key = [seed, self.current_epoch, batch_index, self.global_rank]
+        key = [seed(), self.current_epoch, batch_index, self.global_rank]
         torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
@@ -207,6 +206,7 @@ class ImageToImage(pl.LightningModule):
             "minutes": self.minutes,
             "device": device_name(self.device),
             "budget": self.budget,
+            "seed": seed(),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -222,6 +222,11 @@ class ImageToImage(pl.LightningModule):
                 )
         self.earlier_core_minutes = recipe["core_minutes"]
         self.earlier_minutes = recipe.get("minutes", 0.0)
+
+
+def seed() -> int:
+    """That of the run, which Lightning keeps in the environment: `seed_everything`."""
+    return int(os.environ.get("PL_GLOBAL_SEED", 0))
 
 
 def device_name(device: torch.device) -> str:

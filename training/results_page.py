@@ -79,8 +79,7 @@ def _table(measured: list[Results], literature: list[dict[str, Any]]) -> Iterato
     # Papers state restorations in RGB, enlargements in Y alone.
     if protocol["task"] != "restoration" and "psnr" in names:
         names.remove("psnr")
-    scale = f" ×{protocol['scale']}" if protocol["scale"] > 1 else ""
-    yield f"### {protocol['task'].capitalize()}{scale}\n"
+    yield f"### {_title(protocol)}\n"
     heads = ["model", *(_COLUMNS[name] for name in names)]
     heads += ["parameters", "multiply-adds, 640×360", "trained", "source"]
     yield _row(heads)
@@ -94,6 +93,7 @@ def _table(measured: list[Results], literature: list[dict[str, Any]]) -> Iterato
     for results in measured:
         scores = [_with_interval(results, name) for name in names]
         cost, trained = results["cost"], cost_in_words(results["trained"])
+        trained += f", seed {results['trained'].get('seed', 0)}"
         trained += f"<br>{results['trained']['data']}" if "data" in results["trained"] else ""
         size = [_short(cost["parameters"]), _short(cost["multiply_adds_640x360"])]
         yield _row([f"**{results['model']}**", *scores, *size, trained, "measured here"])
@@ -101,6 +101,19 @@ def _table(measured: list[Results], literature: list[dict[str, Any]]) -> Iterato
     for results in measured:
         yield from _notes(results)
     yield f"Protocol {in_words(protocol)}.\n"
+
+
+def _title(protocol: dict[str, Any]) -> str:
+    """The task, and what tells it from others of its name."""
+    title = protocol["task"].capitalize()
+    if protocol["scale"] > 1:
+        title += f" ×{protocol['scale']}"
+    # What a degradation of the task's own does beyond the plain one.
+    if ", then " in protocol["degradation"]:
+        title += " of degraded pictures"
+    if "input" in protocol:
+        title += f", input {protocol['input']}"
+    return title
 
 
 def _notes(results: Results) -> Iterator[str]:

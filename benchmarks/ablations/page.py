@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.ablations.study import FOLDER, ROOT
+from benchmarks.ablations.study import BORDER, FOLDER, ROOT
 from i2i.image import write_bytes
 
 PAGE = ROOT / "docs" / "ablations.md"
-BORDER = "border_and_inside"
 HEAD = """# Ablations
 
 What was asked before the recipes became what they are. The runs of a table differ in one thing and

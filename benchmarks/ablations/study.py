@@ -28,6 +28,8 @@ CONFIGS = ROOT / "training" / "configs"
 # The export compares its engines on so many pictures.
 EXPORTED_ON = 3
 FOLDER = ROOT / "benchmarks" / "results" / "ablations"
+# What a variant's result is called that tells the border of its pictures from their inside.
+BORDER = "border_and_inside"
 
 
 def run_study(name: str, study: dict[str, Any], data: Path, work: Path, seeds: list[int]) -> None:
@@ -48,7 +50,7 @@ def run_study(name: str, study: dict[str, Any], data: Path, work: Path, seeds: l
         variants[variant] = _told(runs, first, study["score"]) | {"options": options}
         if study.get("border", False):
             both = [border_and_inside(run["checkpoint"], pictures) for run in runs]
-            variants[variant] |= {"border_and_inside": np.mean(both, axis=0).tolist()}
+            variants[variant] |= {BORDER: np.mean(both, axis=0).tolist()}
     results = {
         "machine": machine.about(),
         "score": study["score"],

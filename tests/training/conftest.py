@@ -30,6 +30,13 @@ FAST = (
 )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One worker has all tests of exported runs: each is trained and exported once."""
+    for item in items:
+        if "run_of" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("exported runs"))
+
+
 @dataclass(frozen=True)
 class Run:
     """What training a config left, and where exporting it puts the model."""

@@ -50,7 +50,7 @@ def test_a_run_begins_with_a_checkpoint_and_says_so(
     images = str(run.images)
     cli.main(
         f"fit --config {first.parents[1] / 'config.yaml'} --run second --data.root {images} "
-        f"--model.initial_weights {first} --model.learning_rate 0".split()
+        f"--model.initial_weights {first} --model.learning_rate 0 --seed_everything 3".split()
     )
 
     _, begun, _ = read_checkpoint(first)
@@ -58,14 +58,16 @@ def test_a_run_begins_with_a_checkpoint_and_says_so(
     for name, value in begun.state_dict().items():
         torch.testing.assert_close(ended.state_dict()[name], value, msg=name)
     assert "tensors of a checkpoint of 2 steps" in recipe["begun_with"]
+    assert recipe["seed"] == 3
 
 
-def test_the_card_says_what_a_model_began_with() -> None:
+def test_the_card_says_what_a_model_began_with_and_its_seed() -> None:
     spec = ModelFolder.open(shipped_models()[SHIPPED]).spec
-    budget = spec.provenance["budget"] | {"begun_with": "23 of 27 tensors of another"}
+    told = {"begun_with": "23 of 27 tensors of another", "seed": 3}
+    budget = spec.provenance["budget"] | told
 
     began = replace(spec, provenance=spec.provenance | {"budget": budget})
-    assert "core-minutes, begun with 23 of 27 tensors of another |" in card(began)
+    assert "core-minutes, seed 3, begun with 23 of 27 tensors of another |" in card(began)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ def card(spec: ModelSpec) -> str:
     if spec.tiling == "whole":
         windows = f"none: pictures are taken as a whole, up to {spec.max_pixels} pixels"
     begun = f", begun with {budget['begun_with']}" if budget.get("begun_with") else ""
+    spent = f"{cost_in_words(budget)}, seed {budget.get('seed', 0)}"
     lines = [
         f"# {spec.name}",
         "",
@@ -29,7 +30,7 @@ def card(spec: ModelSpec) -> str:
         f"| windows | {windows} |",
         f"| trained on | {pictures} |",
         f"| data and licence | {spec.provenance['licence']} |",
-        f"| budget | {budget['steps']} steps, {cost_in_words(budget)}, seed {budget.get('seed', 0)}{begun} |",
+        f"| budget | {budget['steps']} steps, {spent}{begun} |",
         f"| protocol | {'; '.join(f'{k}: {v}' for k, v in spec.protocol.items())} |",
         "",
         "## Scores",

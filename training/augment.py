@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from i2i.windows import reflect
-from training.pixels import Pixels, Values
+from training.pixels import Pixels, Values, to_8_bit, to_float
 from training.tasks.task import Sample
 
 # albumentations asks the network for a newer version when it is imported.
@@ -165,6 +165,17 @@ class Crop(A.DualTransform):
         # OpenCV drops an axis of one channel.
         resized = cv2.resize(part, (self.width, self.height), interpolation=interpolation)
         return resized.reshape(self.height, self.width, *part.shape[2:])
+
+
+class Stored(A.ImageOnlyTransform):
+    """An input as an 8-bit file would hold it, clipped and rounded, but still as float32.
+
+    What is noisier than black or white a file cuts off, which makes white darker on average; a net
+    that has not seen it turns a white sky gray.
+    """
+
+    def apply(self, img: Values, **params: Any) -> Values:
+        return to_float(to_8_bit(img))
 
 
 def _part(values: Values, corner: list[int], sides: list[int]) -> Values:

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.augment import Augmentation, Crop
+from training.augment import Augmentation, Crop, Stored
 from training.data.crops import TrainingCrops
+from training.pixels import as_stored
 from training.tasks import Sample, Segmentation, SuperResolution
 
 GEOMETRY = [
@@ -83,6 +84,17 @@ def test_appearance_changes_the_input_and_nothing_else(
             assert same.equal(target)
             assert noisy.shape == image.shape
             assert not noisy.equal(image)
+
+
+def test_an_input_is_cut_off_as_a_file_would_and_stays_float32() -> None:
+    noisy = np.random.default_rng(0).normal(0.5, 0.5, (16, 16, 3)).astype(np.float32)
+
+    stored = Augmentation([], [Stored(p=1.0)]).appearance(noisy, np.random.default_rng(0))
+
+    assert stored.dtype == np.float32
+    np.testing.assert_array_equal(as_stored(noisy), np.rint(255 * stored))
+    assert stored.min() == 0
+    assert stored.max() == 1
 
 
 def test_a_picture_smaller_than_the_crop_is_named() -> None:

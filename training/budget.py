@@ -48,10 +48,16 @@ def minutes() -> float:
 
 
 def cost_in_words(cost: Mapping[str, Any]) -> str:
-    """ "31 core-minutes", or "20 minutes of NVIDIA H200": `core_minutes`, `minutes`, `device`."""
-    if cost.get("device", "cpu") == "cpu":
-        return f"{cost['core_minutes']:.0f} core-minutes"
-    return f"{cost['minutes']:.0f} minutes of {cost['device']}"
+    """ "31 core-minutes, seed 0", or "20 minutes of NVIDIA H200, seed 1, begun with …".
+
+    Args:
+        cost: `core_minutes`, `minutes`, `device`, `seed` and `begun_with` of a run.
+    """
+    words = f"{cost['core_minutes']:.0f} core-minutes"
+    if cost.get("device", "cpu") != "cpu":
+        words = f"{cost['minutes']:.0f} minutes of {cost['device']}"
+    words += f", seed {cost.get('seed', 0)}"
+    return f"{words}, begun with {cost['begun_with']}" if cost.get("begun_with") else words
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,6 @@ def card(spec: ModelSpec) -> str:
     windows = f"up to {spec.window} pixels a side, margin {spec.margin} ({spec.margin_kind})"
     if spec.tiling == "whole":
         windows = f"none: pictures are taken as a whole, up to {spec.max_pixels} pixels"
-    begun = f", begun with {budget['begun_with']}" if budget.get("begun_with") else ""
-    spent = f"{cost_in_words(budget)}, seed {budget.get('seed', 0)}"
     lines = [
         f"# {spec.name}",
         "",
@@ -30,7 +28,7 @@ def card(spec: ModelSpec) -> str:
         f"| windows | {windows} |",
         f"| trained on | {pictures} |",
         f"| data and licence | {spec.provenance['licence']} |",
-        f"| budget | {budget['steps']} steps, {spent}{begun} |",
+        f"| budget | {budget['steps']} steps, {cost_in_words(budget)} |",
         f"| protocol | {'; '.join(f'{k}: {v}' for k, v in spec.protocol.items())} |",
         "",
         "## Scores",

@@ -93,7 +93,6 @@ def _table(measured: list[Results], literature: list[dict[str, Any]]) -> Iterato
     for results in measured:
         scores = [_with_interval(results, name) for name in names]
         cost, trained = results["cost"], cost_in_words(results["trained"])
-        trained += f", seed {results['trained'].get('seed', 0)}"
         trained += f"<br>{results['trained']['data']}" if "data" in results["trained"] else ""
         size = [_short(cost["parameters"]), _short(cost["multiply_adds_640x360"])]
         yield _row([f"**{results['model']}**", *scores, *size, trained, "measured here"])

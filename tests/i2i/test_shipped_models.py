@@ -15,6 +15,7 @@ from i2i.predictor import load
 from training.evaluate import evaluate, find_samples, task_of
 
 NAMES = (
+    "denoise",
     "depixelate",
     "nuclei",
     "super-resolution-x2",
@@ -31,6 +32,7 @@ MEASURED = [
     ("super-resolution-x4", "sr/set5", None, "Set5"),
     ("super-resolution-x4-photo", "sr/set5", None, "Set5, degraded"),
     ("depixelate", "sr/set5", None, "Set5"),
+    ("denoise", "sr/set5", None, "Set5"),
     ("nuclei", "seg/dsb2018-nuclei/val/images", "seg/dsb2018-nuclei/val/masks", "nuclei val"),
 ]
 

@@ -35,10 +35,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     It begins with them, for the others are many and small, and fill the time that is left.
     """
-    together = [item for item in items if "run_of" in getattr(item, "fixturenames", ())]
-    for item in together:
+    items.sort(key=lambda item: not _uses_exported_run(item))
+    for item in filter(_uses_exported_run, items):
         item.add_marker(pytest.mark.xdist_group("exported runs"))
-    items.sort(key=lambda item: item not in together)
+
+
+def _uses_exported_run(item: pytest.Item) -> bool:
+    return "run_of" in getattr(item, "fixturenames", ())
 
 
 @dataclass(frozen=True)

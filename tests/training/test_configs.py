@@ -87,12 +87,7 @@ def test_a_config_says_first_what_it_is_for(name: str, configs: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "near"),
-    [
-        ("super_resolution_x2", 0.01),
-        ("segmentation", 0.001),
-        pytest.param("dense_map", 1e-4, marks=pytest.mark.slow),
-    ],
+    ("name", "near"), [("super_resolution_x2", 0.01), ("segmentation", 0.001), ("dense_map", 1e-4)]
 )
 def test_checkpoint_graph_and_predictor_score_alike(
     name: str, near: float, run_of: Callable[[str], Any]

@@ -243,7 +243,7 @@ def wrong(value: object) -> Any:
         (lambda: Encoder([8], [-1]), r"depths: expected .* at least 0, got \[-1\]"),
         (
             lambda: Encoder([8], [0], stem_stride=wrong(3)),
-            "stem_stride: expected one of 1, 2, 4, got 3",
+            "stem_stride: expected one of 1, 2, got 3",
         ),
         (
             lambda: Encoder([8], [0], norm=wrong("weight")),
@@ -307,16 +307,16 @@ def joined(
 
 
 @pytest.mark.parametrize("scale", [1, 2, 3, 4])
-@pytest.mark.parametrize("stem_stride", [1, 2, 4])
-def test_every_scale_fits_every_stem(stem_stride: Literal[1, 2, 4], scale: int) -> None:
+@pytest.mark.parametrize("stem_stride", [1, 2])
+def test_every_scale_fits_every_stem(stem_stride: Literal[1, 2], scale: int) -> None:
     encoder = Encoder([4, 6], [0, 0], stem_stride=stem_stride)
     head = PictureHead(4, stem_stride * scale, scale=scale)
     net = Autoencoder(encoder, Decoder([6, 4], [0]), head)
-    image = torch.rand(1, 3, 8, 16)
+    image = torch.rand(1, 3, 8, 12)
 
     untrained = net(image).detach()
     assert torch.equal(untrained, head.base(image))
-    assert untrained.shape == (1, 3, 8 * scale, 16 * scale)
+    assert untrained.shape == (1, 3, 8 * scale, 12 * scale)
     nn.init.normal_(head.residual.weight)
     assert probe(net, 48) == max(extents(net))
 

@@ -1,8 +1,8 @@
 """Convolutions and transposed convolutions: what they see beyond the border, how they start.
 
-Strided convolutions have kernel 4, stride 2, padding 1 (a stem of stride 4: kernel 8, padding 2),
-and transposed convolutions the same, so that the grids of input and output are symmetric: nothing
-shifts by half a pixel on its way down and up.
+Strided convolutions have kernel 4, stride 2, padding 1, and transposed convolutions the same, so
+that the grids of input and output are symmetric: nothing shifts by half a pixel on its way down and
+up.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from i2i.nets.style import (
     check_counts,
 )
 
-StemStride = Literal[1, 2, 4]
+StemStride = Literal[1, 2]
 Down = Literal["stride", "max", "average"]
 
 
@@ -72,7 +72,7 @@ class Encoder(FeatureEncoder):
     Args:
         widths: channels of each stage, the stem first.
         depths: blocks of each stage.
-        stem_stride: 1 keeps the size in the stem; 2 halves it there, 4 quarters it.
+        stem_stride: 1 keeps the size in the stem; 2 halves it there.
         down: what halves the size: the convolution's `stride`, or, for comparison, pooling (`max`,
             `average`) after a 3 x 3 convolution.
         norm, activation, block, dilations, padding, dropout, initialisation: see `Style`.
@@ -112,7 +112,7 @@ class Encoder(FeatureEncoder):
         for i, (width, depth) in enumerate(zip(widths, depths, strict=True)):
             inputs = widths[i - 1] if i else input_channels
             stride = stem_stride if i == 0 else 2
-            pooled = down == "max" and stride > 1
+            pooled = down == "max" and stride == 2
             stage = nn.Sequential(
                 _down(inputs, width, stride, down, style),
                 # `_down` has activated what it takes the maximum of.
@@ -134,10 +134,10 @@ def _down(inputs: int, width: int, stride: int, down: Down, style: Style) -> nn.
     if stride == 1:
         return convolution(inputs, width, style)
     if down == "stride":
-        return convolution(inputs, width, style, kernel_size=2 * stride, stride=stride)
+        return convolution(inputs, width, style, kernel_size=4, stride=2)
     if down == "max":
         # The other order is the same where an activation rises everywhere; gelu and silu do not,
         # and OpenVINO 2026.4 exchanges the two all the same: a test of the graph shows it.
         activation = activation_layer(style.activation)
-        return nn.Sequential(convolution(inputs, width, style), activation, nn.MaxPool2d(stride))
-    return nn.Sequential(convolution(inputs, width, style), nn.AvgPool2d(stride))
+        return nn.Sequential(convolution(inputs, width, style), activation, nn.MaxPool2d(2))
+    return nn.Sequential(convolution(inputs, width, style), nn.AvgPool2d(2))

@@ -51,12 +51,13 @@ def cost_in_words(cost: Mapping[str, Any]) -> str:
     """ "31 core-minutes, seed 0", or "20 minutes of NVIDIA H200, seed 1, begun with …".
 
     Args:
-        cost: `core_minutes`, `minutes`, `device`, `seed` and `begun_with` of a run.
+        cost: `core_minutes`, `minutes`, `device` of a run; `seed`, `begun_with` where known.
     """
     words = f"{cost['core_minutes']:.0f} core-minutes"
     if cost.get("device", "cpu") != "cpu":
         words = f"{cost['minutes']:.0f} minutes of {cost['device']}"
-    words += f", seed {cost.get('seed', 0)}"
+    if cost.get("seed") is not None:
+        words += f", seed {cost['seed']}"
     return f"{words}, begun with {cost['begun_with']}" if cost.get("begun_with") else words
 
 

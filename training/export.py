@@ -196,7 +196,7 @@ def _spec(
                 "device": recipe.get("device", "cpu"),
                 "limit": recipe.get("budget"),
                 "begun_with": recipe.get("begun_with"),
-                "seed": recipe.get("seed", 0),
+                "seed": recipe.get("seed"),
             },
             "licence": licence,
             "versions": {p: version(p) for p in ("torch", "pytorch-lightning", "onnx", "openvino")},

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import email.utils
 import random
+import re
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -30,6 +31,8 @@ _AGAIN = (429, 502, 503)
 _FIRST_PAUSE_S = 0.5
 # More than the service's own limit for a request (I2I_DEADLINE_S), which answers in words.
 _TIMEOUT_S = 330.0
+# A phase and its milliseconds; what else a proxy may add there is left alone.
+_TIMING = re.compile(r"([\w-]+);dur=(\d+(?:\.\d+)?)")
 
 Source = str | Path | bytes | Picture
 State = Literal["queued", "running", "done", "failed", "cancelled"]
@@ -285,10 +288,8 @@ def _opened(data: str | Path | bytes | None) -> Iterator[bytes | BinaryIO | None
 
 def _answer(reply: httpx.Response) -> Answer:
     timings = {}
-    for entry in reply.headers.get("Server-Timing", "").split(", "):
-        name, separator, milliseconds = entry.partition(";dur=")
-        if separator:
-            timings[name] = float(milliseconds) / 1e3
+    for name, milliseconds in _TIMING.findall(reply.headers.get("Server-Timing", "")):
+        timings[name] = float(milliseconds) / 1e3
     headers = reply.headers
     return Answer(
         reply.content, headers.get("Content-Type", ""), headers.get("X-Model", ""), timings
@@ -303,8 +304,10 @@ def _job(reply: httpx.Response) -> Job:
 def _error(reply: httpx.Response) -> ServiceError:
     """The service's problem; or what can be told of an answer by something before it."""
     problem = {"detail": f"{reply.status_code} {reply.reason_phrase}"}
-    if reply.headers.get("Content-Type") == "application/problem+json":
-        problem = reply.json()
+    if reply.headers.get("Content-Type", "").partition(";")[0] == "application/problem+json":
+        with contextlib.suppress(ValueError):
+            told = reply.json()
+            problem = told if isinstance(told, dict) else problem
     return ServiceError(reply.status_code, problem, _seconds(reply.headers.get("Retry-After")))
 
 

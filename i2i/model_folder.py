@@ -144,10 +144,10 @@ def find_model(model: str | Path) -> Path:
     Raises:
         ModelError: neither a name nor a folder.
     """
-    path = Path(model)
-    if path.is_dir():
+    path, shipped = Path(model), shipped_models()
+    # A folder of pictures may be called as a model is.
+    if (path / SPEC).is_file() or (path.is_dir() and str(model) not in shipped):
         return path
-    shipped = shipped_models()
     if str(model) in shipped:
         return shipped[str(model)]
     raise ModelError(

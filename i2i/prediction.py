@@ -182,6 +182,7 @@ class BandWriter:
         self._target, self._format, self._source, self._view = target, format, source, view
         self._writer: StripWriter | None = None
         self._kept: list[Prediction] = []
+        self._closed = False
 
     def write(self, band: Prediction) -> None:
         """Adds a band below those written.
@@ -213,13 +214,16 @@ class BandWriter:
         """Completes the file; a second call does nothing.
 
         Raises:
-            ImageError, ValueError, OSError: as `write`; nothing is left at a path.
+            ImageError, OSError: as `write`; nothing is left at a path.
+            ValueError: as `write`, or bands are missing; likewise.
         """
+        if self._closed:
+            return
+        self._closed = True
         if self._writer is not None:
             self._writer.close()
-        elif self._kept:
-            kept, self._kept = self._kept, []
-            data = join(kept, self._source).encode(self._format, self._view)
+        else:
+            data = join(self._kept, self._source).encode(self._format, self._view)
             if isinstance(self._target, Path):
                 write_bytes(self._target, data)
             else:
@@ -254,11 +258,16 @@ def write_bands(
 
 
 def join(bands: Iterable[Prediction], source: Picture) -> Prediction:
-    """The prediction for a whole picture from its bands, top to bottom, of which there is one."""
+    """The prediction for a whole picture from its bands, top to bottom, of which there is one.
+
+    Raises:
+        ValueError: bands are missing.
+    """
     planes: dict[str, Plane] = {}
-    top = 0
+    top, expected = 0, source.height
     for band in bands:
         spec, rows = band.spec, 0
+        expected = spec.scale * source.height
         for name, part in band.planes.items():
             if name not in planes:
                 shape = spec.scale * source.height, *part.shape[1:]
@@ -266,6 +275,8 @@ def join(bands: Iterable[Prediction], source: Picture) -> Prediction:
             rows = len(part)
             planes[name][top : top + rows] = part
         top += rows
+    if top != expected:
+        raise ValueError(f"rows: expected {expected}, got {top}")
     return Prediction.of(spec, source, planes)
 
 

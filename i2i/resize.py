@@ -7,8 +7,7 @@ hold for this bicubic only: Pillow's and OpenCV's have another kernel or border,
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from fractions import Fraction
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
@@ -22,6 +21,9 @@ Pixel = TypeVar("Pixel", bound=np.generic)
 # Outputs computed by one matrix product: wide enough for BLAS, narrow enough that the zeros beside
 # the band cost little on a large picture (16 to 128 tried, on crops and on 3 megapixels).
 _BAND = 32
+# Outputs whose weights are made at once and kept for the next picture or strip of that size: those
+# of a long side would not fit into memory.
+_CHUNK = 32 * _BAND
 # A sum that ends in .5 in exact arithmetic may come out 1e-14 beside it, on a side that depends on
 # the order of summation (17 values in 10,000 at factor 3/2; none at 2, 3, 4). This lifts it over
 # the tie, so that the pixels are those of exact arithmetic on every machine.
@@ -51,7 +53,7 @@ def bicubic(image: NDArray[Pixel], height: int, width: int) -> NDArray[Pixel]:
     _check(image)
     if height < 1 or width < 1:
         raise ValueError(f"expected a height and width of at least 1, got {height} x {width}")
-    return _resize(image, _whole(image, height, width))
+    return _resize(image, _axis(image.shape[0], height), _axis(image.shape[1], width))
 
 
 def bicubic_rows(
@@ -68,37 +70,14 @@ def bicubic_rows(
     _check(image)
     if not 0 <= start < stop <= height:
         raise ValueError(f"expected rows within 0..{height}, got {start}..{stop}")
-    down, across = _whole(image, height, width)
     # The same products of matrices as for the whole, so that the sums are the same.
-    bands = down.bands[start // _BAND : -(-stop // _BAND)]
+    down = _axis(image.shape[0], height, start, stop)
+    bands = list(down.bands)
     top, bottom = min(band.start for band in bands), max(band.stop for band in bands)
-    moved = tuple(_Band(band.start - top, band.stop - top, band.matrix) for band in bands)
-    rows = _resize(image[top:bottom], (_Axis(down.scale, moved), across))
+    moved = [_Band(band.start - top, band.stop - top, band.matrix) for band in bands]
+    rows = _resize(image[top:bottom], _Axis(down.scale, moved), _axis(image.shape[1], width))
     first = start // _BAND * _BAND
     return rows[start - first : stop - first]
-
-
-def bicubic_by(image: NDArray[Pixel], scale: float | Fraction) -> NDArray[Pixel]:
-    """The image scaled by a factor, as MATLAB's `imresize(image, scale, "bicubic")`.
-
-    The sides become ceil(scale x side), and the pixels lie on a grid of exactly this scale, where
-    `bicubic` stretches the grid to the size. A fraction such as `Fraction(1, 3)` is exact.
-
-    Args:
-        image: (H, W) or (H, W, C); unsigned integers or floats.
-        scale: output pixels per input pixel, above 0.
-
-    Raises:
-        ValueError: the scale is not positive and finite, or the image is refused by `bicubic`.
-    """
-    _check(image)
-    if not 0 < scale < math.inf:
-        raise ValueError(f"expected a positive, finite scale, got {scale}")
-    down, across = (
-        _Axis(float(scale), _bands(side, math.ceil(scale * side), float(scale)))
-        for side in image.shape[:2]
-    )
-    return _resize(image, (down, across))
 
 
 def pixelate(image: NDArray[Pixel], block: int) -> NDArray[Pixel]:
@@ -138,16 +117,21 @@ class _Axis(NamedTuple):
     """How one axis is resized: the outputs are those of all bands, in order."""
 
     scale: float
-    bands: tuple[_Band, ...]
+    bands: Iterable[_Band]
 
 
-def _whole(image: NDArray[Any], height: int, width: int) -> tuple[_Axis, _Axis]:
-    rows, columns = image.shape[:2]
-    down = _Axis(height / rows, _bands(rows, height, height / rows))
-    return down, _Axis(width / columns, _bands(columns, width, width / columns))
+def _axis(length: int, size: int, start: int = 0, stop: int | None = None) -> _Axis:
+    """An axis of `length` inputs; the bands that hold outputs `start` up to `stop` of `size`."""
+    return _Axis(size / length, _bands(length, size, start, size if stop is None else stop))
 
 
-def _resize(image: NDArray[Pixel], axes: tuple[_Axis, _Axis]) -> NDArray[Pixel]:
+def _bands(length: int, size: int, start: int, stop: int) -> Iterator[_Band]:
+    for first in range(start // _CHUNK * _CHUNK, stop, _CHUNK):
+        begin, end = max(start - first, 0) // _BAND, -(-(stop - first) // _BAND)
+        yield from _chunk(length, size, first)[begin:end]
+
+
+def _resize(image: NDArray[Pixel], *axes: _Axis) -> NDArray[Pixel]:
     for number in sorted((0, 1), key=lambda number: axes[number].scale):
         lines = np.moveaxis(image, number, 0)
         flat = lines.reshape(lines.shape[0], -1).astype(np.float64, copy=False)
@@ -158,18 +142,20 @@ def _resize(image: NDArray[Pixel], axes: tuple[_Axis, _Axis]) -> NDArray[Pixel]:
     return np.ascontiguousarray(image)
 
 
-@lru_cache(maxsize=256)
-def _bands(length: int, size: int, scale: float) -> tuple[_Band, ...]:
-    """The weights of `size` outputs over `length` inputs, zero outside narrow bands."""
-    indices, weights = _taps(length, size, scale)
-    return tuple(_cut_bands(indices, weights))
+@lru_cache(maxsize=64)
+def _chunk(length: int, size: int, first: int) -> tuple[_Band, ...]:
+    """The weights of a chunk of outputs over `length` inputs, zero outside narrow bands."""
+    places = np.arange(first, min(first + _CHUNK, size))
+    return tuple(_cut_bands(*_taps(length, size / length, places)))
 
 
-def _taps(length: int, size: int, scale: float) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """(size, taps) of the inputs each output is made of, and their weights, which sum to 1."""
+def _taps(
+    length: int, scale: float, places: NDArray[np.intp]
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """(places, taps) of the inputs each output is made of, and their weights, which sum to 1."""
     shrink = min(scale, 1.0)
     support = 4 / shrink
-    centres = (np.arange(size) + 0.5) / scale - 0.5
+    centres = (places + 0.5) / scale - 0.5
     first = np.floor(centres - support / 2).astype(np.intp)
     indices = first[:, None] + np.arange(math.ceil(support) + 2)
     weights = _kernel(shrink * (centres[:, None] - indices))

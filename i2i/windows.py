@@ -138,8 +138,9 @@ def cut(pixels: NDArray[Pixel], window: Window) -> NDArray[Pixel]:
     """The window's (height, width, C) part of the plane around `pixels` (H, W, C)."""
     rows = reflect(np.arange(window.top, window.top + window.height), pixels.shape[0])
     columns = reflect(np.arange(window.left, window.left + window.width), pixels.shape[1])
-    # Rows first: a gather of whole rows is a few large copies.
-    cut_pixels: NDArray[Pixel] = pixels[rows].take(columns, axis=1)
+    # Rows first: a gather of rows is a few large copies, if they are not those of a wide picture.
+    left, right = columns.min(), columns.max() + 1
+    cut_pixels: NDArray[Pixel] = pixels[rows, left:right].take(columns - left, axis=1)
     return cut_pixels
 
 

@@ -8,21 +8,15 @@ huge one. The law of prediction makes the order of windows invisible in the resu
 from __future__ import annotations
 
 import asyncio
-import logging
+import contextlib
 import math
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable
 
-import numpy as np
-from numpy.typing import NDArray
-
-from i2i.engines.engine import Outputs
 from i2i.halves import run_window
 from i2i.predictor import Band, Cancelled, DeadlineExceeded, Sweep
 from service.turns import Turns
-
-logger = logging.getLogger(__name__)
 
 # Bands of a request that its encoder has not taken yet; more would only fill the memory.
 MOST_UNDELIVERED = 4
@@ -107,7 +101,7 @@ class Work:
 
     def _tell(self, item: Band | Exception | None) -> None:
         # A loop that is closed belongs to a service that has stopped: nobody waits there.
-        if not self._loop.is_closed():
+        with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._arrived.put_nowait, item)
 
 
@@ -115,16 +109,13 @@ class Scheduler:
     """The engine's thread and the works that wait for it; what fails ends its own work only.
 
     Args:
-        batch: windows of one shape and model that an engine call takes; 1 on a processor.
         measured: is told of each engine call: model address, input pixels, seconds.
     """
 
     def __init__(
         self,
-        batch: int = 1,
         measured: Callable[[str, int, float], None] = lambda model, pixels, seconds: None,
     ) -> None:
-        self.batch = batch
         self._measured = measured
         self._works: list[Work] = []
         self._models = Turns()
@@ -160,7 +151,10 @@ class Scheduler:
 
     def _serve(self) -> None:
         while (work := self._next()) is not None:
-            self._run(self._with_companions(work))
+            try:
+                self._run(work)
+            except Exception as failure:
+                self._end(work, failure)
             del work  # while this thread waits, it holds no picture and no model
 
     def _next(self) -> Work | None:
@@ -203,65 +197,25 @@ class Scheduler:
             elif work.impatient:
                 self._end(work, NoTurn())
 
-    def _with_companions(self, work: Work) -> list[Work]:
-        """The work, and others whose next windows fit into the same engine call, the next first."""
-        if self.batch == 1:
-            return [work]
-        with self._changed:
-            fitting = [
-                other
-                for other in self._works
-                if other is not work
-                and not other.blocked
-                and other.model == work.model
-                and other.sweep.window_shape == work.sweep.window_shape
-            ]
-            together = [work]
-            while fitting and len(together) < self.batch:
-                together.append(self._fairest(fitting))
-                fitting.remove(together[-1])
-            return together
+    def _run(self, work: Work) -> None:
+        """One window of the work.
 
-    def _run(self, works: list[Work]) -> None:
-        inputs = [work.sweep.cut() for work in works]
+        Raises:
+            Exception: whatever the engine or the memory came to.
+        """
+        window, predictor = work.sweep.cut(), work.sweep.predictor
         started = time.perf_counter()
-        outcomes = self._call(works, inputs)
-        share = (time.perf_counter() - started) / len(works)
-        for work, given, outcome in zip(works, inputs, outcomes, strict=True):
-            self._charge(work, share)
-            self._measured(work.model, given.shape[-2] * given.shape[-1], share)
-            try:
-                if isinstance(outcome, Exception):
-                    raise outcome
-                band = work.sweep.put(outcome)
-            except Exception as failure:
-                self._end(work, failure)
-                continue
-            if band is not None:
-                work.deliver(band)
-            if work.sweep.windows_left == 0:
-                self._end(work, None)
-
-    def _call(
-        self, works: list[Work], inputs: list[NDArray[np.float32]]
-    ) -> list[Outputs | Exception]:
-        """Each window's outputs, or what went wrong with it alone."""
-        predictor = works[0].sweep.predictor
-        if len(works) == 1:
-            try:
-                return [run_window(predictor.engine, predictor.spec, inputs[0])]
-            except Exception as failure:
-                return [failure]
         try:
-            outputs = predictor.engine.run(np.concatenate(inputs))
-        except Exception as failure:
-            if isinstance(failure, MemoryError):
-                self.batch = len(works) // 2
-                logger.warning("out of memory: from now on %d windows a call", self.batch)
-            return [self._call([work], [one])[0] for work, one in zip(works, inputs, strict=True)]
-        return [
-            {name: output[i : i + 1] for name, output in outputs.items()} for i in range(len(works))
-        ]
+            outputs = run_window(predictor.engine, predictor.spec, window)
+        finally:
+            seconds = time.perf_counter() - started
+            self._charge(work, seconds)
+            self._measured(work.model, window.shape[-2] * window.shape[-1], seconds)
+        band = work.sweep.put(outputs)
+        if band is not None:
+            work.deliver(band)
+        if work.sweep.windows_left == 0:
+            self._end(work, None)
 
     def _charge(self, work: Work, seconds: float) -> None:
         with self._changed:

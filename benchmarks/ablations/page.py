@@ -51,14 +51,18 @@ def _section(asks: str, results: dict[str, Any]) -> Iterator[str]:
     if "remark" in results:
         yield f"{results['remark']}\n"
     score, unit = results["score"], results["unit"]
-    yield f"| | {score}, {unit} | difference | parameters | multiply-adds a pixel | steps |"
+    digits = 2 if unit == "dB" else 3
+    measure = f"{score}, {unit}" if unit else score
+    yield f"| | {measure} | difference | parameters | multiply-adds a pixel | steps |"
     yield "|" + "---|" * 6
     first = True
     for name, told in results["variants"].items():
-        scores = " ".join(f"{value:.2f}" for value in told["scores"])
-        ends = "; ".join(f"{low:+.2f} to {high:+.2f}" for low, high in told["intervals"])
+        scores = " ".join(f"{value:.{digits}f}" for value in told["scores"])
+        ends = "; ".join(
+            f"{low:+.{digits}f} to {high:+.{digits}f}" for low, high in told["intervals"]
+        )
         mean = sum(told["differences"]) / len(told["differences"])
-        difference = "" if first else f"{mean:+.2f}<br>{ends}"
+        difference = "" if first else f"{mean:+.{digits}f}<br>{ends}"
         steps = " ".join(map(str, told["steps"]))
         yield (
             f"| {name} | {scores} | {difference} | {told['parameters'] / 1e3:.0f} k | "

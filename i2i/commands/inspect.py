@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from importlib.util import find_spec
 from typing import Any
 
 from rich.console import Console
@@ -16,6 +17,8 @@ from i2i.spec import ModelSpec
 def run(options: argparse.Namespace) -> int:
     """Prints the facts a line each, or the spec as JSON; then the layers, if asked for."""
     spec = ModelFolder.open(find_model(options.model)).spec
+    if options.layers and find_spec("torch") is None:
+        raise ValueError("--layers: expected torch to build the net, got none; pip install torch")
     if options.json:
         print(json.dumps(spec.to_dict(), indent=2))
         return 0

@@ -32,8 +32,8 @@ def needed_bytes(
     height, width = max(1, header.height), max(1, header.width)
     spec, pixels = predictor.spec, height * width
     read = pixels * _CHANNELS * depth // 8
-    # Pillow holds a whole picture of its own; of a TIFF it gets a strip at a time.
-    decoding = read + file_bytes + (0 if header.format == "tiff" else read)
+    # The decoder holds a whole picture of its own, of a TIFF where it is one strip.
+    decoding = 2 * read + file_bytes
     enlarged = spec.scale**2
     rows = min(predictor.plan(height, width).rows.step, height)
     band = enlarged * rows * width * max(_BAND * depth // 8, _LABELLED)

@@ -25,8 +25,12 @@ from i2i.prediction import check_file, write_bands
 from i2i.predictor import Predictor, load
 
 
-class TooLittleMemory(ValueError):
-    """A picture needs more memory than --max-memory allows."""
+class Unfitting(ValueError):
+    """A picture that the options rule out."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
 
 
 @dataclass
@@ -115,7 +119,7 @@ def _outcome(
         outcome.height, outcome.width = picture.height, picture.width
         target.parent.mkdir(parents=True, exist_ok=True)
         _write(predictor, picture, target, options, progress)
-    except (ImageError, TooLittleMemory, OSError, MemoryError) as error:
+    except (ImageError, Unfitting, OSError, MemoryError) as error:
         outcome.status = "failed"
         outcome.error = {"code": _code(error), "detail": _detail(error, source)}
     outcome.seconds = round(time.monotonic() - began, 3)
@@ -130,7 +134,7 @@ def _read(predictor: Predictor, source: Path, options: argparse.Namespace) -> Pi
 
     Raises:
         ImageError: it cannot be read, or its prediction not be held by the format.
-        TooLittleMemory: it would need more than --max-memory.
+        Unfitting: it would need more than --max-memory, or another background.
         OSError: the file cannot be read.
     """
     format, spec = options.format, predictor.spec
@@ -146,14 +150,18 @@ def _read(predictor: Predictor, source: Path, options: argparse.Namespace) -> Pi
             remedy = "raise --max-memory"
             if format in ("jpeg", "webp"):
                 remedy += ", or choose png or tiff, which are written in strips"
-            raise TooLittleMemory(
+            raise Unfitting(
+                "too_little_memory",
                 f"{source}: expected a picture that needs at most {options.max_memory / 2**30:.1f} "
                 f"GiB, got {header.width} x {header.height} with about {needed / 2**30:.1f}; "
-                f"{remedy}"
+                f"{remedy}",
             )
         picture = decode(data, max_pixels=options.max_pixels, depth=depth, profile=options.profile)
     if options.background is not None:
-        picture = picture.over(options.background)
+        try:
+            picture = picture.over(options.background)
+        except ValueError as error:
+            raise Unfitting("unfitting_background", f"{source}: {error}") from error
     return _deepened(picture) if options.depth == "16" else picture
 
 
@@ -183,7 +191,7 @@ def _write(
 
 
 def _code(error: Exception) -> str:
-    if isinstance(error, ImageError):
+    if isinstance(error, ImageError | Unfitting):
         return error.code
     return "file_error" if isinstance(error, OSError) else "too_little_memory"
 

@@ -56,6 +56,11 @@ class TorchEngine:
             outputs = self._forward(image)
         except torch.OutOfMemoryError:
             outputs = None
+        except RuntimeError as error:
+            # What a processor's allocator raises has no class of its own.
+            if "can't allocate memory" not in str(error):
+                raise
+            outputs = None
         if outputs is None:
             # Outside of the handler nothing of the failed call is held any more.
             torch.cuda.empty_cache()

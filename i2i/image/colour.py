@@ -39,6 +39,11 @@ def to_srgb(profile: bytes, space: Space) -> Callable[[Samples], Samples] | None
     return convert
 
 
+def is_of(profile: bytes, space: Space) -> bool:
+    """Whether the profile's header says that it describes such colours (ICC.1:2022, 7.2.6)."""
+    return profile[16:20].decode("latin-1").strip() == space
+
+
 def _image(colours: NDArray[np.uint8], space: Space) -> Image.Image:
     size = colours.shape[1], colours.shape[0]  # Pillow's order
     return Image.frombuffer(_MODES[space], size, np.ascontiguousarray(colours))

@@ -132,6 +132,8 @@ def _take_png(data: bytes) -> Parts:
         if at >= len(data) or kind == b"IEND":
             break
         size, kind = struct.unpack_from(">I4s", data, at)
+        if at == 8 and (size, kind) != (13, b"IHDR"):
+            raise ImageError("damaged", "the file does not begin with its header")
         start, at = at, at + 12 + size
         if kind in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"):
             kept.append(view[start:at])

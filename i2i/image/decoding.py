@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from i2i.image.colour import to_srgb
+from i2i.image.colour import is_of, to_srgb
 from i2i.image.container import Parts, take_apart
 from i2i.image.picture import Depth, ImageError, Picture, Samples, to_8_bit
 from i2i.image.pillow_strips import stored_by_pillow
@@ -104,7 +104,8 @@ def decode(
             to_8_bit if depth == 8 else None,
             to_srgb(b"" if keep else parts.profile, stored.space),
         )
-        kept = (parts.profile or None) if keep else None
+        # One of another space is ignored either way.
+        kept = parts.profile if keep and is_of(parts.profile, stored.space) else None
         return Picture(pixels, alpha[0][..., 0] if alpha else None, kept)
 
 

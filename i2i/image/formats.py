@@ -24,7 +24,10 @@ def check_format(format: Format, height: int, width: int, depth: int = 8) -> Non
 
     Raises:
         ImageError: format_cannot_hold.
+        ValueError: another format.
     """
+    if format not in FORMATS:
+        raise ValueError(f"format: expected {', '.join(FORMATS)}, got {format}")
     longest, most = max(height, width), _MAX_SIDE.get(format)
     if most is not None and longest > most:
         raise ImageError(

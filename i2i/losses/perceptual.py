@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from i2i.losses.checks import check_weights, same_shape
+from i2i.nets.state import read_state
 
 # Convolutions of each block in VGG16 and VGG19 (arXiv 1409.1556), and their channels.
 _DEPTHS = ((2, 2, 3, 3, 3), (2, 2, 4, 4, 4))
@@ -35,8 +33,7 @@ class Perceptual(nn.Module):
         weights: one for each layer. None: 1 each.
 
     Raises:
-        ValueError: another file, an unknown layer, or weights that do not fit.
-        FileNotFoundError: there is no such file.
+        ValueError: no file, another file, an unknown layer, or weights that do not fit.
     """
 
     mean: Tensor
@@ -56,7 +53,7 @@ class Perceptual(nn.Module):
             raise ValueError(
                 f"expected at least one layer and as many weights, got {layers} and {weights}"
             )
-        tensors = _read(path)
+        tensors = read_state(Path(path))
         names = _layers_of(tensors, path)
         unknown = [layer for layer in layers if layer not in names]
         if unknown:
@@ -99,25 +96,6 @@ class Perceptual(nn.Module):
                 values = functional.max_pool2d(values, 2)
             features[name] = values
         return [features[layer] for layer in self.layers]
-
-
-def _read(path: str) -> dict[str, Tensor]:
-    try:
-        match Path(path).suffix:
-            case ".safetensors":
-                tensors = load_file(path)
-            case ".pth" | ".pt":
-                tensors = torch.load(path, map_location="cpu", weights_only=True)
-            case suffix:
-                raise ValueError(f"{path}: expected a .safetensors or .pth file, got {suffix!r}")
-    except (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError) as error:
-        raise ValueError(
-            f"{path}: expected a whole file of tensors alone; it is damaged, or holds code, "
-            "which is not run"
-        ) from error
-    if not isinstance(tensors, dict) or not all(isinstance(v, Tensor) for v in tensors.values()):
-        raise ValueError(f"{path}: expected tensors by name (a state dict), got something else")
-    return tensors
 
 
 def _layers_of(tensors: dict[str, Tensor], path: str) -> list[str]:

@@ -7,12 +7,10 @@ import re
 import urllib.error
 from pathlib import Path
 
-import safetensors.torch
-import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from i2i.nets.backbones import CLASSIFIERS, Backbone, torchvision_layers
+from i2i.nets.state import read_state
 
 Weights = dict[str, Tensor]
 
@@ -27,35 +25,14 @@ def read_weights(name: Backbone, weights: str) -> tuple[Weights, str]:
     """
     path = Path(weights)
     if path.suffix in (".safetensors", ".pth", ".pt"):
-        state, origin = _read_file(path)
+        state = read_state(path)
+        origin = f"{path.name}, sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
     else:
         state, origin = _download(name, weights)
     layers = {_layer_name(key): value for key, value in state.items()}
     layers = {key: layers[key] for key in layers if key.partition(".")[0] not in CLASSIFIERS}
     _check(layers, name, weights)
     return layers, origin
-
-
-def _read_file(path: Path) -> tuple[Weights, str]:
-    if not path.is_file():
-        raise ValueError(f"{path}: expected a file of weights, got no file")
-    try:
-        if path.suffix == ".safetensors":
-            state = safetensors.torch.load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except SafetensorError as error:
-        raise ValueError(f"{path}: expected a safetensors file, got a damaged one") from error
-    except Exception as error:
-        # torch.load raises what its unpickler meets: there is no common class.
-        raise ValueError(
-            f"{path}: expected a state dict, got a damaged file or one with pickled code, which is "
-            "not run; save net.state_dict() as safetensors"
-        ) from error
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise ValueError(f"{path}: expected a state dict, tensors by name; save net.state_dict()")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return state, f"{path.name}, sha256 {digest}"
 
 
 def _download(name: Backbone, member: str) -> tuple[Weights, str]:

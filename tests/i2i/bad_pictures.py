@@ -101,6 +101,7 @@ def bad_pictures() -> list[BadPicture]:
         BadPicture("tiff without its end", tiff[:-200], "truncated"),
         BadPicture("bmp without its end", bmp[:-200], "truncated"),
         BadPicture("png with a hole", bytes(hole), "damaged"),
+        BadPicture("png of colours first", png[:8] + png_chunk(b"PLTE", b"") + png[8:], "damaged"),
         BadPicture("png without pixels", png_of(40, 30, 8, 2, b""), "damaged"),
         BadPicture("jpeg of nothing", b"\xff\xd8\xff\xd9" + bytes(8), "damaged"),
         BadPicture("jpeg of 600 scans", many_scans(image, 600), "damaged"),

@@ -80,6 +80,8 @@ def answering() -> Callable[..., Any]:
                 self.end_headers()
                 self.wfile.write(body)
 
+            do_POST = do_GET
+
             def log_message(self, *_: object) -> None:
                 pass
 
@@ -189,6 +191,21 @@ def test_what_another_try_does_not_mend_is_told_at_once(answering):
             service.models()
         assert no.value.code == ""
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize("status", [200, 502])
+def test_what_a_proxy_adds_is_no_error_of_its_own(answering, status):
+    headers = {
+        "Server-Timing": 'decode;dur=1.5, cdn;dur=3;desc="edge", hit',
+        "Content-Type": "application/problem+json; charset=utf-8",
+    }
+    with answering((status, headers)) as (url, _), Client(url, patience_s=0) as service:
+        if status == 200:
+            answer = service.predict("any", b"bytes")
+            assert answer.timings == {"decode": 0.0015, "cdn": 0.003}
+        else:
+            with pytest.raises(ServiceError):
+                service.models()
 
 
 def test_nobody_there_is_told_by_httpx():

@@ -197,6 +197,14 @@ def test_an_engine_that_is_not_installed_is_named_with_its_remedy(
         open_engine(folder, name)
 
 
+def test_memory_that_torch_cannot_get_is_a_memory_error(folder: ModelFolder) -> None:
+    engine = open_engine(folder, "torch", "f32", 1)
+    shape = 1, folder.spec.input_channels, 1 << 21, 1 << 21
+    endless = np.lib.stride_tricks.as_strided(np.zeros(1, np.float32), shape, (0, 0, 0, 0))
+    with pytest.raises(MemoryError, match="expected memory on cpu"):
+        engine.run(endless)
+
+
 def test_there_is_a_processor() -> None:
     assert available_cpus() >= 1
 

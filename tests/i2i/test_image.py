@@ -194,6 +194,11 @@ def test_labels_are_not_written_lossily(format: Format) -> None:
     assert caught.value.code == "format_cannot_hold"
 
 
+def test_an_unknown_format_is_answered_by_those_there_are() -> None:
+    with pytest.raises(ValueError, match="format: expected png, jpeg, webp, tiff, got jpg"):
+        encode(Picture(np.zeros((1, 1, 3), np.uint8)), "jpg")  # type: ignore[arg-type]
+
+
 def test_every_format_has_a_media_type_and_a_suffix() -> None:
     assert set(MEDIA_TYPES) == set(SUFFIXES) == set(FORMATS)
 

@@ -277,6 +277,12 @@ def test_a_profile_is_kept_and_written_back(format: Format, space: bytes) -> Non
     assert decode(encode(picture, format)).profile is None
 
 
+def test_a_profile_of_another_space_is_not_kept() -> None:
+    image = Image.fromarray(smooth()).convert("LA")
+    data = encoded(image, "PNG", icc_profile=profile_of(1.0, b"RGB "))
+    assert decode(data, profile="keep").profile is None
+
+
 def test_a_gray_profile_needs_a_gray_background() -> None:
     alpha = np.zeros((2, 2), np.uint8)
     picture = Picture(noise(2, 2, 1), alpha, profile_of(1.0, b"GRAY"))

@@ -251,6 +251,15 @@ def test_a_model_is_a_shipped_name_or_a_path(tiny_x2: Path) -> None:
         find_model("no-such-model")
 
 
+def test_a_folder_of_pictures_does_not_hide_the_model_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = next(iter(shipped_models()))
+    (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert find_model(name) == shipped_models()[name]
+
+
 @pytest.mark.parametrize("name", shipped_models())
 def test_what_is_shipped_opens(name: str) -> None:
     assert ModelFolder.open(shipped_models()[name]).spec.name == name

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from i2i.image import ImageError, Picture, decode, read_map
+from i2i.image import FORMATS, ImageError, Picture, decode, read_map
 from i2i.prediction import VIEWS, Prediction, check_file, join, write_bands
 from i2i.predictor import Cancelled, Predictor, Sweep
 from i2i.spec import ClassInfo, MapInfo, ModelSpec
@@ -125,6 +125,19 @@ def test_a_file_of_bands_is_the_file_of_the_whole(
         write_bands(file, format, predictor.bands(picture, plan=plan), picture, view)
         whole = predictor.predict(picture, plan=plan).encode(format, view)
         assert file.getvalue() == whole
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_bands_that_are_missing_are_told(
+    noise: Noise, enlarging: Predictor, format: Any, tmp_path: Path
+) -> None:
+    picture = Picture(noise(30, 30))
+    first = next(iter(enlarging.bands(picture, plan=small_windows(enlarging, 30, 30))))
+
+    for bands in ([], [first]):
+        with pytest.raises(ValueError, match=r"rows: expected \d+, got \d+"):
+            write_bands(tmp_path / "out", format, bands, picture)
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_a_prediction_that_ends_early_leaves_no_file(

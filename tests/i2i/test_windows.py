@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -136,6 +137,17 @@ def test_a_window_is_cut_from_the_plane(height: int, width: int, margin: int) ->
     (window,) = plan
     expected = np.pad(pixels, [(margin, margin), (margin, margin), (0, 0)], mode="symmetric")
     np.testing.assert_array_equal(cut(pixels, window), expected)
+
+
+def test_a_window_of_a_wide_picture_costs_the_window_alone() -> None:
+    pixels = np.zeros((1, 2_000_000, 3), np.uint8)
+    window = next(iter(plan_windows(1, 2_000_000, window=256, margin=16, size_multiple=4)))
+
+    tracemalloc.start()
+    assert cut(pixels, window).shape == (window.height, window.width, 3)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4 * 256 * 256 * 3
 
 
 @pytest.mark.parametrize(

@@ -175,6 +175,22 @@ def test_a_window_that_fails_ends_its_own_request_only(
     asyncio.run(scene())
 
 
+def test_what_fails_outside_the_engine_ends_its_own_request_only(
+    predictor: Predictor, scheduler: Scheduler, steps: Steps
+) -> None:
+    async def scene() -> None:
+        bad, good = work(predictor, picture(10)), work(predictor, picture(20))
+        del bad.sweep.picture
+        scheduler.submit(bad)
+        scheduler.submit(good)
+        steps.allow(2)
+        with pytest.raises(AttributeError, match="picture"):
+            await rows_of(bad)
+        assert await rows_of(good) == 64
+
+    asyncio.run(scene())
+
+
 def test_the_engine_does_not_run_ahead_of_a_slow_encoder(
     predictor: Predictor, scheduler: Scheduler, steps: Steps
 ) -> None:
@@ -236,25 +252,6 @@ def test_bands_that_nobody_wants_any_more_end_the_work(
         await until(lambda: scheduler.works == [])
 
     asyncio.run(scene())
-
-
-def test_windows_of_several_pictures_share_an_engine_call(
-    predictor: Predictor, steps: Steps
-) -> None:
-    scheduler = Scheduler(batch=4)
-    steps.failing = {30}
-
-    async def scene() -> list[int | BaseException]:
-        works = [work(predictor, picture(mark)) for mark in (10, 20, 30, 40)]
-        for each in works:
-            scheduler.submit(each)
-        steps.allow(50)
-        return await asyncio.gather(*map(rows_of, works), return_exceptions=True)
-
-    outcomes = asyncio.run(scene())
-    scheduler.close()
-    assert [isinstance(each, RuntimeError) for each in outcomes] == [False, False, True, False]
-    assert any(len(call) > 1 for call in steps.calls)
 
 
 def test_turns_do_not_show_in_the_result(

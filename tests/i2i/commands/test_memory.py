@@ -17,6 +17,10 @@ def test_doubling_a_large_picture_stays_within_the_default(enlarging: Predictor)
     assert needed(enlarging, "png") == needed(enlarging, "tiff")
 
 
+def test_a_tiff_may_be_one_strip_that_is_held_beside_the_picture(enlarging: Predictor) -> None:
+    assert needed(enlarging, "png", Header("tiff", 12_000, 8_000)) == needed(enlarging, "png")
+
+
 def test_formats_without_strips_need_the_whole_answer(enlarging: Predictor) -> None:
     assert needed(enlarging, "jpeg") > 2 + needed(enlarging, "png")
 

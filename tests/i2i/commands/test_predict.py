@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image, ImageCms
 
 from i2i.__main__ import main
 from i2i.image import Picture, decode, encode, read, read_map
@@ -185,6 +186,19 @@ def test_a_bad_picture_is_named_and_the_others_are_done(
     assert "text.png" in errors
     assert "expected PNG, JPEG" in errors
     assert "missing.png: No such file or directory" in errors
+    assert (tmp_path / "out" / "photo.png").is_file()
+
+
+def test_a_background_that_does_not_fit_one_picture_does_not_stop_the_others(
+    tiny_x2: Path, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gray = Image.fromarray(noise(9, 7)).convert("LA")
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    profile[16:20] = b"GRAY"
+    gray.save(tmp_path / "gray.png", icc_profile=bytes(profile))
+    options = "--profile", "keep", "--background", "#ff0000"
+    assert predict(tiny_x2, tmp_path / "out", tmp_path / "gray.png", photo, *options) == 1
+    assert "gray.png: colour: expected a gray for a profile of gray" in capsys.readouterr().err
     assert (tmp_path / "out" / "photo.png").is_file()
 
 

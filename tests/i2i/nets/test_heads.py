@@ -13,7 +13,7 @@ from i2i.metrics import psnr_y
 from i2i.nets import Autoencoder, Decoder, Encoder, PictureHead
 from i2i.nets.heads import BicubicEnlargement, PictureActivation
 from i2i.nets.margin import margin
-from i2i.resize import bicubic, bicubic_by
+from i2i.resize import bicubic
 
 SCALES = [2, 3, 4]
 
@@ -117,7 +117,7 @@ def test_the_untrained_net_scores_what_the_papers_say_of_bicubic(
             picture = np.array(file.convert("RGB"))
         height, width = (side - side % scale for side in picture.shape[:2])
         target = picture[:height, :width]
-        small = bicubic_by(target, 1 / scale)
+        small = bicubic(target, height // scale, width // scale)
         around = margin(net)
         sides = [(around, around + -side % net.size_multiple) for side in small.shape[:2]]
         plane = np.pad(small, [*sides, (0, 0)], mode="symmetric")

@@ -134,8 +134,8 @@ def wrong(change: Callable[[Weights], object]) -> Callable[[Weights, Path], None
     ("file", "write", "complaint"),
     [
         ("a.pth", lambda w, p: None, "a.pth: expected a file of weights, got no file"),
-        ("a.pth", lambda w, p: p.write_bytes(b"PK garbage"), "got a damaged file or one with pick"),
-        ("a.safetensors", lambda w, p: p.write_bytes(b"garbage"), "a safetensors file, got a dam"),
+        ("a.pth", lambda w, p: p.write_bytes(b"PK garbage"), "got a damaged one, or one with pick"),
+        ("a.safetensors", lambda w, p: p.write_bytes(b"garbage"), "tensors alone, got a dam"),
         ("a.pt", lambda w, p: torch.save({"a": Code()}, p), "pickled code, which is not run"),
         ("a.pt", lambda w, p: torch.save({"state_dict": w}, p), "tensors by name; save net.state"),
         ("a.pt", lambda w, p: torch.save([w["fc.bias"]], p), "tensors by name"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -223,7 +223,7 @@ class BandWriter:
         if self._writer is not None:
             self._writer.close()
         else:
-            data = join(self._kept, self._source).encode(self._format, self._view)
+            data = join(_emptied(self._kept), self._source).encode(self._format, self._view)
             if isinstance(self._target, Path):
                 write_bytes(self._target, data)
             else:
@@ -255,6 +255,13 @@ def write_bands(
     with BandWriter(target, format, source, view) as writer:
         for band in bands:
             writer.write(band)
+
+
+def _emptied(bands: list[Prediction]) -> Iterator[Prediction]:
+    """The bands, each of which is let go before the next."""
+    bands.reverse()
+    while bands:
+        yield bands.pop()
 
 
 def join(bands: Iterable[Prediction], source: Picture) -> Prediction:

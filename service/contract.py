@@ -177,13 +177,18 @@ def check_regions(request: Request, spec: ModelSpec) -> None:
 
 
 def check_accept(request: Request, media_type: str) -> None:
-    """Refuses where the Accept header names neither the reply's type nor a range that holds it."""
+    """Refuses where the Accept header names neither the reply's type nor a range that holds it.
+
+    Of several entries that do the most exact decides (RFC 9110, 12.5.1).
+    """
     accept = ",".join(request.headers.getlist("accept")) or "*/*"
+    wanted = {}
     for entry in accept.lower().split(","):
         media_range, *parameters = entry.replace(" ", "").split(";")
-        refused = any(re.fullmatch(r"q=0(\.0*)?", parameter) for parameter in parameters)
-        kind, _, _ = media_type.partition("/")
-        if media_range in ("*/*", f"{kind}/*", media_type) and not refused:
-            return
+        wanted[media_range] = not any(re.fullmatch(r"q=0(\.0*)?", given) for given in parameters)
+    kind, _, _ = media_type.partition("/")
+    ranges = (media_type, f"{kind}/*", "*/*")
+    if next((wanted[media_range] for media_range in ranges if media_range in wanted), False):
+        return
     detail = f"the reply is {media_type}; another format= or Accept is needed"
     raise Problem("not_acceptable", detail, expected=media_type, got=accept)

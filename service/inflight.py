@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from prometheus_client import Gauge
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from service.errors import Problem
+
+# What is given to the server at once; it waits for its reader before it takes more.
+_PIECE = 2**18
 
 
 class InFlight:
@@ -53,3 +59,39 @@ class Hold:
             Problem: queue_full; what was held before stays held.
         """
         self._in_flight.change(self, size)
+
+    def lower(self, size: int) -> None:
+        """Holds `size` bytes, if it held more."""
+        self._in_flight.change(self, min(0, size - self.size))
+
+
+class HeldResponse(Response):
+    """A reply whose bytes are held until its reader has them, or is too slow.
+
+    A server would take a body in one piece as fast as it comes, however slowly it is read.
+
+    Args:
+        held: closed at the end.
+        patience_s: for all of the body.
+    """
+
+    def __init__(
+        self,
+        content: bytes,
+        headers: dict[str, str],
+        media_type: str,
+        held: ExitStack,
+        patience_s: float,
+    ) -> None:
+        super().__init__(content, 200, headers, media_type)
+        self._held, self._patience_s = held, patience_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+        with self._held:
+            await send(start)
+            async with asyncio.timeout(self._patience_s):
+                for at in range(0, len(self.body), _PIECE):
+                    piece = bytes(self.body[at : at + _PIECE])
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+                await send({"type": "http.response.body"})

@@ -136,12 +136,13 @@ def _with_bucket(key: Key, bucket: Bucket | None) -> Key:
     return Key(key.digest, key.caller, bucket)
 
 
-def _stamp(path: Path) -> tuple[int, int, int] | None:
+def _stamp(path: Path) -> tuple[int, int, int, int] | None:
     try:
         stat = path.stat()
     except OSError:
         return None
-    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+    # The time of change shows that a file may be read now, which its content does not.
+    return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino
 
 
 def read_keys(path: Path) -> list[Key]:

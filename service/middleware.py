@@ -62,6 +62,12 @@ class RequestLog:
         self.metrics.in_flight.inc()
         try:
             await self.app(scope, receive, noting_send)
+        except asyncio.CancelledError:
+            # The server's patience at its end is over.
+            if not record.status:
+                stopping = Problem("queue_full", "the service is stopping")
+                await stopping.response(record)(scope, receive, noting_send)
+            raise
         except Exception:
             logger.exception("request %s failed", record.id)
             if record.status:  # half a reply cannot be mended: the server cuts the connection

@@ -204,10 +204,14 @@ class Models:
 
     def _load_waiting(self, name: str) -> None:
         with self._one_at_a_time:
-            folder = self._folders().get(name)
-            if folder is not None:
-                self._replace(name, folder, _stamp(folder), with_predictor=True)
-            self._loading.discard(name)
+            try:
+                folder = self._folders().get(name)
+                if folder is not None:
+                    self._replace(name, folder, _stamp(folder), with_predictor=True)
+            except OSError:
+                logger.exception("the folder of models cannot be read")
+            finally:
+                self._loading.discard(name)
 
     def _look(self, at: Callable[[str, Path, Stamp], Outcome]) -> list[Outcome]:
         with self._one_at_a_time:
@@ -216,7 +220,7 @@ class Models:
                 logger.error("no model folder is left; those that are loaded serve on")
                 return []
             outcomes = [at(name, folder, _stamp(folder)) for name, folder in folders.items()]
-            gone = {*self._served, *self._failed} - set(folders)
+            gone = {*self._served, *self._failed, *self._loading} - set(folders)
             outcomes += [self._remove(name) for name in sorted(gone)]
             self._proved |= bool(self._served) and not self._failed
             return outcomes
@@ -275,6 +279,7 @@ class Models:
     def _remove(self, name: str) -> Outcome:
         self._failed.pop(name, None)
         self._seen.pop(name, None)
+        self._loading.discard(name)
         self._put({other: served for other, served in self._served.items() if other != name})
         logger.info("the model folder %s is gone", name)
         return Outcome(name, "", "removed")

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal, TypeVar
 
 from i2i.image import Format, Header, ImageError, Picture, decode, read_header
+from i2i.image.formats import WRITING_BYTES
 from i2i.prediction import BandWriter, View, check_file
 from i2i.predictor import Cancelled, DeadlineExceeded, Predictor, Sweep
 from service.admission import Admission
@@ -35,7 +36,7 @@ _SMALL_PIXELS = 4_000_000
 # The engine goes first: what it waits for is ready before it, or it would not be idle.
 _CODEC_NICENESS = 5
 
-# A decoded pixel, with its alpha, for the account of bytes in flight.
+# A decoded pixel with its alpha, or one of a reply as PNG, for the account of bytes in flight.
 _BYTES_PER_PIXEL = 4
 
 T = TypeVar("T")
@@ -82,7 +83,8 @@ class Pipeline:
             header = await self._on(self._small, self._header, data, order, record)
         estimate = self._admission.estimate(order.predictor, header.height, header.width)
         self._admission.check(estimate, order.deadline)
-        hold.add(record.pixels * (1 + order.predictor.spec.scale**2) * _BYTES_PER_PIXEL)
+        written = WRITING_BYTES.get(order.format, _BYTES_PER_PIXEL)
+        hold.add(record.pixels * (_BYTES_PER_PIXEL + order.predictor.spec.scale**2 * written))
         target = io.BytesIO()
         await self._write(data, target, order, record, lambda share: None)
         return target.getvalue()

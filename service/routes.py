@@ -33,7 +33,7 @@ from service.contract import (
     only,
 )
 from service.errors import HANDLERS, RETRY_AFTER_S, Problem
-from service.inflight import InFlight
+from service.inflight import HeldResponse, InFlight
 from service.job_store import JobStore
 from service.jobs import Jobs
 from service.jobs_routes import jobs_router
@@ -160,7 +160,8 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
         media_type = "application/json" if regions else MEDIA_TYPES[format]
         check_accept(request, media_type)
         deadline = record.started + deadline_s
-        with in_flight.hold() as hold:
+        with contextlib.ExitStack() as held:
+            hold = held.enter_context(in_flight.hold())
             try:
                 async with asyncio.timeout(deadline - time.monotonic()):
                     data = await read_picture(request, hold)
@@ -174,7 +175,7 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
                     predictor,
                     format,
                     view,
-                    settings.most_pixels(predictor.spec),
+                    settings.most_pixels(predictor.spec, format),
                     deadline,
                     gone,
                     urgent=caller.admin,
@@ -185,12 +186,14 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
                     picture = await answers.predict(data, order, hold, record, caller.id)
                 except Cancelled:
                     return nobody(record)
-        headers = {
-            "X-Model": predictor.spec.address,
-            "Server-Timing": record.server_timing,
-            "Content-Security-Policy": PICTURE_POLICY,
-        }
-        return Response(picture, 200, headers, media_type)
+            headers = {
+                "X-Model": predictor.spec.address,
+                "Server-Timing": record.server_timing,
+                "Content-Security-Policy": PICTURE_POLICY,
+            }
+            hold.lower(len(picture))
+            later, patience_s = held.pop_all(), settings.deadline_s
+            return HeldResponse(picture, headers, media_type, later, patience_s)
 
     @app.post("/v1/models/{name}/estimate", dependencies=[only("width", "height")])
     async def estimate(

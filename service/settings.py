@@ -74,9 +74,10 @@ class Settings:
     watch: bool = True
     drain_s: float = 3.0
 
-    def most_pixels(self, spec: ModelSpec) -> int:
+    def most_pixels(self, spec: ModelSpec, format: Format = "png") -> int:
         """Of a picture that this model answers within a request."""
-        return min(self.max_pixels, self.max_output_pixels // spec.scale**2)
+        most = min(self.max_pixels, self._most_in_memory(spec, format))
+        return min(most, spec.max_pixels or most)
 
     def most_job_pixels(self, spec: ModelSpec, format: Format) -> int:
         """Of a picture that this model answers as a job.
@@ -85,7 +86,12 @@ class Settings:
         """
         if format in ("png", "tiff"):
             return self.job_max_pixels
-        return min(self.job_max_pixels, self.max_output_pixels // spec.scale**2)
+        return min(self.job_max_pixels, self._most_in_memory(spec, format))
+
+    def _most_in_memory(self, spec: ModelSpec, format: Format) -> int:
+        # While it writes, libwebp holds twice of what others do.
+        most = self.max_output_pixels // (2 if format == "webp" else 1)
+        return most // spec.scale**2
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from i2i.image import Format, Header
+from i2i.image.formats import WRITING_BYTES
 from i2i.predictor import Predictor
 
 # Interpreter, libraries, and an engine with its window: 0.2 GiB for the shipped models on OpenVINO
@@ -39,5 +40,6 @@ def needed_bytes(
     band = enlarged * rows * width * max(_BAND * depth // 8, _LABELLED)
     answer = 0
     if format in ("jpeg", "webp"):
-        answer = enlarged * pixels * (2 * _CHANNELS + 1 if spec.kind == "image" else _LABELLED)
+        writing = WRITING_BYTES[format]
+        answer = enlarged * pixels * (writing if spec.kind == "image" else max(writing, _LABELLED))
     return _PROGRAM + max(decoding, read + band + answer)

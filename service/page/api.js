@@ -40,12 +40,16 @@ function address(model, what, view) {
   return `/v1/models/${encodeURIComponent(model.name)}/${what}${query}`;
 }
 
-/** A command line that gives the same file. */
-export function curlFor(model, fileName, needsKey) {
+/** Command lines that give the same file. */
+export function curlFor(model, fileName, pixels, needsKey) {
   const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
   const key = needsKey ? `  -H "Authorization: Bearer $KEY" \\\n` : "";
-  return `curl -f ${quoted(location.origin + address(model, "predict"))} \\\n${key}`
-    + `  --data-binary ${quoted(`@${fileName}`)} \\\n  -o prediction.png`;
+  const curl = (path) => `curl -f ${quoted(location.origin + path)} \\\n${key}`;
+  const picture = `  --data-binary ${quoted(`@${fileName}`)}`;
+  if (pixels <= JOB_PIXELS) return `${curl(address(model, "predict"))}${picture} \\\n  -o prediction.png`;
+  return `${curl(address(model, "jobs"))}${picture}\n`
+    + `# ID is in the answer. Once /v1/jobs/ID says "done":\n`
+    + `${curl("/v1/jobs/ID/result")}  -o prediction.png`;
 }
 
 /**

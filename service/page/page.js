@@ -9,6 +9,7 @@ const LOADING_MS = 1000;
 
 let models = [];
 let chosen = null; // { file, address, width, height }; address is null where it cannot be shown here
+let given = 0; // pictures so far: one that is read late may not be the last
 let running = null; // an AbortController
 let needsKey = false;
 
@@ -85,17 +86,21 @@ async function loadModels() {
   }
 }
 
-async function take(file) {
+async function take([file]) {
   if (!file) return;
+  const turn = ++given;
   running?.abort();
   if (chosen?.address) URL.revokeObjectURL(chosen.address);
+  chosen = null;
   result.hide();
+  update();
+  const size = await createImageBitmap(file).catch(() => null);
+  if (turn !== given) return;
   const name = file.name || "pasted picture";
-  try {
-    const { width, height } = await createImageBitmap(file);
-    chosen = { file, address: URL.createObjectURL(file), width, height };
-    $("chosen").textContent = `${name}, ${width} × ${height} pixels`;
-  } catch {
+  if (size) {
+    chosen = { file, address: URL.createObjectURL(file), width: size.width, height: size.height };
+    $("chosen").textContent = `${name}, ${size.width} × ${size.height} pixels`;
+  } else {
     chosen = { file, address: null, width: 1, height: 1 };
     $("chosen").textContent = `${name}: not shown by this browser; the service may still read it`;
   }
@@ -104,14 +109,23 @@ async function take(file) {
   update();
 }
 
+/** A picture that came by another way than the field, which then holds it too. */
+function put({ files }) {
+  if (files.length === 0) return;
+  $("file").files = files;
+  take(files);
+}
+
 async function run() {
   const model = chosenModel();
   if (!chosen || !model || running) return;
   const order = chosen;
   const controller = (running = new AbortController());
+  const byKeyboard = document.activeElement === $("run");
   $("progress").removeAttribute("value");
   say("Predicting …");
   update();
+  if (byKeyboard) $("cancel").focus(); // a button that cannot be pressed loses it
   const progress = (share, eta) => {
     $("progress").value = share;
     say(`Predicting … ${Math.round(100 * share)} %${eta ? `, about ${Math.ceil(eta)} s left` : ""}`);
@@ -127,14 +141,16 @@ async function run() {
     const after = await result.show({ model, order, answer, seconds, ask });
     if (chosen !== order) return result.hide(); // another picture was chosen meanwhile
     comparison.showBoth(order.address, after.element, after.width, after.height);
-    $("curl").textContent = curlFor(model, order.file.name || "picture.png", needsKey);
+    $("curl").textContent = curlFor(model, order.file.name || "picture.png", pixels, needsKey);
     $("stage").scrollIntoView({ block: "nearest" }); // on a phone it is below
     say(`Done in ${seconds.toFixed(1)} s.`);
   } catch (error) {
     explain(error);
   } finally {
     running = null;
+    const back = document.activeElement === $("cancel");
     update();
+    if (back) $("run").focus();
   }
 }
 
@@ -145,13 +161,13 @@ $("order").addEventListener("submit", (event) => {
 $("cancel").addEventListener("click", () => running?.abort());
 $("model").addEventListener("change", update);
 $("key").addEventListener("change", loadModels);
-$("file").addEventListener("change", () => take($("file").files[0]));
+$("file").addEventListener("change", () => take($("file").files));
 $("copy").hidden = !navigator.clipboard; // there on localhost and by HTTPS alone
 $("copy").addEventListener("click", async () => {
   await navigator.clipboard.writeText($("curl").textContent);
   say("Copied.");
 });
-addEventListener("paste", (event) => take(event.clipboardData.files[0]));
+addEventListener("paste", (event) => put(event.clipboardData));
 addEventListener("dragover", (event) => {
   event.preventDefault();
   document.body.classList.add("over");
@@ -162,6 +178,6 @@ addEventListener("dragleave", (event) => {
 addEventListener("drop", (event) => {
   event.preventDefault();
   document.body.classList.remove("over");
-  take(event.dataTransfer.files[0]);
+  put(event.dataTransfer);
 });
 loadModels();

@@ -202,6 +202,17 @@ def test_a_changed_file_is_followed_and_a_broken_change_is_not(serve, write, cap
     assert KEY not in caplog.text
 
 
+def test_a_change_that_keeps_time_and_size_is_followed(serve, write):
+    file = write(digest(KEY))
+    before = file.stat()
+    with serve(keys_file=file) as client:
+        assert client.get("/v1/models", headers=bearer(KEY)).status_code == 200
+        with file.open("r+") as same:
+            same.write(digest(OTHER))
+        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert client.get("/v1/models", headers=bearer(KEY)).status_code == 401
+
+
 def test_no_key_is_told_but_its_id(serve, write, png, caplog):
     caplog.set_level(logging.DEBUG)
     file = write(f"{digest(KEY)} client 4", f"{digest(OTHER)}")

@@ -1,13 +1,15 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
 from service.errors import Problem
-from service.inflight import InFlight
+from service.inflight import HeldResponse, InFlight
 from service.metrics import Metrics
-from service.middleware import CLIENT_GONE, DISCARD_BYTES
+from service.middleware import CLIENT_GONE, DISCARD_BYTES, RequestLog
 from service.routes import create_app
 from service.settings import Settings
 
@@ -108,6 +110,68 @@ def test_what_a_request_holds_grows_up_to_the_limit():
     with in_flight.hold() as alone:
         alone.add(6)
         alone.add(100)
+
+
+def test_a_reply_is_held_until_it_is_read_or_its_reader_is_too_slow():
+    in_flight = InFlight(10, Metrics().held_bytes)
+    sent: list[int] = []
+
+    async def read(pieces: int) -> None:
+        sent.clear()
+        may_send = asyncio.Semaphore(pieces)
+
+        async def send(message: dict[str, Any]) -> None:
+            await may_send.acquire()
+            sent.append(len(message.get("body", b"")))
+
+        with ExitStack() as held:
+            hold = held.enter_context(in_flight.hold())
+            hold.add(10**7)
+            hold.lower(10**6)
+            reply = HeldResponse(bytes(10**6), {}, "image/png", held.pop_all(), 0.1)
+        task = asyncio.create_task(reply({"type": "http"}, None, send))
+        await asyncio.sleep(0.01)
+        if not task.done():
+            with pytest.raises(Problem), in_flight.hold() as other:
+                other.add(1)
+        await task
+
+    asyncio.run(read(100))
+    assert sum(sent) == 10**6
+    with pytest.raises(TimeoutError):
+        asyncio.run(read(3))
+    with in_flight.hold() as one, in_flight.hold() as other:
+        one.add(5)
+        other.add(5)
+
+
+def test_a_picture_that_leaves_as_webp_may_have_half_of_the_pixels(twice):
+    settings = Settings()
+    png, webp = (settings.most_pixels(twice.spec, name) for name in ("png", "webp"))
+    assert png == 2 * webp == settings.max_output_pixels // 4
+    assert settings.most_job_pixels(twice.spec, "webp") == webp
+
+
+def test_a_request_that_is_cut_off_at_the_end_is_told_when_to_come_again():
+    answers: list[dict[str, Any]] = []
+
+    async def endless(scope, receive, send):
+        await asyncio.Event().wait()
+
+    async def send(message: dict[str, Any]) -> None:
+        answers.append(message)
+
+    async def scene() -> None:
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+        task = asyncio.create_task(RequestLog(endless, Metrics())(scope, None, send))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(scene())
+    assert answers[0]["status"] == 503
+    assert b"retry-after" in dict(answers[0]["headers"])
 
 
 def test_a_request_waits_for_the_engine_no_longer_than_it_may(serve, twice, png, large_png):

@@ -277,6 +277,7 @@ def test_a_picture_is_pasted_and_dropped(page, picture, event):
         data,
     )
     page.until(lambda: page["chosen"].text == "held.png, 64 × 48 pixels")
+    assert page.run("return document.getElementById('file').files[0].name") == "held.png"
     page["run"].click()
     page.until(lambda: page.status.startswith("Done"))
 
@@ -306,7 +307,20 @@ def test_a_prediction_is_cancelled_and_another_one_begun(page, picture, tmp_path
     page.until(page["cancel"].is_displayed)
     page["cancel"].click()
     page.until(lambda: page.status == "Cancelled.")
+    assert page.run("return document.activeElement.id") == "run"
     page.predict(picture)
+
+
+@pytest.mark.browser
+def test_the_picture_that_was_chosen_last_counts(page, picture, tmp_path):
+    large = tmp_path / "large.png"
+    large.write_bytes(i2i.encode(i2i.Picture(np.zeros((6000, 6000, 3), np.uint8))))
+    page.choose(large)
+    page.run("window.large = document.getElementById('file').files[0]")
+    page.choose(picture)
+    page.until(lambda: page["chosen"].text.endswith("64 × 48 pixels"))
+    page.run("return createImageBitmap(window.large).then(() => true)")
+    assert page["chosen"].text.endswith("64 × 48 pixels")
 
 
 @pytest.mark.browser
@@ -340,6 +354,7 @@ def test_a_large_picture_shows_how_far_its_job_is(page, tmp_path):
     assert shares == sorted(shares)
     assert len({share for share in shares if 0 < share < 1}) > 1
     assert "2048 × 2048" in page["facts"].text
+    assert f"/v1/models/{LABELLING}/jobs" in page["curl"].text
 
 
 @pytest.mark.browser

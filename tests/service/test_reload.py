@@ -232,6 +232,22 @@ def test_models_that_are_not_named_wait_for_their_first_request(
         assert client.get("/readyz").json() == {"ready": True, "loading": [], "failed": []}
 
 
+def test_a_folder_that_goes_before_it_is_loaded_is_waited_for_no_more(tmp_path, wait_until):
+    for name in ("lazy", "eager"):
+        folder = shutil.copytree(min(shipped_models().values()), tmp_path / "models" / name)
+        rewrite(folder, name=name)
+    settings = Settings(models=tmp_path / "models", engine="openvino", threads=1, load=("eager",))
+    models = Models.of(settings)
+    shutil.rmtree(tmp_path / "models" / "eager")
+    models.load()
+    assert models.loading == []
+
+    (tmp_path / "models").rename(tmp_path / "gone")
+    with pytest.raises(Problem, match="queue_full"):
+        models.find("lazy")
+    wait_until(lambda: models.loading == [])
+
+
 def test_a_folder_is_copied_over_one_that_serves(tmp_path, client_of, png):
     folder = shutil.copytree(min(shipped_models().values()), tmp_path / "models" / "m")
     rewrite(folder, name="m")

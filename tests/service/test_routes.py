@@ -197,6 +197,9 @@ def test_a_request_without_a_picture_is_empty(client):
         ("application/json", 406),
         ("image/webp", 406),
         ("image/png;q=0, text/*", 406),
+        ("image/png;q=0, */*", 406),
+        ("image/*;q=0, */*;q=1", 406),
+        ("*/*;q=0, image/png", 200),
     ],
 )
 def test_accept_is_honoured(client, png, accept, status):

@@ -322,11 +322,12 @@ class JobStore:
 
     def _check_room(self, size: int) -> None:
         used = sum(look.bytes for _, look in self._look())
-        if used + size > self._most_bytes:
+        free = shutil.disk_usage(self._root).free
+        if used + size > self._most_bytes or size > free:
             raise Problem(
                 "queue_full",
                 "the jobs that are there leave no room for this one; fetch and delete some",
-                expected=f"at most {self._most_bytes} bytes of all jobs",
+                expected=f"at most {self._most_bytes} bytes of all jobs, and {free} that are free",
                 got=f"{used} bytes, and {size} for this one",
                 retry_after_s=_FULL_RETRY_S,
             )

@@ -61,7 +61,7 @@ def _table(name: str, measured: Measurement) -> list[str]:
     if measured.exported:
         engines = ", ".join(f"{engine} {v:.4f}" for engine, v in measured.exported.items())
         rows += ["", f"{measured.monitor} through each engine: {engines}."]
-        rows += [f"These pictures chose the checkpoint by their {measured.monitor}."]
+        rows += [f"These pictures may have chosen the checkpoint, by their {measured.monitor}."]
     if measured.command:
         rows += ["", f"Measured by `{measured.command}` on {measured.engine}"]
         rows[-1] += f", protocol {measured.protocol}." if measured.protocol else "."

@@ -147,14 +147,15 @@ def evaluate(
         trivial = task.baseline(image)
         if trivial is not None:
             trivials.append(_judge(task, trivial, target))
-            picture["baseline"] = trivials[-1]["scores"]
+            picture["baseline"] = _comparable(trivials[-1]["scores"], unclipped)
         pictures.append({"name": sample.name, "seconds": round(seconds, 4), **picture})
         if witness is not None:
             witness(Judged(sample.name, image, answer, target, picture["scores"]))
     if not pictures:
         raise ValueError("pictures: expected at least one to measure on, got none")
     tally = Tally(task, pictures)
-    scores, trivial_scores = tally.scores(), _baseline_scores(task, tally, trivials)
+    scores = tally.scores()
+    trivial_scores = _comparable(_baseline_scores(task, tally, trivials), unclipped)
     protocol = stamp(task, ensemble, unclipped)
     return {
         "model": predictor.spec.address,
@@ -194,6 +195,11 @@ def _judge(task: Task, answer: Values, target: Values) -> dict[str, Any]:
     scores = finite({name: float(value) for name, value in metric.compute().items()})
     sums = {name: torch.as_tensor(v).tolist() for name, v in metric.metric_state.items()}
     return {"scores": scores, "sums": sums}
+
+
+def _comparable(baseline: Scores, unclipped: bool) -> Scores:
+    """Without what is taken of luma: that rounds to 8 bits, which would clip the input."""
+    return {"psnr": baseline["psnr"]} if unclipped and "psnr" in baseline else baseline
 
 
 def _baseline_scores(task: Task, tally: Tally, trivials: list[dict[str, Any]]) -> Scores:
@@ -268,7 +274,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise ValueError(f"--unclipped: expected a model of restoration, got one of {task.name}")
     # What cannot be written or compared is told before the work.
     if options.output is not None:
+        if options.output.is_dir():
+            raise ValueError(f"--output: expected a file, got the folder {options.output}")
         options.output.parent.mkdir(parents=True, exist_ok=True)
+    if options.gallery is not None:
+        options.gallery.mkdir(parents=True, exist_ok=True)
     other = None if options.compare is None else read_results(options.compare)
     if other is not None:
         check_protocols(stamp(task, ensemble, options.unclipped), other)

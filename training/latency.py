@@ -6,6 +6,7 @@ python -m training.latency MODEL ENGINE PRECISION     prints JSON; `training.cos
 from __future__ import annotations
 
 import json
+import math
 import statistics
 import sys
 import time
@@ -26,17 +27,16 @@ SIDE = 512
 def measure(model: str, engine: str, precision: str) -> dict[str, Any]:
     """Median milliseconds of one window of the spec and of a picture, and the peak of memory."""
     predictor = load(model, engine=engine, precision=precision)
-    spec = predictor.spec
+    spec, multiple = predictor.spec, predictor.spec.size_multiple
     random = np.random.default_rng(0)
-    side = (
-        spec.window if spec.tiling == "windows" else SIDE // spec.size_multiple * spec.size_multiple
-    )
+    shown = min(SIDE, math.isqrt(spec.max_pixels or SIDE**2))
+    side = spec.window if spec.tiling == "windows" else max(1, shown // multiple) * multiple
     window = random.random((1, spec.input_channels, side, side), np.float32)
-    picture = Picture(random.integers(0, 256, (SIDE, SIDE, 3), np.uint8))
+    picture = Picture(random.integers(0, 256, (shown, shown, 3), np.uint8))
     return {
         "window_side": side,
         "window_ms": _median_ms(lambda: predictor.engine.run(window)),
-        "picture_side": SIDE,
+        "picture_side": shown,
         "picture_ms": _median_ms(lambda: predictor.predict(picture)),
         "runs": RUNS,
         "threads": available_cpus(),

@@ -14,7 +14,7 @@ from typing import Any
 
 from jsonargparse import Namespace, namespace_to_dict
 from pytorch_lightning import LightningModule, Trainer
-from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
@@ -31,6 +31,13 @@ RUNS = Path("runs")
 CONFIG = "config.yaml"
 # Tells the further processes of a run, which run this file again, the folder of the first.
 RUN_VARIABLE = "I2I_TRAINING_RUN"
+# What Lightning takes in place of a checkpoint's path.
+KEYWORDS = ("best", "last", "hpc")
+# Lightning drops a user's for a run's own without a word; with what to do instead.
+OWN_CALLBACKS: dict[type[Callback], str] = {
+    ModelCheckpoint: "the run's folder holds the best and the last checkpoint",
+    EarlyStopping: "set model.patience",
+}
 
 # Options of most runs, by command; `--help-all` lists the hundreds that there are.
 HELP = """\
@@ -105,7 +112,7 @@ class TrainingCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         config = self.config[self.subcommand]
         data = build(_plain(config.data))
-        owned = data.task_arguments()
+        owned = data.task_arguments(config.model.task.get("init_args.ignore", 255))
         if class_of(config.model.task.class_path).needs != "masks":
             # A list may have masks that this task does not read.
             owned.pop("class_names", None)
@@ -115,6 +122,9 @@ class TrainingCLI(LightningCLI):
         # What is kept says nothing of this run alone, so that the next can begin with it.
         self.kept = config.clone()
         self.kept.run = self.kept.ckpt_path = None
+        if self.has_checkpoint:
+            # Its weights would replace them, and their origin may be gone.
+            config.model.initial_weights = None
         if self.subcommand == "fit":
             self._place_run(config, task.name)
 
@@ -124,16 +134,20 @@ class TrainingCLI(LightningCLI):
         Ours hold a recipe instead; `ImageToImage.on_load_checkpoint` compares it with the config.
         """
         path = self.config[self.config.subcommand].ckpt_path
+        self.has_checkpoint = path is not None and path not in KEYWORDS
         self.resumed_step = 0
-        if path is not None and path not in ("best", "last", "hpc"):
+        if self.has_checkpoint:
             self.resumed_step = load_checkpoint(Path(path))["global_step"]
 
     def _place_run(self, config: Namespace, task: str) -> None:
         """The run's folder: the one asked for, the resumed one's, or a new one."""
+        if (other := config.trainer.default_root_dir) is not None:
+            raise ValueError(f"default_root_dir: expected none, got {other}; say --run {other}")
         if RUN_VARIABLE in os.environ and "LOCAL_RANK" in os.environ:
             run = Path(os.environ[RUN_VARIABLE])
         elif config.run is not None:
             run = Path(config.run)
+            check_unused(run, config.ckpt_path)
         elif config.ckpt_path is not None and Path(config.ckpt_path).parent.name == "checkpoints":
             run = Path(config.ckpt_path).parents[1]
         else:
@@ -151,6 +165,7 @@ class TrainingCLI(LightningCLI):
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> Trainer:
         if self.subcommand == "fit":
+            check_callbacks(config["callbacks"])
             run, budget = config["default_root_dir"], self.config[self.subcommand].budget
             if budget is not None:
                 if config["max_steps"] != -1 or config["max_time"] is not None:
@@ -169,6 +184,10 @@ class TrainingCLI(LightningCLI):
             # Nothing is trained: the scores are printed.
             config["logger"] = False
         return super()._instantiate_trainer(config, callbacks)
+
+    def before_fit(self) -> None:
+        if self.model.begun_with is not None and self.trainer.is_global_zero:
+            print(f"initial weights: {self.model.begun_with}")
 
     def after_fit(self) -> None:
         kept = self.trainer.checkpoint_callback
@@ -210,6 +229,31 @@ def next_run(folder: Path, name: str) -> Path:
             run.mkdir(parents=True)
             break
     return run
+
+
+def check_unused(run: Path, resumed: str | None) -> None:
+    """Raises ValueError where `run` holds the checkpoints of another run than the resumed one.
+
+    The new best one would be best-v1.ckpt, beside a best.ckpt that is the other's.
+    """
+    folder = run / "checkpoints"
+    if resumed in KEYWORDS or not any(folder.glob("*.ckpt")):
+        return
+    if resumed is None or Path(resumed).parent.resolve() != folder.resolve():
+        raise ValueError(
+            f"run: expected a folder without checkpoints, got {run}, which holds those of another "
+            f"run; choose another folder, or go on with it: --ckpt_path {folder / 'last.ckpt'}"
+        )
+
+
+def check_callbacks(given: Callback | list[Callback] | None) -> None:
+    """Raises ValueError where the user's callbacks hold one that a run has itself."""
+    for each in given if isinstance(given, list) else [given]:
+        if (remedy := OWN_CALLBACKS.get(type(each))) is not None:  # type: ignore[arg-type]
+            name = type(each).__name__
+            raise ValueError(
+                f"callbacks: expected no {name}, for a run has its own, got one; {remedy}"
+            )
 
 
 def _plain(config: Namespace) -> dict[str, Any]:

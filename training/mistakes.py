@@ -64,6 +64,9 @@ def located(message: str, arguments: list[str]) -> str:
             if error.problem_mark is None:
                 return message
             return _quoted(file, error.problem_mark.line, f"no YAML: {error.problem}")
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            said = f"{file}: expected a config, YAML in UTF-8, got another file: {one_line(error)}"
+            return f"{said}; save it as UTF-8, or give a checkpoint as --ckpt_path"
     typed = {_path(each[2:].partition("=")[0]) for each in arguments if each.startswith("--")}
     keys = ".".join(_KEY.findall(message))
     option, argument = _OPTION.search(message), _ARGUMENT.match(message)

@@ -220,6 +220,8 @@ class ImageToImage(pl.LightningModule):
                     f"checkpoint of another {name} than the config's: {difference}; "
                     "use the config.yaml beside the checkpoint"
                 )
+        # The weights are the checkpoint's, wherever a config says to begin.
+        self.begun_with = recipe.get("begun_with")
         self.earlier_core_minutes = recipe["core_minutes"]
         self.earlier_minutes = recipe.get("minutes", 0.0)
 

@@ -21,9 +21,10 @@ STEP_RMS = 0.2
 
 
 class MuonWithAdamW(torch.optim.AdamW):
-    """Muon for the convolutions between a net's first and last layer, AdamW for all else.
+    """Muon for the convolutions of more than 3 channels on both sides, AdamW for all else.
 
-    A kernel (O, I, h, w) is taken as a matrix (O, I · h · w).
+    So AdamW moves a net's first layer, and a last one that gives a picture or up to 3 classes; one
+    of more classes goes by Muon. A kernel (O, I, h, w) is taken as a matrix (O, I · h · w).
 
     Args:
         groups: parameters with their `lr` and `weight_decay`, which mean to Muon what they mean to

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -35,16 +36,16 @@ BORDER = "border_and_inside"
 def run_study(name: str, study: dict[str, Any], data: Path, work: Path, seeds: list[int]) -> None:
     """Runs what is not finished yet, and writes FOLDER/`name`.json."""
     machine = Machine()
-    images, count = data / study["measured_on"]["images"], study["measured_on"]["pictures"]
-    few = _pictures(images, EXPORTED_ON, work / "few")
-    pictures = _pictures(images, count, work / "pictures")
+    measured_on = study["measured_on"]
+    images, sets = data / measured_on["images"], work / "sets" / _digest(measured_on)
+    few = _pictures(images, EXPORTED_ON, sets / "few")
+    pictures = _pictures(images, measured_on["pictures"], sets / "all")
     first: list[dict[str, Any]] = []
     variants = {}
     for variant, options in study["variants"].items():
         # Runs of several studies that are the same run are run once.
         recipe = (CONFIGS / f"{study['config']}.yaml").read_text(encoding="utf-8")
-        same = json.dumps([recipe, study["data"], study["budget"], options])
-        place = work / hashlib.sha256(same.encode()).hexdigest()[:12]
+        place = work / _digest([recipe, study["data"], study["budget"], options])
         runs = [_run(place, study, options, data, few, pictures, seed) for seed in seeds]
         first = first or runs
         variants[variant] = _told(runs, first, study["score"]) | {"options": options}
@@ -63,6 +64,10 @@ def run_study(name: str, study: dict[str, Any], data: Path, work: Path, seeds: l
     }
     FOLDER.mkdir(parents=True, exist_ok=True)
     write_bytes(FOLDER / f"{name}.json", (json.dumps(results, indent=2) + "\n").encode())
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]
 
 
 def _pictures(images: Path, count: int, chosen: Path) -> Path:
@@ -86,9 +91,13 @@ def _run(
 ) -> dict[str, Any]:
     """Trains, exports and evaluates; where that is done already, reads what came of it."""
     place = place / f"seed-{seed}"
-    model, results = place / "model", place / "results.json"
+    model = place / "model"
+    results = place / f"results-{_digest(study['measured_on'])}.json"
     checkpoint = place / "run" / "checkpoints" / "last.ckpt"
-    if not results.exists():
+    folder = study["measured_on"].get("masks")
+    masks = ["--masks", str(data / folder)] if folder else []
+    if not model.exists():
+        shutil.rmtree(place / "run", ignore_errors=True)  # of a study that was stopped
         also = [f"{data.absolute()}/{folder}" for folder in study["data"].get("also", [])]
         fit = ["--config", str(CONFIGS / f"{study['config']}.yaml")]
         fit += ["--data.root", f"{data.absolute()}/{study['data']['root']}"]
@@ -98,9 +107,8 @@ def _run(
         fit += ["--trainer.enable_progress_bar=false"]
         _training("fit", *fit)
         exported = ["--checkpoint", str(checkpoint), "--output", str(model)]
-        folder = study["measured_on"].get("masks")
-        masks = ["--masks", str(data / folder)] if folder else []
         _training("export", *exported, "--images", str(few), *masks)
+    if not results.exists():
         measured = ["--model", str(model), "--images", str(pictures), *masks]
         _training("evaluate", *measured, "--no-cost", "--output", str(results))
     recipe = torch.load(checkpoint, map_location="cpu", weights_only=True)["recipe"]

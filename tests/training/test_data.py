@@ -235,6 +235,12 @@ def test_a_batch_is_at_least_one_and_at_most_an_epoch(batch_size: int) -> None:
         Photos("root", geometry=[], batch_size=batch_size, epoch_samples=4)
 
 
+@pytest.mark.parametrize("longest", [0, -1])
+def test_a_validation_picture_has_at_least_a_pixel(longest: int) -> None:
+    with pytest.raises(ValueError, match=f"validation_longest: expected at least 1, got {longest}"):
+        Photos("root", geometry=[], validation_longest=longest)
+
+
 def test_decoded_pictures_are_kept_up_to_the_limit(caplog: pytest.LogCaptureFixture) -> None:
     read: list[int] = []
 
@@ -324,6 +330,17 @@ def test_a_generated_picture_is_the_same_for_the_same_index() -> None:
     assert (first.mask == again.mask).all()
     assert first.name == again.name != other.name
     assert (first.image != other.image).any()
+
+
+def test_no_mask_of_generated_shapes_is_on_both_sides() -> None:
+    data = EmbeddedShapes(count=16, geometry=[])
+    training, validation = (
+        {sample.mask.tobytes() for sample in (load() for load in loads) if sample.mask is not None}
+        for loads in (data.training_loads(TASK), data.validation_loads(TASK))
+    )
+    assert len(training) == 16
+    assert len(validation) == 2
+    assert not training & validation
 
 
 @pytest.mark.parametrize("index", range(4))

@@ -10,9 +10,12 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
+import yaml
+from PIL import Image
 from torch import nn
 
 from i2i.losses import CrossEntropy, Dice, Sum
+from training import cli
 from training.data import Masks, Photos
 from training.data.class_weights import ClassWeights, class_weights
 from training.recipe import build, describe
@@ -89,6 +92,35 @@ def test_the_weights_of_the_data_reach_the_loss_and_the_checkpoint(
     assert cross_entropy.weights is not None
     assert cross_entropy.weights.tolist() == pytest.approx(arguments["class_weights"])
     assert describe(build(describe(task))) == describe(task)
+
+
+def test_an_id_that_is_ignored_is_not_counted(caplog: pytest.LogCaptureFixture) -> None:
+    mask = np.array([[0, 0, 1, 2, 2, 2]], np.uint8)
+
+    weights = class_weights([mask], ["ground", "thing", "ignored"], "inverse", ignore=2)
+
+    assert weights == pytest.approx([2 / 3, 4 / 3, 1], abs=1e-4)
+    assert not caplog.records
+
+
+def test_the_data_ignore_what_the_task_ignores(
+    masked: Callable[[Path], Path], configs: Path, fast: tuple[str, ...]
+) -> None:
+    root = masked(Path("set"))
+    for path in root.rglob("masks/*.png"):
+        mask = np.asarray(Image.open(path)).copy()
+        mask[40:] = 2
+        Image.fromarray(mask).save(path)
+    data = ["--data=Masks", f"--data.root={root}", "--data.class_weights=inverse"]
+    crop = "{class_path: albumentations.RandomCrop, init_args: {height: 32, width: 32}}"
+    more = [f"--data.geometry=[{crop}]", "--model.task.init_args.ignore=2", *fast]
+
+    cli.main(["fit", f"--config={configs / 'demo_segmentation.yaml'}", *data, *more])
+
+    kept = next(Path("runs").glob("*/config.yaml")).read_text()
+    weights = yaml.safe_load(kept)["model"]["task"]["init_args"]["class_weights"]
+    # 1,200 and 960 of 3,200 pixels each are things.
+    assert weights == pytest.approx([2 * 2160 / 6400, 2 * (1 - 2160 / 6400)], abs=1e-4)
 
 
 def test_a_loss_of_ones_own_gets_the_weights() -> None:

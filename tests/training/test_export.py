@@ -20,8 +20,9 @@ from i2i.engines.torch import TorchEngine
 from i2i.model_folder import ModelError, ModelFolder
 from i2i.predictor import Predictor
 from training import cli
+from training.cost import cost
 from training.evaluate import evaluate, task_of
-from training.export import export, read_checkpoint
+from training.export import _in_8_bit, export, read_checkpoint
 from training.margins import window_for
 from training.tasks import Sample, SuperResolution
 
@@ -296,6 +297,33 @@ def test_a_window_keeps_the_price_of_the_margin_low(margin: int) -> None:
 
     assert window % 64 == 0
     assert (window / (window - 2 * margin)) ** 2 <= 1.8
+
+
+def test_a_model_of_small_whole_pictures_is_timed_on_one(run: Any, tmp_path: Path) -> None:
+    samples = [Sample("a", np.zeros((40, 40, 3), np.uint8))]
+    export(run.checkpoint, tmp_path / "whole", samples, margins="whole", max_pixels=10_000)
+
+    measured = cost(i2i.load(tmp_path / "whole", engine="openvino", threads=1))
+    assert measured["picture_side"] == 100
+    assert measured["window_side"] <= 100
+
+
+def test_samples_of_16_bits_are_measured_as_evaluate_reads_them() -> None:
+    deep = np.full((4, 4, 3), 65535, np.uint16)
+    sample = _in_8_bit(Sample("deep", deep, target=deep))
+    for picture in (sample.image, sample.target):
+        assert picture is not None
+        assert picture.dtype == np.uint8
+        assert (picture == 255).all()
+
+
+def test_what_cannot_be_written_is_told_before_the_work(model: Path, tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    Image.new("RGB", (40, 40)).save(images / "a.png")
+    arguments = ["evaluate", "--model", str(model), "--images", str(images)]
+    assert "expected a file, got the folder" in message([*arguments, "--output", str(tmp_path)])
+    assert message([*arguments, "--gallery", str(images / "a.png")])
 
 
 def test_no_evaluation_without_pictures(run: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -43,7 +44,7 @@ def test_a_net_of_another_scale_takes_all_but_its_last_layer() -> None:
 
 
 def test_a_run_begins_with_a_checkpoint_and_says_so(
-    trained: Callable[[str], Any], workplace: Path
+    trained: Callable[[str], Any], workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = trained("super_resolution_x2")
     first = run.checkpoint
@@ -58,7 +59,28 @@ def test_a_run_begins_with_a_checkpoint_and_says_so(
     for name, value in begun.state_dict().items():
         torch.testing.assert_close(ended.state_dict()[name], value, msg=name)
     assert "tensors of a checkpoint of 2 steps" in recipe["begun_with"]
+    assert f"initial weights: {recipe['begun_with']}\n" in capsys.readouterr().out
     assert recipe["seed"] == 3
+
+
+def test_a_run_with_a_checkpoint_needs_no_origin_and_remembers_it(
+    trained: Callable[[str], Any], workplace: Path
+) -> None:
+    run = trained("super_resolution_x2")
+    origin = shutil.copy(run.checkpoint, "origin.ckpt")
+    where = ["--run", "second", "--data.root", str(run.images)]
+    first = ["--config", str(run.folder / "config.yaml"), "--model.initial_weights", origin]
+    cli.main(["fit", *first, *where])
+    Path(origin).unlink()
+
+    again = ["--config", "second/config.yaml", "--ckpt_path", "second/checkpoints/last.ckpt"]
+    cli.main(["validate", *again, *where[2:]])
+    cli.main(["fit", *again, *where, "--trainer.max_epochs=2"])
+
+    _, _, recipe = read_checkpoint(workplace / "second" / "checkpoints" / "last.ckpt")
+    assert recipe["steps"] == 4
+    assert "tensors of a checkpoint of 2 steps" in recipe["begun_with"]
+    assert "initial_weights: origin.ckpt" in Path("second/config.yaml").read_text()
 
 
 def test_the_card_says_what_a_model_began_with_and_its_seed() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -71,6 +72,52 @@ def test_a_resumed_run_goes_on_in_its_folder_with_its_curves_and_its_best_score(
     assert torch.load(run / "checkpoints/best.ckpt", weights_only=True)["global_step"] == best == 2
     assert torch.load(last, weights_only=True)["global_step"] == 4
     assert "next: python -m training export" in capsys.readouterr().out
+
+
+def test_a_run_does_not_mix_its_checkpoints_with_those_of_another(
+    fit: Callable[..., None],
+) -> None:
+    fit("--run", "mine")
+    shutil.copytree("mine", "other")
+    best, last = Path("mine/checkpoints/best.ckpt"), Path("mine/checkpoints/last.ckpt")
+    before = best.read_bytes()
+
+    for more in ((), ("--ckpt_path", "other/checkpoints/last.ckpt")):
+        with pytest.raises(SystemExit) as error:
+            fit("--run", "mine", *more)
+        assert error.value.code == (
+            "fit: run: expected a folder without checkpoints, got mine, which holds those of "
+            f"another run; choose another folder, or go on with it: --ckpt_path {last}"
+        )
+    assert best.read_bytes() == before
+
+    fit("--run", "mine", "--ckpt_path", str(last.absolute()), "--trainer.max_epochs=2")
+    assert torch.load(last, weights_only=True)["global_step"] == 4
+    assert {path.name for path in best.parent.iterdir()} == {"best.ckpt", "last.ckpt"}
+
+
+def test_the_folder_of_a_run_has_one_name(fit: Callable[..., None]) -> None:
+    with pytest.raises(SystemExit, match=r"default_root_dir: .* got mine; say --run mine"):
+        fit("--trainer.default_root_dir", "mine")
+    assert [path.name for path in Path().iterdir()] == ["photos"]
+
+
+@pytest.mark.parametrize(
+    ("callback", "remedy"),
+    [
+        ("{class_path: EarlyStopping, init_args: {monitor: loss}}", "set model.patience"),
+        ("[{class_path: ModelCheckpoint}]", "the run's folder holds the best and the last"),
+    ],
+)
+def test_a_callback_that_a_run_has_itself_is_refused(
+    callback: str, remedy: str, fit: Callable[..., None]
+) -> None:
+    named = callback.replace("path: ", "path: pytorch_lightning.callbacks.")
+    Path("more.yaml").write_text(f"trainer:\n  callbacks: {named}\n")
+
+    with pytest.raises(SystemExit, match=f"more.yaml:2: callbacks: expected no .*{remedy}"):
+        fit("--config", "more.yaml")
+    assert not list(Path("runs").iterdir())
 
 
 def test_a_list_with_classes_serves_a_task_that_reads_no_masks(

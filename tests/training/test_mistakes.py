@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from training import lightning
+from training import cli, lightning
 from training.mistakes import located, one_line
 
 CONFIG = """\
@@ -69,6 +69,27 @@ def test_what_a_constructor_refuses_is_found_by_name_and_value() -> None:
         f"run.yaml:6: {message} | encoder: {{class_path: i2i.nets.Encoder, "
         "init_args: {widths: [4, 4], depths: [0]}}"
     )
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"PK\x03\x04\x00\x80\xff", "invalid start byte"),
+        ("model: café".encode("latin-1"), "unexpected end of data"),
+        (b"model: \x01", "special characters are not allowed"),
+    ],
+)
+def test_a_file_that_is_no_text_is_no_config(content: bytes, reason: str) -> None:
+    Path("last.ckpt").write_bytes(content)
+
+    with pytest.raises(SystemExit) as error:
+        cli.main(["validate", "--config", "last.ckpt"])
+
+    told = located("any words", ["validate", "--config", "last.ckpt"])
+    assert re.search(rf"last\.ckpt: expected a config, YAML in UTF-8, .*{reason}", told)
+    assert told.endswith("give a checkpoint as --ckpt_path")
+    assert "\n" not in told
+    assert error.value.code in (2, f"validate: {told}")
 
 
 def test_what_was_typed_is_not_looked_for_in_the_file() -> None:

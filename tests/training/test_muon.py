@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from i2i.nets import ClassHead
 from training.muon import MuonWithAdamW, is_hidden, orthogonal
 
 
@@ -84,3 +85,11 @@ def test_its_state_can_be_saved_and_goes_on_alike(kernel: tuple[int, ...]) -> No
         return weight.detach()
 
     assert run(broken=False).equal(run(broken=True))
+
+
+@pytest.mark.parametrize("classes", [3, 4])
+def test_a_last_layer_of_more_than_3_classes_is_hidden(classes: int) -> None:
+    head = ClassHead(8, classes=classes, stride=2)
+
+    kernels = [parameter for parameter in head.parameters() if parameter.ndim == 4]
+    assert [is_hidden(kernel) for kernel in kernels] == [classes > 3]

@@ -16,7 +16,10 @@ BETA = 0.999
 
 
 def class_weights(
-    masks: Iterable[Pixels | None], names: Sequence[str], method: ClassWeights
+    masks: Iterable[Pixels | None],
+    names: Sequence[str],
+    method: ClassWeights,
+    ignore: int = 255,
 ) -> list[float]:
     """A weight for each class, 1 on average over the classes that occur; others weigh 1.
 
@@ -28,6 +31,7 @@ def class_weights(
 
     Args:
         masks: class ids (H, W); ids beyond the names are left out, as the ignored one is.
+        ignore: id of the pixels that do not count.
 
     Raises:
         ValueError: no class occurs, or `method` is none.
@@ -36,18 +40,16 @@ def class_weights(
     for mask in masks:
         if mask is None:
             continue
-        counts = np.bincount(mask.ravel(), minlength=256)[: len(names)]
+        counts = np.bincount(mask[mask != ignore], minlength=256)[: len(names)]
         pixels += counts
         surroundings += np.where(counts > 0, counts.sum(), 0)
         pictures += counts > 0
     shown = pixels > 0
     if not shown.any():
         raise ValueError("class_weights: expected masks that show a class, got none")
-    if not shown.all():
-        logging.getLogger(__name__).warning(
-            "no training mask shows %s",
-            ", ".join(name for name, some in zip(names, shown, strict=True) if not some),
-        )
+    absent = [name for i, name in enumerate(names) if not shown[i] and i != ignore]
+    if absent:
+        logging.getLogger(__name__).warning("no training mask shows %s", ", ".join(absent))
     rarity = {
         "inverse": lambda: 1 / pixels[shown],
         "median_frequency": lambda: surroundings[shown] / pixels[shown],

@@ -54,16 +54,17 @@ class EmbeddedShapes(ImageData):
         return {"count": self.count}
 
     def training_loads(self, task: Task) -> list[Load]:
-        return self._loads(TRAINING, self.count)
+        return self._loads(TRAINING, range(self.count))
 
     def validation_loads(self, task: Task) -> list[Load]:
-        return self._loads(VALIDATION, max(1, self.count // 8))
+        # Other shapes in other places too.
+        return self._loads(VALIDATION, range(self.count, self.count + max(1, self.count // 8)))
 
-    def _loads(self, names: tuple[str, ...], count: int) -> list[Load]:
+    def _loads(self, names: tuple[str, ...], indices: range) -> list[Load]:
         photos = photographs(names)
         return [
             functools.partial(generate_shapes, photos[index % len(photos)], index)
-            for index in range(count)
+            for index in indices
         ]
 
 

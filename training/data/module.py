@@ -67,6 +67,8 @@ class ImageData(pl.LightningDataModule):
                 raise ValueError(f"{name}: expected at least 0, got {number}")
         if prefetch < 1:
             raise ValueError(f"prefetch: expected at least 1 batch, got {prefetch}")
+        if validation_longest < 1:
+            raise ValueError(f"validation_longest: expected at least 1, got {validation_longest}")
         check_choice("class_weights", class_weights, ClassWeights)
         self.augmentation = Augmentation(geometry, appearance or [])
         self.batch_size, self.epoch_samples = batch_size, epoch_samples
@@ -95,8 +97,12 @@ class ImageData(pl.LightningDataModule):
         """Names of the classes that the masks hold, in the order of their ids; None: no masks."""
         return None
 
-    def task_arguments(self) -> dict[str, Any]:
-        """Arguments of the task that the data owns, such as the names of the classes."""
+    def task_arguments(self, ignore: int = 255) -> dict[str, Any]:
+        """Arguments of the task that the data owns, such as the names of the classes.
+
+        Args:
+            ignore: the task's: id in the masks of pixels that do not count.
+        """
         names = self.class_names()
         if self.class_weights == "none":
             return {} if names is None else {"class_names": names}
@@ -105,11 +111,11 @@ class ImageData(pl.LightningDataModule):
                 f"class_weights: expected none for {type(self).__name__}, which has no masks, "
                 f"got {self.class_weights}"
             )
-        loads = self.training_loads(Segmentation(names))
+        loads = self.training_loads(Segmentation(names, ignore))
         masks = (load().mask for load in track(loads, "Counting classes", transient=True))
         return {
             "class_names": names,
-            "class_weights": class_weights(masks, names, self.class_weights),
+            "class_weights": class_weights(masks, names, self.class_weights, ignore),
         }
 
     @abstractmethod

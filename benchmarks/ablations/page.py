@@ -16,7 +16,8 @@ HEAD = """# Ablations
 What was asked before the recipes became what they are. The runs of a table differ in one thing and
 cost the same processor time; they are short, so what takes long to pay is not seen. Scores are of
 exported models, on pictures that no run has seen. The difference to the first row is paired by
-seed; below it stands its 95 % interval by paired bootstrap over the pictures, for each seed.
+seed; below it stands its 95 % interval by paired bootstrap over the pictures, for each seed. That
+interval does not hold what another seed would give: a table of one seed ranks what is far apart.
 
 `python -m benchmarks.ablations run STUDY --data FOLDER` runs a study again; the page is made from
 the files in `benchmarks/results/ablations`, and a test compares the two.

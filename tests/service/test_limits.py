@@ -2,9 +2,9 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
-from typing import Any
 
 import pytest
+from starlette.types import Message
 
 from service.errors import Problem
 from service.inflight import HeldResponse, InFlight
@@ -25,6 +25,10 @@ def refusal(reply) -> tuple[int, str]:
 async def chunks(*parts: bytes) -> AsyncIterator[bytes]:
     for part in parts:
         yield part
+
+
+async def silent() -> Message:
+    return {}
 
 
 def test_a_body_above_the_limit_is_refused_by_its_length_and_by_its_chunks(serve, png):
@@ -120,7 +124,7 @@ def test_a_reply_is_held_until_it_is_read_or_its_reader_is_too_slow():
         sent.clear()
         may_send = asyncio.Semaphore(pieces)
 
-        async def send(message: dict[str, Any]) -> None:
+        async def send(message: Message) -> None:
             await may_send.acquire()
             sent.append(len(message.get("body", b"")))
 
@@ -129,7 +133,7 @@ def test_a_reply_is_held_until_it_is_read_or_its_reader_is_too_slow():
             hold.add(10**7)
             hold.lower(10**6)
             reply = HeldResponse(bytes(10**6), {}, "image/png", held.pop_all(), 0.1)
-        task = asyncio.create_task(reply({"type": "http"}, None, send))
+        task = asyncio.create_task(reply({"type": "http"}, silent, send))
         await asyncio.sleep(0.01)
         if not task.done():
             with pytest.raises(Problem), in_flight.hold() as other:
@@ -153,17 +157,17 @@ def test_a_picture_that_leaves_as_webp_may_have_half_of_the_pixels(twice):
 
 
 def test_a_request_that_is_cut_off_at_the_end_is_told_when_to_come_again():
-    answers: list[dict[str, Any]] = []
+    answers: list[Message] = []
 
     async def endless(scope, receive, send):
         await asyncio.Event().wait()
 
-    async def send(message: dict[str, Any]) -> None:
+    async def send(message: Message) -> None:
         answers.append(message)
 
     async def scene() -> None:
         scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
-        task = asyncio.create_task(RequestLog(endless, Metrics())(scope, None, send))
+        task = asyncio.create_task(RequestLog(endless, Metrics())(scope, silent, send))
         await asyncio.sleep(0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

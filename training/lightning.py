@@ -20,7 +20,7 @@ from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from training.budget import Budget
-from training.callbacks import RunProgress
+from training.callbacks import AveragedWeights, LastCheckpoint, PictureLog, RunProgress
 from training.curves import Curves
 from training.data.module import ImageData
 from training.export import load_checkpoint
@@ -36,7 +36,10 @@ KEYWORDS = ("best", "last", "hpc")
 # Lightning drops a user's for a run's own without a word; with what to do instead.
 OWN_CALLBACKS: dict[type[Callback], str] = {
     ModelCheckpoint: "the run's folder holds the best and the last checkpoint",
+    LastCheckpoint: "set model.checkpoint_minutes",
     EarlyStopping: "set model.patience",
+    AveragedWeights: "set model.average_decay",
+    PictureLog: "the run's folder has pictures/",
 }
 
 # Options of most runs, by command; `--help-all` lists the hundreds that there are.

@@ -105,15 +105,18 @@ def test_the_folder_of_a_run_has_one_name(fit: Callable[..., None]) -> None:
 @pytest.mark.parametrize(
     ("callback", "remedy"),
     [
-        ("{class_path: EarlyStopping, init_args: {monitor: loss}}", "set model.patience"),
-        ("[{class_path: ModelCheckpoint}]", "the run's folder holds the best and the last"),
+        (
+            "{class_path: pytorch_lightning.callbacks.EarlyStopping, init_args: {monitor: loss}}",
+            "set model.patience",
+        ),
+        ("[{class_path: pytorch_lightning.callbacks.ModelCheckpoint}]", "the best and the last"),
+        ("[{class_path: training.callbacks.PictureLog}]", "the run.s folder has pictures/"),
     ],
 )
 def test_a_callback_that_a_run_has_itself_is_refused(
     callback: str, remedy: str, fit: Callable[..., None]
 ) -> None:
-    named = callback.replace("path: ", "path: pytorch_lightning.callbacks.")
-    Path("more.yaml").write_text(f"trainer:\n  callbacks: {named}\n")
+    Path("more.yaml").write_text(f"trainer:\n  callbacks: {callback}\n")
 
     with pytest.raises(SystemExit, match=f"more.yaml:2: callbacks: expected no .*{remedy}"):
         fit("--config", "more.yaml")

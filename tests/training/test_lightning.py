@@ -110,7 +110,7 @@ def test_the_folder_of_a_run_has_one_name(fit: Callable[..., None]) -> None:
             "set model.patience",
         ),
         ("[{class_path: pytorch_lightning.callbacks.ModelCheckpoint}]", "the best and the last"),
-        ("[{class_path: training.callbacks.PictureLog}]", "the run.s folder has pictures/"),
+        ("[{class_path: training.callbacks.PictureLog}]", "the run's folder has pictures/"),
     ],
 )
 def test_a_callback_that_a_run_has_itself_is_refused(

@@ -55,8 +55,7 @@ class GaussianNoise(Degradation):
     """
 
     def __init__(self, sigma: Range, clip: bool = False) -> None:
-        check_range("sigma", sigma, 0, 255)
-        self.sigma, self.clip = sigma, clip
+        self.sigma, self.clip = as_range("sigma", sigma, 0, 255), clip
 
     def __call__(self, image: Values, random: np.random.Generator) -> Values:
         sigma = np.float32(draw(self.sigma, random) / 255)
@@ -73,8 +72,7 @@ class Jpeg(Degradation):
     """
 
     def __init__(self, quality: Range) -> None:
-        check_range("quality", quality, 1, 95)
-        self.quality = quality
+        self.quality = as_range("quality", quality, 1, 95)
 
     def __call__(self, image: Values, random: np.random.Generator) -> Values:
         pixels = to_8_bit(image)
@@ -95,8 +93,7 @@ class Blur(Degradation):
     """
 
     def __init__(self, sigma: Range, anisotropic: bool = False) -> None:
-        check_range("sigma", sigma, 0, 20)
-        self.sigma, self.anisotropic = sigma, anisotropic
+        self.sigma, self.anisotropic = as_range("sigma", sigma, 0, 20), anisotropic
 
     def __call__(self, image: Values, random: np.random.Generator) -> Values:
         along = draw(self.sigma, random)
@@ -116,8 +113,7 @@ class MotionBlur(Degradation):
     """
 
     def __init__(self, length: Range) -> None:
-        check_range("length", length, 1, 100)
-        self.length = length
+        self.length = as_range("length", length, 1, 100)
 
     def __call__(self, image: Values, random: np.random.Generator) -> Values:
         half = draw(self.length, random) / 2
@@ -137,8 +133,7 @@ class Resize(Degradation):
     """
 
     def __init__(self, factor: Range) -> None:
-        check_range("factor", factor, 0.05, 4)
-        self.factor = factor
+        self.factor = as_range("factor", factor, 0.05, 4)
 
     def __call__(self, image: Values, random: np.random.Generator) -> Values:
         height, width = image.shape[:2]
@@ -180,12 +175,11 @@ class Holes(Degradation):
         size: Range = (4, 48),
         colour: tuple[int, int, int] = (255, 0, 255),
     ) -> None:
-        check_range("share", share, 0, 0.9)
         check_choice("shape", shape, Shape)
-        check_range("size", size, 1, 1000)
         if len(colour) != 3 or not all(0 <= value <= 255 for value in colour):
             raise ValueError(f"colour: expected three of 0 to 255, got {colour}")
-        self.share, self.shape, self.size, self.colour = share, shape, size, colour
+        self.share, self.size = as_range("share", share, 0, 0.9), as_range("size", size, 1, 1000)
+        self.shape, self.colour = shape, colour
 
     def __call__(self, image: Values, random: np.random.Generator) -> Values:
         height, width = image.shape[:2]
@@ -261,13 +255,18 @@ def check_degradation(value: object) -> None:
         )
 
 
-def check_range(name: str, value: Range, low: float, high: float) -> None:
-    """Raises ValueError where a number, or a pair of them in order, leaves low..high."""
+def as_range(name: str, value: Range, low: float, high: float) -> Range:
+    """A number or a pair as floats: 25 and 25.0 are one protocol.
+
+    Raises:
+        ValueError: it leaves low..high, or the pair is not in order.
+    """
     ends = list(value) if isinstance(value, tuple | list) else [value, value]
     if len(ends) != 2 or not low <= ends[0] <= ends[1] <= high:
         raise ValueError(
             f"{name}: expected a number or a pair (low, high) within {low} to {high}, got {value}"
         )
+    return (float(ends[0]), float(ends[1])) if isinstance(value, tuple | list) else float(value)
 
 
 def draw(value: Range, random: np.random.Generator) -> float:

@@ -38,6 +38,8 @@ _COLUMNS = {
     "mae": "MAE",
     "rmse": "RMSE",
 }
+# Papers state these in Y alone, all else in RGB.
+_OF_LUMA = ("super-resolution", "depixelate")
 _DECIMALS = {"psnr": 2, "psnr_y": 2, "mae": 3, "rmse": 3}
 
 
@@ -76,8 +78,7 @@ def _table(measured: list[Results], literature: list[dict[str, Any]]) -> Iterato
     first = measured[0]
     protocol = first["protocol"]
     names = [name for name in _COLUMNS if name in first["scores"]]
-    # Papers state restorations in RGB, enlargements in Y alone.
-    if protocol["task"] != "restoration" and "psnr" in names:
+    if protocol["task"] in _OF_LUMA:
         names.remove("psnr")
     yield f"### {_title(protocol)}\n"
     heads = ["model", *(_COLUMNS[name] for name in names)]

@@ -35,6 +35,15 @@ def test_every_reference_has_a_source_and_a_known_set() -> None:
         assert all(method["source"] for method in entry["methods"])
 
 
+def test_every_reference_of_a_measured_set_stands_on_the_page() -> None:
+    shown = page(RESULTS, references())
+    for entry in references()["literature"]:
+        if any(RESULTS.glob(f"*/{entry['set']}.json")):
+            for method in entry["methods"]:
+                score = method.get("psnr") or method["psnr_y"]
+                assert f"| {method['name']} | {score:.2f} |" in shown
+
+
 @pytest.mark.slow
 def test_models_are_measured_on_the_sets_that_fit(
     run_of: Callable[[str], Any], masked: Callable[[Path], Path], tmp_path: Path

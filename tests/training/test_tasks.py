@@ -257,7 +257,8 @@ def test_a_restoration_gets_what_its_degradation_made_of_the_target(
     assert (image == noise(picture(), np.random.default_rng(3))).all()
     assert image.dtype == np.float32
     assert image.min() < 0 < 1 < image.max()
-    assert "GaussianNoise(sigma=25" in Restoration(noise).protocol()["degradation"]
+    assert "GaussianNoise(sigma=25.0" in Restoration(noise).protocol()["degradation"]
+    assert Restoration(noise).protocol() == Restoration(GaussianNoise(25.0)).protocol()
 
 
 def test_holes_in_a_gray_picture_have_a_target_in_colour(

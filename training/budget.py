@@ -33,7 +33,8 @@ VALIDATIONS, VALIDATION_SHARE = 20, 0.1
 def core_minutes() -> float:
     """Processor minutes of this process and its loaders, of all threads, since they began."""
     process = psutil.Process()
-    seconds = 0.0
+    ended = process.cpu_times()
+    seconds = ended.children_user + ended.children_system
     for each in (process, *process.children(recursive=True)):
         # A loader process may end meanwhile.
         with suppress(psutil.NoSuchProcess):
@@ -122,7 +123,8 @@ class Budget(Callback):
     """Ends a run when its budget is spent, with the schedule at its end and a validation.
 
     The first steps are measured; they give the number of steps. Each validation corrects it, as it
-    shows what a validation costs. A resumed run goes on with the plan, and with what was spent.
+    shows what a validation costs. A resumed run goes on with what was spent, and with the plan
+    where its budget is the same.
 
     Args:
         text: see `parse_budget`; of the whole run: loaders, validations and start included.
@@ -206,9 +208,15 @@ class Budget(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         ends = None if self.plan is None else [self.plan.steps, self.plan.interval]
-        return {"plan": ends, "validations": self.validations, "validated_at": self.validated_at}
+        return {
+            "budget": self.text,
+            "plan": ends,
+            "validations": self.validations,
+            "validated_at": self.validated_at,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.plan = None if state_dict["plan"] is None else Plan(*state_dict["plan"])
-        self.validations = state_dict["validations"]
         self.validated_at = state_dict["validated_at"]
+        if state_dict["budget"] == self.text and state_dict["plan"] is not None:
+            self.plan = Plan(*state_dict["plan"])
+            self.validations = state_dict["validations"]

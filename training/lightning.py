@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import os
 import shutil
 import sys
@@ -14,7 +15,7 @@ from typing import Any
 
 from jsonargparse import Namespace, namespace_to_dict
 from pytorch_lightning import LightningModule, Trainer
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
@@ -31,8 +32,6 @@ RUNS = Path("runs")
 CONFIG = "config.yaml"
 # Tells the further processes of a run, which run this file again, the folder of the first.
 RUN_VARIABLE = "I2I_TRAINING_RUN"
-# What Lightning takes in place of a checkpoint's path.
-KEYWORDS = ("best", "last", "hpc")
 # Lightning drops a user's for a run's own without a word; with what to do instead.
 OWN_CALLBACKS: dict[type[Callback], str] = {
     ModelCheckpoint: "the run's folder holds the best and the last checkpoint",
@@ -130,17 +129,24 @@ class TrainingCLI(LightningCLI):
             config.model.initial_weights = None
         if self.subcommand == "fit":
             self._place_run(config, task.name)
+        elif not self.has_checkpoint and config.model.initial_weights is None:
+            raise ValueError(
+                f"ckpt_path: expected a checkpoint to {self.subcommand}, got none, and an "
+                "untrained net says nothing; say --ckpt_path runs/RUN/checkpoints/best.ckpt"
+            )
 
     def _parse_ckpt_path(self) -> None:
         """Says early that a file is no checkpoint of ours; Lightning reads hyper-parameters here.
 
         Ours hold a recipe instead; `ImageToImage.on_load_checkpoint` compares it with the config.
         """
-        path = self.config[self.config.subcommand].ckpt_path
-        self.has_checkpoint = path is not None and path not in KEYWORDS
+        config = self.config[self.config.subcommand]
+        if config.run is not None and config.ckpt_path in ("best", "last"):
+            config.ckpt_path = str(checkpoints(Path(config.run)) / f"{config.ckpt_path}.ckpt")
+        self.has_checkpoint = config.ckpt_path is not None
         self.resumed_step = 0
         if self.has_checkpoint:
-            self.resumed_step = load_checkpoint(Path(path))["global_step"]
+            self.resumed_step = load_checkpoint(Path(config.ckpt_path))["global_step"]
 
     def _place_run(self, config: Namespace, task: str) -> None:
         """The run's folder: the one asked for, the resumed one's, or a new one."""
@@ -168,7 +174,9 @@ class TrainingCLI(LightningCLI):
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> Trainer:
         if self.subcommand == "fit":
-            check_callbacks(config["callbacks"])
+            given = config["callbacks"] or []
+            given = given if isinstance(given, list) else [given]
+            check_callbacks(given)
             run, budget = config["default_root_dir"], self.config[self.subcommand].budget
             if budget is not None:
                 if config["max_steps"] != -1 or config["max_time"] is not None:
@@ -181,7 +189,8 @@ class TrainingCLI(LightningCLI):
             if config["logger"] in (None, True):
                 config["logger"] = default_loggers(run, self.resumed_step)
             callbacks = [*callbacks, KeptConfig(self._parser("fit"), self.kept)]
-            if config["enable_progress_bar"] in (None, True):
+            own = not any(isinstance(each, ProgressBar) for each in given)
+            if own and config["enable_progress_bar"] in (None, True):
                 callbacks.append(RunProgress())
         elif config["logger"] is None:
             # Nothing is trained: the scores are printed.
@@ -193,16 +202,25 @@ class TrainingCLI(LightningCLI):
             print(f"initial weights: {self.model.begun_with}")
 
     def after_fit(self) -> None:
-        kept = self.trainer.checkpoint_callback
+        kept, monitor = self.trainer.checkpoint_callback, self.model.task.monitor
         if not isinstance(kept, ModelCheckpoint) or not self.trainer.is_global_zero:
             return
         print(f"run: {self.trainer.default_root_dir}, {self.model.core_minutes:.1f} core-minutes")
-        if kept.best_model_path:
-            best = Path(kept.best_model_path)
-            with suppress(ValueError):
-                best = best.relative_to(Path.cwd())
-            print(f"best {self.model.task.monitor}: {kept.best_model_score:.4f} in {best}")
-            print(f"next: python -m training export --checkpoint {best} --output MODEL_FOLDER")
+        stopping = self.trainer.early_stopping_callback
+        if isinstance(stopping, EarlyStopping) and stopping.stopping_reason_message:
+            print(f"stopped early: {stopping.stopping_reason_message}")
+        if kept.best_model_score is None:
+            return
+        if not math.isfinite(kept.best_model_score):
+            raise ValueError(
+                f"{monitor}: expected a finite score, got none: the training diverged; "
+                "lower --model.learning_rate, or set --trainer.gradient_clip_val 1.0"
+            )
+        best = Path(kept.best_model_path)
+        with suppress(ValueError):
+            best = best.relative_to(Path.cwd())
+        print(f"best {monitor}: {kept.best_model_score:.4f} in {best}")
+        print(f"next: python -m training export --checkpoint {best} --output MODEL_FOLDER")
 
 
 class KeptConfig(Callback):
@@ -234,13 +252,18 @@ def next_run(folder: Path, name: str) -> Path:
     return run
 
 
+def checkpoints(run: Path) -> Path:
+    """Where a run keeps its checkpoints, best.ckpt and last.ckpt."""
+    return run / "checkpoints"
+
+
 def check_unused(run: Path, resumed: str | None) -> None:
     """Raises ValueError where `run` holds the checkpoints of another run than the resumed one.
 
     The new best one would be best-v1.ckpt, beside a best.ckpt that is the other's.
     """
-    folder = run / "checkpoints"
-    if resumed in KEYWORDS or not any(folder.glob("*.ckpt")):
+    folder = checkpoints(run)
+    if not any(folder.glob("*.ckpt")):
         return
     if resumed is None or Path(resumed).parent.resolve() != folder.resolve():
         raise ValueError(
@@ -249,10 +272,10 @@ def check_unused(run: Path, resumed: str | None) -> None:
         )
 
 
-def check_callbacks(given: Callback | list[Callback] | None) -> None:
+def check_callbacks(given: list[Callback]) -> None:
     """Raises ValueError where the user's callbacks hold one that a run has itself."""
-    for each in given if isinstance(given, list) else [given]:
-        if (remedy := OWN_CALLBACKS.get(type(each))) is not None:  # type: ignore[arg-type]
+    for each in given:
+        if (remedy := OWN_CALLBACKS.get(type(each))) is not None:
             name = type(each).__name__
             raise ValueError(
                 f"callbacks: expected no {name}, for a run has its own, got one; {remedy}"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback, EarlyStopping
 from torch import Tensor
 
 from i2i.losses import with_auxiliary
@@ -17,7 +17,7 @@ from i2i.nets import Autoencoder
 from i2i.nets.margin import margin
 from i2i.nets.outputs import Outputs
 from training.budget import core_minutes, minutes
-from training.callbacks import AveragedWeights, LastCheckpoint, PictureLog
+from training.callbacks import AveragedWeights, BestCheckpoint, LastCheckpoint, PictureLog
 from training.initial_weights import begin_with
 from training.optimisers import AdamW, Optimiser
 from training.recipe import describe, first_difference
@@ -100,6 +100,8 @@ class ImageToImage(pl.LightningModule):
         return output
 
     def on_fit_start(self) -> None:
+        # What no checkpoint can hold is told before the first epoch, not after it.
+        self.on_save_checkpoint({})
         # Of the function, not of the module: the names of the weights stay as they are.
         forward = self.net.forward_with_auxiliary
         self.trained = torch.compile(forward) if self.compiles else forward
@@ -112,6 +114,11 @@ class ImageToImage(pl.LightningModule):
         """Dropout's random state follows from seed, epoch and batch: a resumed run repeats it."""
         key = [seed(), self.current_epoch, batch_index, self.global_rank]
         torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_index: int) -> None:
+        """A run that ends at `max_steps` ends with a validation, as others do."""
+        if self.trainer.global_step == self.trainer.max_steps and self.budget is None:
+            self.trainer.val_check_batch = 1
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
         image, target = batch
@@ -187,7 +194,7 @@ class ImageToImage(pl.LightningModule):
             # Before the averaging, which takes its weights back at the end of the validation.
             PictureLog(),
             AveragedWeights(self.average_decay),
-            ModelCheckpoint(folder, monitor=monitor, mode=mode, filename="best"),
+            BestCheckpoint(folder, monitor, mode),
             LastCheckpoint(folder / "last.ckpt", self.checkpoint_minutes),
             EarlyStopping(monitor, mode=mode, patience=self.patience, strict=False),
         ]

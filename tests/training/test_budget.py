@@ -105,6 +105,11 @@ def test_a_resumed_run_goes_on_with_its_plan(fit: Callable[..., None]) -> None:
 
     assert torch.load(checkpoint, weights_only=True)["global_step"] == steps
 
+    more = core_minutes() + 0.02
+    fit(f"--budget={more} core-minutes", f"--ckpt_path={checkpoint}")
+
+    assert torch.load(checkpoint, weights_only=True)["global_step"] > steps
+
 
 def test_a_budget_is_the_one_end_of_a_run(
     fit: Callable[..., None], capsys: pytest.CaptureFixture[str]

@@ -14,6 +14,7 @@ import torch
 import yaml
 
 from training import cli
+from training.curves import Curves
 
 ROOT = Path(cli.__file__).parents[1]
 
@@ -94,6 +95,81 @@ def test_a_run_does_not_mix_its_checkpoints_with_those_of_another(
     fit("--run", "mine", "--ckpt_path", str(last.absolute()), "--trainer.max_epochs=2")
     assert torch.load(last, weights_only=True)["global_step"] == 4
     assert {path.name for path in best.parent.iterdir()} == {"best.ckpt", "last.ckpt"}
+
+
+def test_a_run_that_was_moved_keeps_its_best_score(
+    fit: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit("--run", "mine", "--model.average_decay=0.0")
+    Path("mine").rename("moved")
+
+    # "last" is the one in the run's folder.
+    more = ("--trainer.max_epochs=2", "--model.learning_rate=10")
+    fit("--run", "moved", "--ckpt_path", "last", *more)
+
+    kept = sorted(Path("moved/checkpoints").iterdir())
+    assert [path.name for path in kept] == ["best.ckpt", "last.ckpt"]
+    assert [torch.load(p, weights_only=True)["global_step"] for p in kept] == [2, 4]
+    assert set(steps(Path("moved"))) == {0, 1, 2, 3}
+    assert "in moved/checkpoints/best.ckpt" in capsys.readouterr().out
+
+
+def test_the_curves_of_a_resumed_run_are_never_away(fit: Callable[..., None]) -> None:
+    fit("--run", "mine")
+    Curves("mine", resumed_step=2).experiment.log_metrics({"loss": 1.0}, step=2)
+
+    assert set(steps(Path("mine"))) == {0, 1}
+
+
+def test_a_run_of_so_many_steps_ends_with_a_validation(fit: Callable[..., None]) -> None:
+    fit("--run", "mine", "--trainer.max_steps=1")
+
+    with Path("mine/metrics.csv").open() as file:
+        assert [row["step"] for row in csv.DictReader(file) if row["val/psnr_y"]] == ["0"]
+    assert Path("mine/checkpoints/best.ckpt").is_file()
+
+
+def test_a_run_that_diverged_fails_and_says_what_helps(
+    fit: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="the training diverged; lower --model"):
+        fit("--run", "mine", "--model.learning_rate=1e30", "--trainer.max_epochs=3")
+
+    said = capsys.readouterr().out
+    assert "stopped early: Monitored metric psnr_y = nan is not finite" in said
+    assert "next:" not in said
+
+
+class Weighed(torch.nn.L1Loss):
+    """Keeps its argument under another name, as many losses do."""
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        super().__init__()
+        self.a = alpha
+
+
+def test_what_no_checkpoint_can_hold_is_told_before_the_first_epoch(
+    fit: Callable[..., None],
+) -> None:
+    with pytest.raises(SystemExit, match="Weighed: expected its argument 'alpha' as an attribute"):
+        fit("--run", "mine", f"--model.task.loss={__name__}.Weighed")
+    assert not Path("mine/metrics.csv").exists()
+
+
+@pytest.mark.parametrize("command", ["validate", "predict"])
+def test_an_untrained_net_is_not_measured(command: str, configs: Path) -> None:
+    config = str(configs / "super_resolution_x2.yaml")
+    with pytest.raises(SystemExit, match=f"expected a checkpoint to {command}, got none"):
+        cli.main([command, "--config", config, "--data.root", "photos"])
+
+
+def test_a_run_takes_another_bar(fit: Callable[..., None]) -> None:
+    bar = "trainer: {callbacks: [{class_path: pytorch_lightning.callbacks.TQDMProgressBar}]}"
+    Path("bar.yaml").write_text(bar)
+
+    fit("--config", "bar.yaml", "--run", "mine", "--trainer.enable_progress_bar=true")
+
+    assert Path("mine/checkpoints/last.ckpt").is_file()
 
 
 def test_the_folder_of_a_run_has_one_name(fit: Callable[..., None]) -> None:

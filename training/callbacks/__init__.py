@@ -2,8 +2,16 @@
 
 from training.callbacks.atomic_checkpoints import AtomicCheckpoints
 from training.callbacks.averaged_weights import AveragedWeights
+from training.callbacks.best_checkpoint import BestCheckpoint
 from training.callbacks.last_checkpoint import LastCheckpoint
 from training.callbacks.picture_log import PictureLog
 from training.callbacks.progress import RunProgress
 
-__all__ = ["AtomicCheckpoints", "AveragedWeights", "LastCheckpoint", "PictureLog", "RunProgress"]
+__all__ = [
+    "AtomicCheckpoints",
+    "AveragedWeights",
+    "BestCheckpoint",
+    "LastCheckpoint",
+    "PictureLog",
+    "RunProgress",
+]

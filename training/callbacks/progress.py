@@ -57,8 +57,8 @@ class RunProgress(ProgressBar):
         self.samples += count * trainer.world_size
         self.pixels += count * trainer.world_size * height * width
         self.batches += 1
-        # Stays on the device: to read it would wait for the step.
-        self.loss += outputs["loss"].detach()
+        # Stays on the device: to read it would wait for the step. Lightning has divided it.
+        self.loss += outputs["loss"].detach() * trainer.accumulate_grad_batches
         if self.console.is_terminal:
             done, total = self._batches(trainer)
             said = f"{self._pace(pl_module)}, {self._left(trainer)} left"
@@ -97,12 +97,12 @@ class RunProgress(ProgressBar):
 
     def _batches(self, trainer: pl.Trainer) -> tuple[int, float | None]:
         """Batches done of the whole run, and all of it, where that is known."""
-        done = trainer.fit_loop.total_batch_idx + 1
+        ends = []
         if trainer.max_epochs is not None and trainer.max_epochs > 0:
-            return done, trainer.max_epochs * trainer.num_training_batches
+            ends.append(trainer.max_epochs * trainer.num_training_batches)
         if trainer.max_steps > 0:
-            return done, trainer.max_steps * trainer.accumulate_grad_batches
-        return done, None
+            ends.append(trainer.max_steps * trainer.accumulate_grad_batches)
+        return trainer.fit_loop.total_batch_idx + 1, min(ends, default=None)
 
     def _left(self, trainer: pl.Trainer) -> str:
         """Time to the end at the pace so far, validations included: h:mm:ss."""

@@ -299,8 +299,6 @@ def _chosen(spec: ModelSpec, view: View | None) -> View | None:
     if view is None:
         return views[0] if views else None
     if view not in views:
-        raise ValueError(
-            f"view: expected {' or '.join(views) or 'none'} of {spec.name}, which gives "
-            f"{'an image' if spec.kind == 'image' else f'a {spec.kind}'}, got {view}"
-        )
+        expected = " or ".join(views) if views else f"none, for {spec.name} gives a picture"
+        raise ValueError(f"view: expected {expected}, got {view}")
     return view

@@ -1,7 +1,7 @@
 """`make demo`: the whole way on pictures that need no download.
 
-Trains both tasks for about a minute each, exports, serves, asks over HTTP, and leaves before/after
-pictures in demo/. A small net trained for a minute shows the way, not the quality; the shipped
+Trains both tasks for some minutes, exports, serves, asks over HTTP, and leaves before/after
+pictures in demo/. A small net trained so briefly shows the way, not the quality; the shipped
 models show that.
 """
 

@@ -5,11 +5,13 @@ python -m scripts.what_exists     The tests compare the page with the code.
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import itertools
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args, get_type_hints
@@ -23,10 +25,11 @@ STUDIES = ROOT / "benchmarks" / "ablations" / "studies.yaml"
 
 HEAD = """# What exists
 
-Every choice, what it is, where it is, and which config shows it. A config names a class by its
-`class_path`, a word as the value of its argument. A study, of `benchmarks/ablations/studies.yaml`,
-compares by runs. Where there is neither, the code that uses it is named. Made from the code by
-`python -m scripts.what_exists`; a test compares the two.
+Every choice, what it is, where it is, and which config shows it, some in a comment beside what it
+could replace. A config names a class by its `class_path`, a word as the value of its argument. A
+study, of `benchmarks/ablations/studies.yaml`, says how to compare by runs; those run so far are in
+[Ablations](ablations.md). Where there is neither, the code that uses it is named. Made from the
+code by `python -m scripts.what_exists`; a test compares the two.
 """
 
 # Heading of a table, and the module whose public names it lists.
@@ -128,9 +131,17 @@ def used_by(name: str, thing: Any) -> str:
         for room in ("training", "i2i")
         for path in sorted((ROOT / room).rglob("*.py"))
         if path.name != "__init__.py" and str(path) != own
-        if re.search(rf"\b{name}\b", path.read_text(encoding="utf-8"))
+        if name in imported(path)
     ]
     return ", ".join(f"`{path}`" for path in found[:3]) + (" …" if len(found) > 3 else "")
+
+
+@cache
+def imported(path: Path) -> set[str]:
+    """The names that a file imports from others."""
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    imports = (node for node in nodes if isinstance(node, ast.ImportFrom))
+    return {alias.name for node in imports for alias in node.names}
 
 
 def configs() -> Iterator[tuple[str, str]]:

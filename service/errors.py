@@ -118,11 +118,14 @@ async def _on_bad_parameter(request: Request, error: Exception) -> JSONResponse:
     """The first of what FastAPI found wrong with the parameters."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
+    name, missing = first["loc"][-1], first["type"] == "missing"
     problem = Problem(
         "bad_parameter",
-        f"the parameter {first['loc'][-1]} cannot be used",
-        expected=first["msg"].removeprefix("Input should be "),
-        got=str(first["input"]),
+        f"the parameter {name} {'is missing' if missing else 'cannot be used'}",
+        expected=f"a value for {name}"
+        if missing
+        else first["msg"].removeprefix("Input should be "),
+        got="nothing" if missing else str(first["input"]),
     )
     return problem.response(Record.of(request.scope))
 

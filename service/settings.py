@@ -29,7 +29,7 @@ class Settings:
     Attributes:
         models: folder of model folders; None serves those shipped with the library.
         engine: what runs the graph; None chooses by machine.
-        precision: of the engine's arithmetic; None chooses by machine.
+        precision: of the engine's arithmetic; None and auto are f32.
         threads: of the engine; None uses the cores this process may use.
         max_body: bytes of a request's body.
         max_pixels: of a picture that comes in.
@@ -159,10 +159,10 @@ def _one_of(*choices: str) -> Callable[[str], str]:
     return read
 
 
-def _count(unit: str) -> Callable[[str], int]:
+def _count(unit: str, least: int = 1) -> Callable[[str], int]:
     def read(text: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,18}", text) or int(text) == 0:
-            raise ValueError(f"a whole number of {unit} above 0")
+        if not re.fullmatch(r"[0-9]{1,18}", text) or int(text) < least:
+            raise ValueError(f"a whole number of {unit} in digits, at least {least}")
         return int(text)
 
     return read
@@ -194,7 +194,7 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "job_max_pixels": _count("pixels"),
     "job_ttl_s": _seconds,
     "jobs_bytes": _count("bytes"),
-    "cache_bytes": _count("bytes"),
+    "cache_bytes": _count("bytes", least=0),
     "keys_file": _file,
     "metrics_key": str,
     "cors_origins": _origins,

@@ -48,7 +48,7 @@ def minutes() -> float:
     return (time.time() - psutil.Process().create_time()) / 60
 
 
-def cost_in_words(cost: Mapping[str, Any]) -> str:
+def run_cost_in_words(cost: Mapping[str, Any]) -> str:
     """ "31 core-minutes, seed 0", or "20 minutes of NVIDIA H200, seed 1, begun with …".
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from i2i.spec import Measurement, ModelSpec
-from training.budget import cost_in_words
+from training.budget import run_cost_in_words
 
 
 def card(spec: ModelSpec) -> str:
@@ -28,7 +28,7 @@ def card(spec: ModelSpec) -> str:
         f"| windows | {windows} |",
         f"| trained on | {pictures} |",
         f"| data and licence | {spec.provenance['licence']} |",
-        f"| budget | {budget['steps']} steps, {cost_in_words(budget)} |",
+        f"| budget | {budget['steps']} steps, {run_cost_in_words(budget)} |",
         f"| protocol | {'; '.join(f'{k}: {v}' for k, v in spec.protocol.items())} |",
         "",
         "## Scores",

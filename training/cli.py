@@ -29,7 +29,7 @@ COMMANDS = {
     "test": Command("training.lightning", "the same, through Lightning's test loop"),
     "predict": Command(
         "training.lightning",
-        "a checkpoint's answers to these pictures, for a writer in trainer.callbacks",
+        "gives a callback of yours a checkpoint's answers to the validation pictures",
     ),
     "evaluate": Command(
         "training.evaluate", "a model's scores on a folder of pictures, as they will be in service"

@@ -96,14 +96,14 @@ def show(results: Results, task: Task, console: Console) -> None:
     if len(results["pictures"]) > _SHOWN:
         console.print(f"{len(results['pictures']) - _SHOWN} more pictures: see --output")
     if "cost" in results:
-        console.print(cost_in_words(results["cost"]))
+        console.print(model_cost_in_words(results["cost"]))
         passes = PASSES[results["protocol"]["ensemble"]]
         if passes > 1:
             console.print(f"an answer of this protocol takes {passes} such passes")
     console.print(f"protocol {in_words(results['protocol'])}", soft_wrap=True)
 
 
-def cost_in_words(cost: dict[str, Any]) -> str:
+def model_cost_in_words(cost: dict[str, Any]) -> str:
     """Parameters, multiply-adds, latency and memory in a few lines."""
     memory = "unknown" if cost["peak_mib"] is None else f"{cost['peak_mib']:.0f} MiB"
     window, picture = cost["window_side"], cost["picture_side"]

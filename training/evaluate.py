@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -213,11 +213,10 @@ def _baseline_scores(task: Task, tally: Tally, trivials: list[dict[str, Any]]) -
 
 
 def _reliability(prediction: Prediction, target: Values, task: Task) -> list[list[float]]:
-    ignore = getattr(task, "ignore", 255)
     parts = (prediction.confidence, prediction.labels, target)
     confidence, labels, expected = (torch.from_numpy(np.ascontiguousarray(part)) for part in parts)
-    table: list[list[float]] = reliability(confidence, labels, expected, ignore=ignore).tolist()
-    return table
+    table = reliability(confidence, labels, expected, ignore=task.ignore)
+    return cast(list[list[float]], table.tolist())
 
 
 def _values(prediction: Prediction) -> Values:
@@ -235,7 +234,15 @@ def _as_scored(task: Task, values: Values) -> torch.Tensor:
 
 
 def find_samples(images: Path, masks: Path | None, targets: Path | None, task: Task) -> list[Load]:
-    """What reads the pictures of a folder, and the masks or targets of the same stem."""
+    """What reads the pictures of a folder, and the masks or targets of the same stem.
+
+    Raises:
+        ValueError: the task needs a folder that is not given, or none that is; or no picture, or
+            one without its part, is there.
+    """
+    for name, folder in (("masks", masks), ("targets", targets)):
+        if folder is not None and name != task.needs:
+            raise ValueError(f"--{name}: expected none for the task {task.name}, got {folder}")
     if task.needs == "none":
         entries = find_photos(images)
     elif task.needs == "masks":
@@ -285,10 +292,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     loads = find_samples(options.images, options.masks, options.targets, task)
     samples = (load() for load in track(loads, "Evaluating"))
     gallery = Gallery(task, options.worst) if options.gallery is not None else None
+    # First, for it may fail, and the evaluation may take hours.
+    measured = {"cost": cost(predictor)} if options.cost else {}
     results = evaluate(predictor, task, samples, ensemble, gallery, options.unclipped)
-    results["intervals"] = intervals(Tally(task, results["pictures"]))
-    if options.cost:
-        results["cost"] = cost(predictor)
+    results |= {"intervals": intervals(Tally(task, results["pictures"]))} | measured
     console = Console()
     show(results, task, console)
     if options.output is not None:

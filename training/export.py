@@ -6,6 +6,7 @@ import argparse
 import logging
 import math
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -38,6 +39,7 @@ from i2i.nets.margin import margin
 from i2i.predictor import Prediction, Predictor, golden_difference
 from i2i.spec import Measurement, ModelSpec
 from training.card import card
+from training.data.cache import Samples
 from training.evaluate import add_samples_arguments, evaluate, find_samples
 from training.graph import write_graph
 from training.margins import Margins, window_for, with_margin
@@ -359,11 +361,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise ValueError("--images: expected a folder; the run had no data of its own")
     else:
         loads = build(recipe["source"]).validation_loads(task)
-    samples = [_in_8_bit(load()) for load in loads]
+    samples = Samples(loads, cache_bytes=sys.maxsize)
+    known = recipe["data"].get("validation_digest")
+    if options.images is None and known not in (None, samples.digest):
+        raise ValueError(
+            "--images: expected a folder, for the run's validation pictures are no longer the same,"
+            " and those of now may have been trained on; name one of pictures that were not"
+        )
     spec = export(
         options.checkpoint,
         options.output,
-        samples,
+        [_in_8_bit(sample) for sample in samples],
         options.licence,
         options.margin,
         options.margin_tolerance,

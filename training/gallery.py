@@ -12,6 +12,7 @@ import numpy as np
 from i2i.image import Picture, encode, write_bytes
 from i2i.resize import bicubic
 from i2i.views import false_colours, overlay, palette
+from training.degradations import BT601
 from training.pixels import Pixels, Values, in_colour, to_8_bit, to_float
 from training.protocol import in_words
 from training.tasks import Task
@@ -117,9 +118,9 @@ def panels(judged: Judged, task: Task) -> Pixels:
     image = in_colour(to_8_bit(judged.image))
     if task.kind == "labels":
         colours = palette(len(task.classes()))
-        ignore = getattr(task, "ignore", 255)
-        shown = [overlay(image, np.where(t == ignore, 0, t), colours) for t in (answer, target)]
-        parts = [image, *shown, _wrong(image, answer, target, ignore)]
+        known = [np.where(t == task.ignore, 0, t) for t in (answer, target)]
+        shown = [overlay(image, ids, colours) for ids in known]
+        parts = [image, *shown, _wrong(image, answer, target, task.ignore)]
     elif task.kind == "map":
         limits = task.map_info()
         assert limits is not None
@@ -139,20 +140,23 @@ def panels(judged: Judged, task: Task) -> Pixels:
 def scale_in_words(task: Task) -> str:
     """What the colours of the error mean."""
     if task.kind == "labels":
-        return "Error: red where the label is wrong; gray where the target is ignored."
+        return (
+            "Error: the picture, darkened; red where the label is wrong, gray where the target is "
+            "ignored."
+        )
     if task.kind == "map":
         limits = task.map_info()
         assert limits is not None
         white = _WHITE_OF_MAP * (limits.high - limits.low)
-        return f"Error: black is none, white {white:g} {limits.unit} or more, gray unknown."
-    return f"Error of brightness: black is none, white {_WHITE} of 255 or more."
+        most = f"{white:g} {limits.unit}"
+        return f"Error: from black (none) to white ({most} or more); gray is unknown."
+    return f"Error of brightness, from black (none) to white ({_WHITE} of 255 or more)."
 
 
 def _brightness(picture: Values) -> Values:
     if picture.shape[2] == 1:
         return to_float(picture)[..., 0]
-    weights = np.array([0.299, 0.587, 0.114], np.float32)
-    return to_float(picture) @ weights
+    return to_float(picture) @ BT601
 
 
 def _wrong(image: Pixels, labels: Values, target: Values, ignore: int) -> Pixels:

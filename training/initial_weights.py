@@ -23,10 +23,17 @@ def begin_with(net: nn.Module, origin: str) -> str:
         What was taken from where, in words.
 
     Raises:
-        ValueError: there is no such origin, or none of its weights fits.
+        ValueError: there is no such origin, or none of its weights fits, or its batch norms are
+            folded into its convolutions and this net has batch norms of its own.
     """
     known, name = read_weights(origin)
     own = net.state_dict()
+    # A convolution before a batch norm has no bias, a folded one has.
+    if any(key in known and key not in own for key in _biases_before_norms(net)):
+        raise ValueError(
+            f"initial_weights: expected batch norms, got {name}, where they are folded into the "
+            "convolutions; set norm: folded in encoder and decoder, or name its checkpoint"
+        )
     fitting = {k: v for k, v in known.items() if k in own and v.shape == own[k].shape}
     if not fitting:
         raise ValueError(
@@ -35,6 +42,11 @@ def begin_with(net: nn.Module, origin: str) -> str:
         )
     net.load_state_dict(fitting, strict=False)
     return f"{len(fitting)} of {len(own)} tensors of {name}"
+
+
+def _biases_before_norms(net: nn.Module) -> list[str]:
+    pairs = [(name, part) for name, part in net.named_modules() if isinstance(part, nn.Sequential)]
+    return [f"{n}.0.bias" for n, p in pairs if len(p) == 2 and isinstance(p[1], nn.BatchNorm2d)]
 
 
 def read_weights(origin: str) -> tuple[dict[str, Tensor], str]:

@@ -76,7 +76,7 @@ TEXTS = {
     "fit": "Trains a net, and keeps config, curves, pictures and checkpoints in a folder in runs/.",
     "validate": "Measures a checkpoint as a training's validation does.",
     "test": "Measures a checkpoint, through Lightning's test loop.",
-    "predict": "Runs a checkpoint over the validation pictures, for a writer in trainer.callbacks.",
+    "predict": "Gives a callback of yours a checkpoint's answers to the validation pictures.",
 }
 ONLY_FIT = (
     "--budget",

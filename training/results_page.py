@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from training.budget import cost_in_words
+from training.budget import run_cost_in_words
 from training.protocol import in_words
 
 Results = dict[str, Any]
@@ -19,9 +19,9 @@ Made from the files in `benchmarks/results` by `python -m training results --pag
 the two. `make results FOLDER=…` measures again.
 
 Scores are compared within a table only: what was measured here was measured by the one protocol
-below it. Below each score stands its 95 % interval by bootstrap over the pictures (percentiles of
-1000 draws). Multiply-adds count a transposed convolution at its input's resolution. Latency is that
-of one machine of two cores.
+below it, and on all pictures of the set but where a row says otherwise. Below each score stands its
+95 % interval by bootstrap over the pictures (percentiles of 1000 draws). Multiply-adds count a
+transposed convolution at its input's resolution. Latency is that of one machine of two cores.
 """
 
 # Scores of a table's columns, those of them that were measured.
@@ -93,8 +93,7 @@ def _table(measured: list[Results], literature: list[dict[str, Any]]) -> Iterato
         yield _row([method["name"], *scores, *size, method.get("trained", ""), method["source"]])
     for results in measured:
         scores = [_with_interval(results, name) for name in names]
-        cost, trained = results["cost"], cost_in_words(results["trained"])
-        trained += f"<br>{results['trained']['data']}" if "data" in results["trained"] else ""
+        cost, trained = results["cost"], run_cost_in_words(results["trained"])
         size = [_short(cost["parameters"]), _short(cost["multiply_adds_640x360"])]
         yield _row([f"**{results['model']}**", *scores, *size, trained, "measured here"])
     yield ""
@@ -117,8 +116,10 @@ def _title(protocol: dict[str, Any]) -> str:
 
 
 def _notes(results: Results) -> Iterator[str]:
-    """Scores of each class, and what a prediction costs."""
-    cost, scores = results["cost"], results["scores"]
+    """What it was trained on, scores of each class, and what a prediction costs."""
+    cost, scores, data = results["cost"], results["scores"], results["trained"].get("data")
+    if data:
+        yield f"{results['model']} was trained on: {data}.\n"
     by_class = [
         f"{name.removeprefix('iou/')} {value:.4f}"
         for name, value in scores.items()

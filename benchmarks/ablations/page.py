@@ -19,8 +19,8 @@ exported models, on pictures that no run has seen. The difference to the first r
 seed; below it stands its 95 % interval by paired bootstrap over the pictures, for each seed. That
 interval does not hold what another seed would give: a table of one seed ranks what is far apart.
 
-`python -m benchmarks.ablations run STUDY --data FOLDER` runs a study again; the page is made from
-the files in `benchmarks/results/ablations`, and a test compares the two.
+`python -m benchmarks.ablations run STUDY --data FOLDER --seeds 0` runs a study again; the page is
+made from the files in `benchmarks/results/ablations`, and a test compares the two.
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -91,28 +92,38 @@ def _run(
 ) -> dict[str, Any]:
     """Trains, exports and evaluates; where that is done already, reads what came of it."""
     place = place / f"seed-{seed}"
-    model = place / "model"
+    run, model = place / "run", place / "model"
     results = place / f"results-{_digest(study['measured_on'])}.json"
-    checkpoint = place / "run" / "checkpoints" / "last.ckpt"
+    checkpoint = run / "checkpoints" / "last.ckpt"
     folder = study["measured_on"].get("masks")
     masks = ["--masks", str(data / folder)] if folder else []
-    if not model.exists():
-        shutil.rmtree(place / "run", ignore_errors=True)  # of a study that was stopped
-        also = [f"{data.absolute()}/{folder}" for folder in study["data"].get("also", [])]
-        fit = ["--config", str(CONFIGS / f"{study['config']}.yaml")]
-        fit += ["--data.root", f"{data.absolute()}/{study['data']['root']}"]
-        fit += [f"--data.also={json.dumps(also)}"] if also else []
-        fit += [f"--seed_everything={seed}", f"--data.seed={seed}", *options]
-        fit += ["--budget", study["budget"], "--run", str(place / "run")]
-        fit += ["--trainer.enable_progress_bar=false"]
-        _training("fit", *fit)
-        exported = ["--checkpoint", str(checkpoint), "--output", str(model)]
-        _training("export", *exported, "--images", str(few), *masks)
-    if not results.exists():
-        measured = ["--model", str(model), "--images", str(pictures), *masks]
-        _training("evaluate", *measured, "--no-cost", "--output", str(results))
+    place.mkdir(parents=True, exist_ok=True)
+    with (place / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another study may have the same run
+        if not run.exists():
+            _train(run, study, options, data, seed)
+        if not model.exists():
+            exported = ["--checkpoint", str(checkpoint), "--output", str(model)]
+            _training("export", *exported, "--images", str(few), *masks)
+        if not results.exists():
+            measured = ["--model", str(model), "--images", str(pictures), *masks]
+            _training("evaluate", *measured, "--no-cost", "--output", str(results))
     recipe = torch.load(checkpoint, map_location="cpu", weights_only=True)["recipe"]
     return read_results(results) | {"folder": model, "trained": recipe, "checkpoint": checkpoint}
+
+
+def _train(run: Path, study: dict[str, Any], options: list[str], data: Path, seed: int) -> None:
+    """A training whose folder is there once it has ended."""
+    unfinished = run.with_name("unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    also = [f"{data.absolute()}/{folder}" for folder in study["data"].get("also", [])]
+    fit = ["--config", str(CONFIGS / f"{study['config']}.yaml")]
+    fit += ["--data.root", f"{data.absolute()}/{study['data']['root']}"]
+    fit += [f"--data.also={json.dumps(also)}"] if also else []
+    fit += [f"--seed_everything={seed}", f"--data.seed={seed}", *options]
+    fit += ["--budget", study["budget"], "--run", str(unfinished)]
+    _training("fit", *fit, "--trainer.enable_progress_bar=false")
+    unfinished.rename(run)
 
 
 def _training(*arguments: str) -> None:

@@ -20,7 +20,7 @@ examples:
 
 exit status:
   0    every picture is done
-  1    some pictures failed, each with a sentence; the others are done
+  1    some pictures failed or are not there, each with a sentence; the others are done
   2    nothing was begun: a wrong option, an unknown model, no pictures
   130  interrupted with Ctrl-C; what is finished stays, --resume does the rest
 """
@@ -122,10 +122,11 @@ def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="refuse pictures that would need more, as 500M or 8G (default: %(default)s); png and "
         "tiff are written in strips and need little beside the picture that is read",
     )
-    work.add_argument("--engine", choices=["openvino", "torch"], help="default: by machine")
-    work.add_argument("--precision", choices=["f32", "bf16"], help="default: f32")
+    engines, precisions = ["openvino", "torch"], ["f32", "bf16"]
+    work.add_argument("--engine", choices=engines, help="default: I2I_ENGINE, else by machine")
+    work.add_argument("--precision", choices=precisions, help="default: I2I_PRECISION, else f32")
     work.add_argument(
-        "--threads", type=int, metavar="N", help="default: the processors this process may use"
+        "--threads", type=int, metavar="N", help="default: I2I_THREADS, else all processors"
     )
 
 

@@ -152,7 +152,7 @@ def test_a_wrong_setting_ends_the_start_with_its_name(environment):
     command = [*BENTOML, "serve", "service.service:I2I"]
     ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert ended.returncode != 0
-    expected = "I2I_MAX_BODY: expected a whole number of bytes above 0, got 'much'"
+    expected = "I2I_MAX_BODY: expected a whole number of bytes in digits, at least 1, got 'much'"
     assert expected in ended.stdout + ended.stderr
 
 

@@ -81,6 +81,15 @@ def test_an_ignored_number_counts_neither_in_the_loss_nor_in_the_scores(wrong: f
     assert (output.grad[:, :, 1:] != 0).all()
 
 
+def test_the_trivial_answer_misses_targets_beyond_the_range_by_all_of_it() -> None:
+    beside = MedianScores(0, 10)
+    targets = torch.full((1, 8, 8), 5.0)
+    targets[0, 0, 0] = 105.0
+    beside.update(torch.zeros(1, 8, 8), targets)
+
+    assert beside.of_median()["mae"] == pytest.approx(100 / 64)
+
+
 @settings(deadline=None, max_examples=20)
 @given(st.integers(0, 2**31 - 1), st.floats(0, 0.9))
 def test_the_trivial_answer_is_the_median_of_all_targets(seed: int, missing: float) -> None:

@@ -21,9 +21,11 @@ from i2i.model_folder import ModelError, ModelFolder
 from i2i.predictor import Predictor
 from training import cli
 from training.cost import cost
+from training.data.cache import Samples
 from training.evaluate import evaluate, task_of
 from training.export import _in_8_bit, export, read_checkpoint
 from training.margins import window_for
+from training.recipe import build
 from training.tasks import Sample, SuperResolution
 
 
@@ -59,6 +61,23 @@ def test_a_folder_that_is_no_model_is_refused_and_kept(run: Any) -> None:
 
     assert said == "export: photos: expected a new folder or an earlier model, got something else"
     assert contents(Path("photos")) == {"holiday.txt": b"precious"}
+
+
+def test_pictures_that_came_since_the_training_do_not_validate_unseen(run: Any) -> None:
+    task, _, recipe = read_checkpoint(run.checkpoint)
+    loads = build(recipe["source"]).validation_loads(task)
+    assert Samples(loads, cache_bytes=0).digest == recipe["data"]["validation_digest"]
+
+    # Every tenth picture validates: one before them all moves each by one place.
+    shutil.copytree(recipe["source"]["init_args"]["root"], "more")
+    Image.new("RGB", (128, 128)).save("more/0.png")
+    checkpoint = torch.load(run.checkpoint, weights_only=True)
+    checkpoint["recipe"]["source"]["init_args"]["root"] = str(Path("more").absolute())
+    torch.save(checkpoint, "moved.ckpt")
+
+    said = message(["export", "--checkpoint", "moved.ckpt", "--output", "model"])
+    assert "the run's validation pictures are no longer the same" in said
+    assert not Path("model").exists()
 
 
 def test_a_failing_export_leaves_the_earlier_model(run: Any, model: Path) -> None:

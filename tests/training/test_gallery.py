@@ -42,7 +42,7 @@ def test_the_worst_come_first_and_no_request_leaves_the_page(tmp_path: Path) -> 
 
     names = re.findall(r"<figcaption>(.*?)</figcaption>", page)
     assert names == ["1. &lt;worst&gt;: psnr_y 10.0000", "2. bad: psnr_y 20.0000"]
-    assert "white 32 of 255" in page
+    assert "white (32 of 255 or more)" in page
     assert 'name="viewport"' in page
     assert "<b>" not in page
     links = re.findall(r'(?:src|href)="(.*?)"', page)

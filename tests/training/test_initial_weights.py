@@ -14,7 +14,8 @@ import torch
 
 from i2i import shipped_models
 from i2i.model_folder import WEIGHTS, ModelFolder
-from i2i.nets import Autoencoder, Decoder, Encoder, PictureHead
+from i2i.nets import Autoencoder, ClassHead, Decoder, Encoder, PictureHead
+from i2i.nets.style import Norm
 from training import cli
 from training.card import card
 from training.export import read_checkpoint
@@ -41,6 +42,19 @@ def test_a_net_of_another_scale_takes_all_but_its_last_layer() -> None:
     assert not own["head.residual.weight"].any()
     assert module.begun_with is not None
     assert f"{len(others) + 1} of {len(own)} tensors of {SHIPPED}@" in module.begun_with
+
+
+def test_a_model_with_folded_norms_begins_a_net_without_norms() -> None:
+    def like_nuclei(norm: Norm) -> Autoencoder:
+        encoder = Encoder([24, 48, 80], [0, 1, 2], stem_stride=2, norm=norm)
+        decoder = Decoder([80, 48, 24], [1, 0], norm=norm)
+        return Autoencoder(encoder, decoder, ClassHead(24, classes=2, stride=2))
+
+    with pytest.raises(ValueError, match=r"nuclei@.* folded .*set norm: folded in encoder and dec"):
+        begin_with(like_nuclei("batch"), "nuclei")
+    net = like_nuclei("folded")
+    taken = begin_with(net, "nuclei")
+    assert taken.startswith(f"{len(net.state_dict())} of {len(net.state_dict())} tensors of nuclei")
 
 
 def test_a_run_begins_with_a_checkpoint_and_says_so(

@@ -75,6 +75,11 @@ class ValidationPictures(Dataset[Pair]):
     def __init__(
         self, samples: Sequence[Sample], task: Task, seed: int, multiple: int, longest: int = 512
     ) -> None:
+        if longest < multiple:
+            raise ValueError(
+                f"validation_longest: expected at least {multiple} pixels, which this net takes a "
+                f"multiple of, got {longest}"
+            )
         self.samples, self.task, self.seed = samples, task, seed
         self.multiple, self.longest = multiple, longest
 
@@ -123,11 +128,7 @@ def cut_border(image: Values, target: Values, border: int) -> tuple[Values, Valu
 
 def check_inputs(images: Sequence[Tensor], multiple: int) -> None:
     """Raises ValueError where these inputs (C, H, W) make no batch, or the net does not take it."""
-    sizes = sorted({(image.shape[1], image.shape[2]) for image in images})
-    if len(sizes) > 1:
-        found = ", ".join(f"{height}×{width}" for height, width in sizes[:3])
-        raise ValueError(f"geometry: expected inputs of one size, got {found}; begin with a crop")
-    height, width = sizes[0]
+    height, width = _one_size(images)
     if height % multiple or width % multiple:
         raise ValueError(
             f"geometry: expected inputs whose sides are multiples of {multiple}, got "
@@ -138,7 +139,17 @@ def check_inputs(images: Sequence[Tensor], multiple: int) -> None:
 def collate(pairs: Sequence[Pair]) -> Pair:
     """A batch of pairs; where pictures of several depths meet, all are float32 with white at 1."""
     images, targets = zip(*pairs, strict=True)
+    _one_size(images)
     return _stack(images), _stack(targets)
+
+
+def _one_size(images: Sequence[Tensor]) -> tuple[int, int]:
+    """Height and width of all inputs; ValueError where they differ."""
+    sizes = sorted({(image.shape[1], image.shape[2]) for image in images})
+    if len(sizes) > 1:
+        found = ", ".join(f"{height}×{width}" for height, width in sizes[:3])
+        raise ValueError(f"geometry: expected inputs of one size, got {found}; begin with a crop")
+    return sizes[0]
 
 
 def _stack(tensors: Sequence[Tensor]) -> Tensor:

@@ -16,7 +16,6 @@ from i2i.image.picture import Depth
 from i2i.spec import Kind
 from training.data.cache import Load
 from training.pixels import Pixels, Values
-from training.tasks.segmentation import Segmentation
 from training.tasks.task import Sample, Task
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
@@ -141,9 +140,7 @@ def _by_stem(paths: list[Path]) -> dict[str, Path]:
 
 def load_of(entry: Entry, task: Task, depth: Depth = 8) -> Load:
     """What reads the sample of these files as the task wants it, by `read_entry`."""
-    if isinstance(task, Segmentation):
-        return partial(read_entry, entry, len(task.class_names), task.ignore, depth=depth)
-    return partial(read_entry, entry, kind=task.kind, depth=depth)
+    return partial(read_entry, entry, **task.read_options(), depth=depth)
 
 
 def read_entry(

@@ -143,6 +143,7 @@ class ImageData(pl.LightningDataModule):
                 "kind": type(self).__name__,
                 "pictures": len(self.training),
                 "digest": self.training.digest,
+                "validation_digest": self.validation.digest,
                 "seed": self.seed,
             }
 

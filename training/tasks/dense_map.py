@@ -113,29 +113,33 @@ class DenseMap(Task):
 class MedianScores(MapScores):
     """The scores of a map, and beside them those of answering the targets' median everywhere.
 
-    The median is that of a histogram of `BINS` bins from low to high, whose ends hold all beyond.
+    The median is that of a histogram of `BINS` bins from low to high, whose ends hold all beyond; a
+    bin stands for the mean of its targets.
     """
 
     BINS = 1000
     counts: Tensor
+    sums: Tensor
 
     def __init__(self, low: float, high: float) -> None:
         super().__init__()
         self.low, self.high = low, high
-        empty = torch.zeros(self.BINS, dtype=torch.float64)
-        self.add_state("counts", empty, dist_reduce_fx="sum")
+        for state in ("counts", "sums"):
+            empty = torch.zeros(self.BINS, dtype=torch.float64)
+            self.add_state(state, empty, dist_reduce_fx="sum")
 
     def update(self, prediction: Tensor, target: Tensor) -> None:
         super().update(prediction, target)
         known = target[~target.isnan()].double()
         bins = ((known - self.low) / (self.high - self.low) * self.BINS).long()
-        self.counts += bins.clamp(0, self.BINS - 1).bincount(minlength=self.BINS)
+        bins = bins.clamp(0, self.BINS - 1)
+        self.counts += bins.bincount(minlength=self.BINS)
+        self.sums += bins.bincount(known, minlength=self.BINS)
 
     def of_median(self) -> dict[str, Tensor]:
         """The scores of the median as the answer for every pixel; NaN without any target."""
         counts = self.counts.cpu()
-        centres = (torch.arange(self.BINS, dtype=torch.float64) + 0.5) / self.BINS
-        values = self.low + (self.high - self.low) * centres
+        values = self.sums.cpu() / counts
         median = values[(counts.cumsum(0) >= counts.sum() / 2).int().argmax()]
         errors = torch.zeros(4, dtype=torch.float64)
         for bin in counts.nonzero()[:, 0]:

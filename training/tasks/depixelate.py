@@ -35,7 +35,7 @@ class Depixelate(SameSize):
         self.block = block
 
     def pair(self, sample: Sample, random: np.random.Generator) -> tuple[Values, Values]:
-        target = crop_to_multiple(sample.image, self.block)
+        target = crop_to_multiple(sample, self.block)
         return pixelate(target, self.block), target
 
     def check_net(self, net: nn.Module) -> None:

@@ -24,11 +24,6 @@ class Paired(SameSize):
     def pair(self, sample: Sample, random: np.random.Generator) -> tuple[Values, Values]:
         if sample.target is None or sample.target.ndim != 3:
             raise ValueError(f"{sample.name}: expected a picture with a target; use data of pairs")
-        if sample.target.shape[:2] != sample.image.shape[:2]:
-            raise ValueError(
-                f"{sample.name}: expected a target of the picture's size {sample.image.shape[:2]}, "
-                f"got {sample.target.shape[:2]}; for targets of another size use SuperResolution"
-            )
         if sample.image.shape != sample.target.shape:
             sample = sample.in_colour()
         assert sample.target is not None

@@ -56,6 +56,12 @@ class Segmentation(Task):
             )
         self.class_names, self.ignore = list(class_names), ignore
         self.loss = loss or Sum([CrossEntropy(ignore), Dice(ignore)], [1.0, 1.0])
+        for part in self.loss.modules():
+            if getattr(part, "ignore", ignore) != ignore:
+                raise ValueError(
+                    f"ignore: expected the task's {ignore} in its loss too, got {part.ignore} in "
+                    f"{type(part).__name__}; give both the same"
+                )
         self.class_weights = class_weights
         if class_weights is not None:
             _give_weights(self.loss, class_weights, len(class_names))

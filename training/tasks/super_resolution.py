@@ -45,7 +45,7 @@ class SuperResolution(Task):
         self.loss = loss or Charbonnier()
 
     def pair(self, sample: Sample, random: np.random.Generator) -> tuple[Values, Values]:
-        target = crop_to_multiple(sample.image, self.scale)
+        target = crop_to_multiple(sample, self.scale)
         height, width = target.shape[0] // self.scale, target.shape[1] // self.scale
         image: Values = bicubic(target, height, width)
         if self.degradation is not None:
@@ -80,9 +80,11 @@ class SuperResolution(Task):
         }
 
 
-def crop_to_multiple(image: Values, multiple: int) -> Values:
-    """The top left part of (H, W, C) whose sides are multiples."""
-    height, width = image.shape[:2]
+def crop_to_multiple(sample: Sample, multiple: int) -> Values:
+    """The top left part of the picture (H, W, C) whose sides are multiples."""
+    height, width = sample.image.shape[:2]
     if height < multiple or width < multiple:
-        raise ValueError(f"expected at least {multiple}×{multiple} pixels, got {height}×{width}")
-    return image[: height // multiple * multiple, : width // multiple * multiple]
+        raise ValueError(
+            f"{sample.name}: expected at least {multiple}×{multiple} pixels, got {width}×{height}"
+        )
+    return sample.image[: height // multiple * multiple, : width // multiple * multiple]

@@ -57,6 +57,8 @@ class Task(ABC):
     scale: int = 1
     # Scores whose mean over pictures is stated beside the score of the whole set.
     mean_scores: tuple[str, ...] = ()
+    # Id in a mask of pixels that do not count.
+    ignore: int = 255
     # Input pixels cut from each side of a training pair: there, `pair` guesses how it goes on.
     border: int = 0
     loss: nn.Module

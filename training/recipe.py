@@ -38,7 +38,9 @@ def build(description: dict[str, Any]) -> Any:
         ValueError: there is no such class, or it does not take these arguments.
     """
     path = description["class_path"]
-    arguments = {key: _built(value) for key, value in description["init_args"].items()}
+    # A config may leave out the arguments where there are none.
+    given = description.get("init_args") or {}
+    arguments = {key: _built(value) for key, value in given.items()}
     try:
         return class_of(path)(**arguments)
     except (ImportError, AttributeError, TypeError) as error:

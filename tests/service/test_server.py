@@ -181,6 +181,7 @@ def test_the_bento_asks_for_the_packages_of_the_project():
     assert set(bento["python"]["packages"]) == wanted
 
 
+@pytest.mark.slow  # `.ci/run` builds and serves the bento, too
 def test_a_bento_holds_service_and_library_and_answers(serving, environment, tmp_path):
     if importlib.util.find_spec("uv") is None:
         pytest.skip("bentoml build wants uv, and would fetch it")

@@ -19,8 +19,7 @@ from i2i.engines.openvino import OpenVINOEngine
 from i2i.engines.torch import TorchEngine
 from i2i.model_folder import ModelError, ModelFolder
 from i2i.predictor import Predictor
-from training import cli
-from training.cost import cost
+from training import cli, latency
 from training.data.cache import Samples
 from training.evaluate import evaluate, task_of
 from training.export import _in_8_bit, export, read_checkpoint
@@ -322,7 +321,7 @@ def test_a_model_of_small_whole_pictures_is_timed_on_one(run: Any, tmp_path: Pat
     samples = [Sample("a", np.zeros((40, 40, 3), np.uint8))]
     export(run.checkpoint, tmp_path / "whole", samples, margins="whole", max_pixels=10_000)
 
-    measured = cost(i2i.load(tmp_path / "whole", engine="openvino", threads=1))
+    measured = latency.measure(str(tmp_path / "whole"), "openvino", "f32")
     assert measured["picture_side"] == 100
     assert measured["window_side"] <= 100
 

@@ -19,6 +19,13 @@ def test_a_loss_of_torch_can_be_named_and_built_again() -> None:
     assert again.loss.beta == 0.1
 
 
+def test_a_class_without_arguments_needs_none_said() -> None:
+    losses = [{"class_path": "i2i.losses.Charbonnier"}, {"class_path": "torch.nn.L1Loss"}]
+    both = {"losses": losses, "weights": [1.0, 0.1]}
+
+    assert len(build({"class_path": "i2i.losses.Sum", "init_args": both}).losses) == 2
+
+
 class Forgetful(torch.nn.Module):
     def __init__(self, strength: float) -> None:
         super().__init__()

@@ -358,8 +358,12 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="SET",
         help="write the scores into the model's spec and card as this set's",
     )
-    parser.add_argument("--engine", choices=["openvino", "torch"], help="default: by machine")
-    parser.add_argument("--precision", choices=["f32", "bf16"], help="default: f32")
+    parser.add_argument(
+        "--engine", choices=["openvino", "torch"], help="default: I2I_ENGINE, else by machine"
+    )
+    parser.add_argument(
+        "--precision", choices=["f32", "bf16"], help="default: I2I_PRECISION, else f32"
+    )
     return parser
 
 

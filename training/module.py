@@ -101,7 +101,8 @@ class ImageToImage(pl.LightningModule):
 
     def on_fit_start(self) -> None:
         # What no checkpoint can hold is told before the first epoch, not after it.
-        self.on_save_checkpoint({})
+        describe(self.task)
+        describe(self.net)
         # Of the function, not of the module: the names of the weights stay as they are.
         forward = self.net.forward_with_auxiliary
         self.trained = torch.compile(forward) if self.compiles else forward

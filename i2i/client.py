@@ -31,6 +31,7 @@ _AGAIN = (429, 502, 503)
 _FIRST_PAUSE_S = 0.5
 # More than the service's own limit for a request (I2I_DEADLINE_S), which answers in words.
 _TIMEOUT_S = 330.0
+_LATER_S, _CONNECT_S = 30.0, 10.0
 # A phase and its milliseconds; what else a proxy may add there is left alone.
 _TIMING = re.compile(r"([\w-]+);dur=(\d+(?:\.\d+)?)")
 
@@ -131,8 +132,7 @@ class Client:
 
         self.url, self.key, self.patience_s = url, key, patience_s
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        timeout = httpx.Timeout(_TIMEOUT_S, connect=10.0)
-        self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout)
+        self._http = httpx.Client(base_url=url, headers=headers)
 
     def close(self) -> None:
         """Closes the connections."""
@@ -151,8 +151,8 @@ class Client:
             ServiceError: the service refuses, or stays busy.
             httpx.TransportError: nobody answers.
         """
-        listed = self._send("GET", "/v1/models").json()
-        return [ModelSpec.from_dict(spec) for spec in listed["models"]]
+        listed = _json(self._send("GET", "/v1/models"), "models")["models"]
+        return [ModelSpec.from_dict(spec) for spec in listed]
 
     def predict(
         self,
@@ -184,8 +184,7 @@ class Client:
         """The regions of each class that a model of labels sees; arguments as of `predict`."""
         query, accept = {"regions": regions}, {"Accept": "application/json"}
         reply = self._send("POST", _path(model, "predict"), query, picture, accept)
-        found: dict[str, Any] = reply.json()
-        return found
+        return _json(reply, "regions")
 
     def submit(
         self, model: str, picture: Source, *, format: Format = "png", view: View | None = None
@@ -201,7 +200,7 @@ class Client:
         return _job(self._send("GET", f"/v1/jobs/{quote(id)}"))
 
     def follow(self, job: Job, *, every_s: float = 0.5) -> Iterator[Job]:
-        """The job as it goes on, the last time when it is finished."""
+        """The job as it goes on, the last time when it is finished; nothing if it is already."""
         while not job.finished:
             time.sleep(every_s)
             job = self.job(job.id)
@@ -213,7 +212,8 @@ class Client:
         Raises:
             ServiceError: it failed or was cancelled; or as `models`.
         """
-        *_, job = job, *self.follow(job, every_s=every_s)
+        for latest in self.follow(job, every_s=every_s):
+            job = latest
         if job.state != "done":
             raise ServiceError(0, job.error or {"detail": f"the job is {job.state}"})
         return job
@@ -226,12 +226,18 @@ class Client:
         """Writes the prediction of a job that is done to a file, which appears when complete."""
         reply = self._send("GET", f"/v1/jobs/{quote(job.id)}/result", stream=True)
         with contextlib.closing(reply), replacing(Path(path)) as file:
+            _check_model(reply)
             for chunk in reply.iter_bytes():
                 file.write(chunk)
 
     def cancel(self, job: Job) -> None:
         """Stops a job, or erases one that is finished."""
-        self._send("DELETE", f"/v1/jobs/{quote(job.id)}")
+        try:
+            self._send("DELETE", f"/v1/jobs/{quote(job.id)}")
+        except ServiceError as error:
+            # The answer to the first try may be lost: then the second finds nothing any more.
+            if error.code != "unknown_job":
+                raise
 
     def _send(
         self,
@@ -247,6 +253,8 @@ class Client:
         import httpx
 
         given = {name: value for name, value in (query or {}).items() if value is not None}
+        # The service answers in words at its deadline, which comes first.
+        longest_s = max(_TIMEOUT_S, given.get("deadline_s", 0) + _LATER_S)
         data = encode(picture) if isinstance(picture, Picture) else picture
         pause_s, left_s = _FIRST_PAUSE_S, self.patience_s
         while True:
@@ -254,7 +262,12 @@ class Client:
             try:
                 with _opened(data) as content:
                     request = self._http.build_request(
-                        method, path, params=given, headers=headers, content=content
+                        method,
+                        path,
+                        params=given,
+                        headers=headers,
+                        content=content,
+                        timeout=httpx.Timeout(longest_s, connect=_CONNECT_S),
                     )
                     reply = self._http.send(request, stream=True)
                     if not (stream and reply.is_success):
@@ -287,6 +300,7 @@ def _opened(data: str | Path | bytes | None) -> Iterator[bytes | BinaryIO | None
 
 
 def _answer(reply: httpx.Response) -> Answer:
+    _check_model(reply)
     timings = {}
     for name, milliseconds in _TIMING.findall(reply.headers.get("Server-Timing", "")):
         timings[name] = float(milliseconds) / 1e3
@@ -296,8 +310,33 @@ def _answer(reply: httpx.Response) -> Answer:
     )
 
 
+def _check_model(reply: httpx.Response) -> None:
+    """Raises ServiceError where a reply is no prediction, but a page of something before."""
+    if "X-Model" not in reply.headers:
+        raise _foreign(reply)
+
+
+def _json(reply: httpx.Response, key: str) -> dict[str, Any]:
+    """What the service says in JSON, which has this key.
+
+    Raises:
+        ServiceError: something else says something else.
+    """
+    with contextlib.suppress(ValueError):
+        told = reply.json()
+        if isinstance(told, dict) and key in told:
+            return told
+    raise _foreign(reply)
+
+
+def _foreign(reply: httpx.Response) -> ServiceError:
+    kind = reply.headers.get("Content-Type", "") or "nothing"
+    detail = f"expected an answer of an i2i service, got {kind}; is this its address?"
+    return ServiceError(reply.status_code, {"detail": detail})
+
+
 def _job(reply: httpx.Response) -> Job:
-    told = reply.json()
+    told = _json(reply, "state")
     return Job(told["id"], told["state"], told["progress"], told["eta_s"], told["error"])
 
 

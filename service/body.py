@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
-from python_multipart import MultipartParser
-from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
@@ -13,6 +12,8 @@ from service.errors import Problem
 from service.inflight import Hold
 
 FIELD = "image"
+_LONGEST_BOUNDARY = 70  # bytes, by RFC 2046, 5.1.1
+_LONGEST_HEAD = 8192
 
 
 async def read_picture(request: Request, hold: Hold) -> bytes:
@@ -25,7 +26,8 @@ async def read_picture(request: Request, hold: Hold) -> bytes:
     async for part in picture_parts(request):
         hold.add(len(part))
         parts.append(part)
-    return b"".join(parts)
+    # Elsewhere, for a large one would keep all others waiting.
+    return await asyncio.to_thread(b"".join, parts) if len(parts) > 16 else b"".join(parts)
 
 
 async def picture_parts(request: Request) -> AsyncIterator[bytes]:
@@ -44,77 +46,73 @@ async def picture_parts(request: Request) -> AsyncIterator[bytes]:
 
 
 async def _form_parts(chunks: AsyncIterator[bytes], boundary: bytes) -> AsyncIterator[bytes]:
-    form = _Form()
-    try:
-        parser = MultipartParser(
-            boundary,
-            {
-                "on_header_field": form.on_header_field,
-                "on_header_value": form.on_header_value,
-                "on_header_end": form.on_header_end,
-                "on_headers_finished": form.on_headers_finished,
-                "on_part_data": form.on_part_data,
-                "on_part_end": form.on_part_end,
-            },
-        )
-        async for chunk in chunks:
-            parser.write(chunk)
-            yield form.take()
-    except FormParserError:
-        raise _refusal("a body that is no such form") from None
+    if not 1 <= len(boundary) <= _LONGEST_BOUNDARY:
+        raise _refusal(f"a boundary of {len(boundary)} bytes")
+    form = _Form(boundary)
+    async for chunk in chunks:
+        yield form.take(chunk)
     if not form.complete:
         raise Problem("empty", "the form holds no whole picture", expected=f"a file {FIELD}")
 
 
 class _Form:
-    """A form as its parser goes through it: kept is nothing but the one file, until taken.
+    """A form as it comes, of which nothing is kept but the one file, until taken.
 
-    Starlette's parser would write files to disk from 1 MB on, and accept what is refused here.
+    Starlette's parser would write files to disk from 1 MB on, and accept what is refused here;
+    python-multipart's goes byte by byte through what looks like its boundary, which stops all
+    others for seconds.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, boundary: bytes) -> None:
         self.complete = False
-        self._data = bytearray()
+        self._delimiter = b"\r\n--" + boundary
+        # The first delimiter, too, stands after the end of a line.
+        self._buffer = b"\r\n"
         self._begun = False
-        self._header = bytearray()
-        self._value = bytearray()
-        self._disposition = ""
 
-    def take(self) -> bytes:
-        """What has come of the file since the last time."""
-        data = bytes(self._data)
-        self._data.clear()
+    def take(self, chunk: bytes) -> bytes:
+        """The bytes of the file that are known after a further chunk of the form.
+
+        Raises:
+            Problem: the form is malformed, or holds anything but one file `image`.
+        """
+        if self.complete:
+            return b""  # behind the end anything may stand (RFC 2046, 5.1.1)
+        self._buffer += chunk
+        if not self._begun and not self._take_head():
+            return b""
+        end = self._buffer.find(self._delimiter)
+        after = self._buffer[end + len(self._delimiter) :][:2]
+        if end < 0:
+            # The delimiter may have begun, and so may its two bytes more.
+            end = max(0, len(self._buffer) - len(self._delimiter) + 1)
+        elif len(after) == 2:
+            if after != b"--":
+                raise _refusal("a further part, or the boundary within the file")
+            self.complete = True
+        data, self._buffer = self._buffer[:end], self._buffer[end:]
         return data
 
-    def on_header_field(self, data: bytes, start: int, end: int) -> None:
-        self._header += data[start:end]
-
-    def on_header_value(self, data: bytes, start: int, end: int) -> None:
-        self._value += data[start:end]
-
-    def on_header_end(self) -> None:
-        if self._header.lower() == b"content-disposition":
-            self._disposition = self._value.decode("latin-1")
-        self._header.clear()
-        self._value.clear()
-
-    def on_headers_finished(self) -> None:
-        _, options = parse_options_header(self._disposition)
+    def _take_head(self) -> bool:
+        """Whether the headers of the file are there; what follows them stays."""
+        head, end, rest = self._buffer.partition(b"\r\n\r\n")
+        if len(head) > _LONGEST_HEAD:
+            raise _refusal("a body that does not begin as such a form")
+        if not end:
+            return False
+        opening, *lines = head.lstrip(b"\r\n").split(b"\r\n")
+        if opening.rstrip(b" \t") != self._delimiter.lstrip(b"\r\n"):
+            raise _refusal("a body that is no such form")
+        headers = {k.strip().lower(): v for k, _, v in (line.partition(b":") for line in lines)}
+        disposition = headers.get(b"content-disposition", b"").decode("latin-1")
+        _, options = parse_options_header(disposition)
         name = options.get(b"name", b"").decode(errors="replace")
         if name != FIELD:
             raise _refusal(f"a field {name!r}")
         if b"filename" not in options:
             raise _refusal(f"text in the field {name!r}; addresses are not fetched")
-        if self._begun:
-            raise _refusal(f"several files in the field {name!r}")
-        self._begun = True
-        self._disposition = ""
-
-    def on_part_data(self, data: bytes, start: int, end: int) -> None:
-        self._data += data[start:end]
-
-    def on_part_end(self) -> None:
-        self.complete = True
+        self._begun, self._buffer = True, rest
+        return True
 
 
 def _refusal(got: str) -> Problem:

@@ -38,7 +38,8 @@ def find(inputs: Sequence[str], output: Path) -> list[Found]:
 
 def _of(name: str, output: Path) -> Iterator[Found]:
     path = Path(name)
-    if path.is_dir():
+    # `Path.is_dir` raises where nobody may look.
+    if os.path.isdir(path):
         base, files = path, _below(path)
     elif glob.has_magic(name) and not path.exists():
         fixed = itertools.takewhile(lambda part: not glob.has_magic(part), path.parts)
@@ -56,7 +57,9 @@ def _of(name: str, output: Path) -> Iterator[Found]:
     inside = written.is_relative_to(base.resolve())
     none = True
     for file in files:
-        if file.suffix.lower() not in _PICTURES or not file.is_file():
+        is_picture = file.suffix.lower() in _PICTURES and file.is_file()
+        # Of a folder that cannot be read, opening it says so.
+        if not is_picture and not (file.is_dir() and not os.access(file, os.R_OK)):
             continue
         if inside and file.resolve().is_relative_to(written):
             continue
@@ -68,9 +71,12 @@ def _of(name: str, output: Path) -> Iterator[Found]:
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    for place, folders, files in os.walk(folder):
+    """Files, hidden ones and links to folders left out; and folders that cannot be read."""
+    unreadable: list[OSError] = []
+    for place, folders, files in os.walk(folder, onerror=unreadable.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(place, name) for name in sorted(files) if not name.startswith("."))
+    yield from (Path(error.filename) for error in unreadable)
 
 
 def output_paths(found: Sequence[Found], output: Path, suffix: str) -> list[tuple[Path, Path]]:

@@ -17,6 +17,8 @@ from i2i.spec import ModelSpec
 def run(options: argparse.Namespace) -> int:
     """Prints the facts a line each, or the spec as JSON; then the layers, if asked for."""
     spec = ModelFolder.open(find_model(options.model)).spec
+    if options.layers and options.json:
+        raise ValueError("--json: expected it without --layers, got both; the spec has no layers")
     if options.layers and find_spec("torch") is None:
         raise ValueError("--layers: expected torch to build the net, got none; pip install torch")
     if options.json:

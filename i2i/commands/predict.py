@@ -21,6 +21,7 @@ from i2i.commands.memory import needed_bytes
 from i2i.commands.parser import EXIT_FAILED, EXIT_INTERRUPTED
 from i2i.image import SUFFIXES, ImageError, Picture, decode, read_header, write_bytes
 from i2i.image.decoding import check_pixels, naming
+from i2i.model_folder import ModelError
 from i2i.prediction import check_file, write_bands
 from i2i.predictor import Predictor, load
 
@@ -63,6 +64,8 @@ def run(options: argparse.Namespace) -> int:
     check_file(spec, options.format, options.view, 1, 1, 16 if options.depth == "16" else 8)
     if options.profile == "keep" and spec.kind != "image":
         raise ValueError(f"--profile: expected convert, {spec.name} gives no picture, got keep")
+    if options.depth == "16" and spec.kind != "image":
+        raise ValueError(f"--depth: expected 8 or auto, {spec.name} gives no picture, got 16")
     found = find(options.inputs, options.output)
     pairs = output_paths(found, options.output, SUFFIXES[options.format])
     options.output.mkdir(parents=True, exist_ok=True)
@@ -118,8 +121,9 @@ def _outcome(
         picture = _read(predictor, source, options)
         outcome.height, outcome.width = picture.height, picture.width
         target.parent.mkdir(parents=True, exist_ok=True)
-        _write(predictor, picture, target, options, progress)
-    except (ImageError, Unfitting, OSError, MemoryError) as error:
+        with naming(source):
+            _write(predictor, picture, target, options, progress)
+    except (ImageError, Unfitting, OSError, MemoryError, ModelError, RuntimeError) as error:
         outcome.status = "failed"
         outcome.error = {"code": _code(error), "detail": _detail(error, source)}
     outcome.seconds = round(time.monotonic() - began, 3)
@@ -193,7 +197,9 @@ def _write(
 def _code(error: Exception) -> str:
     if isinstance(error, ImageError | Unfitting):
         return error.code
-    return "file_error" if isinstance(error, OSError) else "too_little_memory"
+    if isinstance(error, MemoryError):
+        return "too_little_memory"
+    return "file_error" if isinstance(error, OSError) else "model_failed"
 
 
 def _detail(error: Exception, source: Path) -> str:
@@ -201,7 +207,7 @@ def _detail(error: Exception, source: Path) -> str:
         return f"{error.filename or source}: {error.strerror}"
     if isinstance(error, MemoryError):
         return f"{source}: the memory of this machine is full; give fewer pixels"
-    return str(error)
+    return str(error) if isinstance(error, ImageError | Unfitting) else f"{source}: {error}"
 
 
 def _tell(outcome: Outcome, console: Console) -> None:

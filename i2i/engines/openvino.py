@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from i2i.engines.engine import EngineName, Outputs, Precision
 from i2i.model_folder import ModelError, ModelFolder
 
+# How OpenVINO says that it gets no memory.
+_NO_MEMORY = ("Failed to allocate", "can't alloc", "bad_alloc")
 _TYPES = {"f32": openvino.Type.f32, "bf16": openvino.Type.bf16}
 
 
@@ -53,8 +55,16 @@ class OpenVINOEngine:
         self._request = compiled.create_infer_request()
 
     def run(self, image: NDArray[np.float32]) -> Outputs:
-        results = self._request.infer([image], share_inputs=True, share_outputs=False)
-        return {name: results[name] for name in self._outputs}
+        try:
+            # `infer` raises nothing when it fails: it gives the outputs of the call before.
+            self._request.start_async([image], share_inputs=True)
+            self._request.wait()
+        except RuntimeError as error:
+            if any(words in str(error) for words in _NO_MEMORY):
+                raise MemoryError(f"expected memory for {image.shape}, got too little") from error
+            raise
+        results = self._request.results
+        return {name: results[name].copy() for name in self._outputs}
 
     def release_memory(self) -> None:
         self._request.get_compiled_model().release_memory()

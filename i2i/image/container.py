@@ -25,11 +25,12 @@ from PIL import (
 )
 
 from i2i.image.picture import ImageError
-from i2i.image.tiff import Tiff, take_tiff_apart
+from i2i.image.tiff import MAX_PROFILE, Tiff, take_tiff_apart
 
 _READABLE = "PNG, JPEG, WebP, TIFF or BMP"
 _MAX_PARTS = 1 << 17  # chunks or segments of a file; a 256 MiB PNG of usual 8 KiB chunks has 2^15
-_MAX_PROFILE = 1 << 22  # bytes; press profiles have 2 MiB
+# Frames that are baseline, extended or progressive; coded by Huffman or by arithmetic.
+_JPEG_FRAMES = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)
 # A progressive JPEG has about 10 scans; each is a pass over the whole picture, however few bytes.
 _MAX_SCANS = 100
 
@@ -136,6 +137,9 @@ def _take_png(data: bytes) -> Parts:
             raise ImageError("damaged", "the file does not begin with its header")
         start, at = at, at + 12 + size
         if kind in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"):
+            # Pillow does not compare those of the pixels.
+            if at <= len(data) and zlib.crc32(view[start + 4 : at - 4]) != _checksum(data, at):
+                raise ImageError("damaged", "a checksum of the png file is wrong")
             kept.append(view[start:at])
         elif kind == b"eXIf":
             exif = data[start + 8 : at - 4]
@@ -156,10 +160,15 @@ def _take_png(data: bytes) -> Parts:
     )
 
 
+def _checksum(data: bytes, end: int) -> int:
+    """That of the chunk which ends there."""
+    return int.from_bytes(data[end - 4 : end])
+
+
 def _inflate(packed: bytes) -> bytes:
     inflater = zlib.decompressobj()
     try:
-        profile = inflater.decompress(packed, _MAX_PROFILE)
+        profile = inflater.decompress(packed, MAX_PROFILE)
     except zlib.error:
         return b""
     return profile if inflater.eof else b""
@@ -194,6 +203,12 @@ def _take_jpeg(data: bytes) -> Parts:
             scans.append(start)
         elif scans:
             continue  # between scans: for the decoder
+        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            if marker not in _JPEG_FRAMES or data[start + 4] != 8:
+                raise ImageError(
+                    "unsupported_format", "a JPEG of this kind is not read", "8 bits, lossy"
+                )
+            kept.append(view[start:end])
         elif marker == 0xE1 and data.startswith(b"Exif\0\0", start + 4):
             exif = exif or data[start + 4 : end]
         elif marker == 0xE2 and data.startswith(b"ICC_PROFILE\0", start + 4) and end - start > 18:

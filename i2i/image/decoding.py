@@ -167,8 +167,10 @@ def blaming(parts: Parts) -> Iterator[None]:
     except ImageError:
         raise
     except Exception as error:  # a dozen kinds; the bytes are untrusted, so all are taken alike
+        # A damaged header may ask for more than there is, so it is the file's fault all the same.
+        also = ", or the memory is full" if isinstance(error, MemoryError) else ""
         if parts.complete:
-            raise ImageError("damaged", f"the {parts.format} file is damaged") from error
+            raise ImageError("damaged", f"the {parts.format} file is damaged{also}") from error
         raise ImageError("truncated", f"the {parts.format} file ends early") from error
 
 

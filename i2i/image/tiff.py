@@ -18,7 +18,7 @@ Order = Literal["<", ">"]  # little-endian, big-endian
 
 _MAX_ENTRIES = 1 << 16  # all that the count of a classic directory can say
 _MAX_NUMBERS = 1 << 20  # in one tag; a picture of a million strips
-_MAX_PROFILE = 1 << 22  # bytes; press profiles have 2 MiB
+MAX_PROFILE = 1 << 22  # bytes; press profiles have 2 MiB
 _TYPES = {1: "u1", 3: "u2", 4: "u4", 7: "u1", 13: "u4", 16: "u8"}
 _TYPE_OF = {1: 7, 2: 3, 4: 4, 8: 16}  # by bytes of a number
 
@@ -58,7 +58,7 @@ class Directory:
             return np.array([default])
         kind, count, value = self.entries.get(tag, (0, 0, b""))
         dtype = np.dtype(self.order + _TYPES.get(kind, "u1"))
-        if kind not in _TYPES or not 1 <= count <= (_MAX_PROFILE if kind == 7 else _MAX_NUMBERS):
+        if kind not in _TYPES or not 1 <= count <= (MAX_PROFILE if kind == 7 else _MAX_NUMBERS):
             raise ImageError("damaged", f"tag {tag} of the TIFF file makes no sense")
         if count * dtype.itemsize <= len(value):
             return np.frombuffer(value, dtype, count)

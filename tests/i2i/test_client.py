@@ -16,7 +16,7 @@ import pytest
 import uvicorn
 
 import i2i
-from i2i.client import Client, ServiceError
+from i2i.client import Client, Job, ServiceError
 from service.models import Models
 from service.routes import create_app
 from service.settings import Settings
@@ -57,30 +57,31 @@ def picture() -> i2i.Picture:
 def answering() -> Callable[..., Any]:
     """`with answering((503, {"Retry-After": "1"}), (200, {})) as (url, asked):` a server.
 
-    It gives these replies in turn (0: hangs up), and notes when and with which key it was asked.
+    It gives these replies in turn, with a body of their own or a list (0: hangs up), and notes when
+    and with which key it was asked.
     """
 
     @contextmanager
     def answering(
-        *replies: tuple[int, dict[str, str]],
+        *replies: tuple[Any, ...],
     ) -> Iterator[tuple[str, list[tuple[float, str | None]]]]:
         left, asked = list(replies), []
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 asked.append((time.monotonic(), self.headers["Authorization"]))
-                status, headers = left.pop(0)
+                status, headers, *told = left.pop(0)
                 if status == 0:
                     return self.connection.close()
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name, value)
-                body = b'{"models": []}'
+                body = told[0] if told else b'{"models": []}'
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
 
-            do_POST = do_GET
+            do_POST = do_DELETE = do_GET
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -198,6 +199,7 @@ def test_what_a_proxy_adds_is_no_error_of_its_own(answering, status):
     headers = {
         "Server-Timing": 'decode;dur=1.5, cdn;dur=3;desc="edge", hit',
         "Content-Type": "application/problem+json; charset=utf-8",
+        "X-Model": "any@0123456789ab",
     }
     with answering((status, headers)) as (url, _), Client(url, patience_s=0) as service:
         if status == 200:
@@ -206,6 +208,34 @@ def test_what_a_proxy_adds_is_no_error_of_its_own(answering, status):
         else:
             with pytest.raises(ServiceError):
                 service.models()
+
+
+def test_a_page_of_something_else_is_no_answer(answering, tmp_path):
+    login = (200, {"Content-Type": "text/html"}, b"<html>")
+    done = Job("1", "done", 1.0, None, None)
+    with answering(*[login] * 4) as (url, _), Client(url) as service:
+        for ask in (
+            service.models,
+            lambda: service.predict("any", b"bytes"),
+            lambda: service.job("1"),
+            lambda: service.save_result(done, tmp_path / "result.png"),
+        ):
+            with pytest.raises(ServiceError, match="expected an answer of an i2i service, got"):
+                ask()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_deadline_is_waited_for_however_long_it_is(answering, monkeypatch):
+    monkeypatch.setattr("i2i.client._TIMEOUT_S", 0.001)
+    with answering((200, {"X-Model": "any@0123456789ab"})) as (url, _), Client(url) as service:
+        assert service.predict("any", b"bytes", deadline_s=5).model == "any@0123456789ab"
+
+
+def test_a_job_that_is_gone_is_cancelled(answering):
+    gone = (404, {"Content-Type": "application/problem+json"}, b'{"code": "unknown_job"}')
+    with answering((502, {}), gone) as (url, asked), Client(url) as service:
+        service.cancel(Job("1", "running", 0.5, None, None))
+    assert len(asked) == 2
 
 
 def test_nobody_there_is_told_by_httpx():

@@ -11,8 +11,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from i2i import shipped_models
 from i2i.engines import Engine, open_engine
-from i2i.engines.engine import available_cpus
+from i2i.engines.engine import EngineName, available_cpus
 from i2i.engines.torch import TorchEngine
 from i2i.model_folder import ModelError, ModelFolder
 from i2i.nets.description import build
@@ -203,6 +204,40 @@ def test_memory_that_torch_cannot_get_is_a_memory_error(folder: ModelFolder) -> 
     endless = np.lib.stride_tricks.as_strided(np.zeros(1, np.float32), shape, (0, 0, 0, 0))
     with pytest.raises(MemoryError, match="expected memory on cpu"):
         engine.run(endless)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_a_call_that_fails_does_not_answer_as_the_one_before(
+    folder: ModelFolder, name: EngineName
+) -> None:
+    engine = open_engine(folder, name, "f32", 1)
+    channels = folder.spec.input_channels
+    engine.run(np.zeros((1, channels, 64, 64), np.float32))
+
+    with pytest.raises(RuntimeError):
+        engine.run(np.zeros((1, channels + 1, 64, 64), np.float32))
+
+
+MEMORY = """
+import resource, sys
+import numpy as np
+from i2i import load
+engine = load(sys.argv[1], engine="openvino", threads=1).engine
+engine.run(np.zeros((1, 3, 352, 352), np.float32))
+engine.release_memory()
+size = 4096 * int(open("/proc/self/statm").read().split()[0])
+resource.setrlimit(resource.RLIMIT_AS, (size + 2**23, resource.RLIM_INFINITY))
+try:
+    engine.run(np.ones((1, 3, 352, 352), np.float32))
+except MemoryError as error:
+    print(error)
+"""
+
+
+def test_memory_that_openvino_cannot_get_is_a_memory_error() -> None:
+    model = str(shipped_models()["super-resolution-x4"])
+    said = subprocess.check_output([sys.executable, "-c", MEMORY, model], text=True)
+    assert said == "expected memory for (1, 3, 352, 352), got too little\n"
 
 
 def test_there_is_a_processor() -> None:

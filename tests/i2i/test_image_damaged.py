@@ -68,6 +68,21 @@ def test_random_bytes_are_a_picture_or_an_image_error(start: bytes, rest: bytes)
     assert is_picture_or_image_error(start + rest)
 
 
+def test_a_png_whose_checksum_is_wrong_is_damaged() -> None:
+    data = bytearray(encoded(Image.fromarray(smooth(64, 64)), "PNG"))
+    data[data.index(b"IDAT") + 40] ^= 1
+    with pytest.raises(ImageError, match="a checksum of the png file is wrong"):
+        decode(bytes(data))
+
+
+def test_a_jpeg_of_12_bits_is_no_damaged_one() -> None:
+    data = bytearray(encoded(Image.fromarray(smooth(64, 64)), "JPEG"))
+    data[data.index(b"\xff\xc0") + 4] = 12
+    with pytest.raises(ImageError) as error:
+        decode(bytes(data))
+    assert error.value.code == "unsupported_format"
+
+
 def test_every_bad_picture_has_its_code(bad_pictures: BadPictures) -> None:
     codes: dict[str, str | None] = {}
     for name, data, _ in bad_pictures:

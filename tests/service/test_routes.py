@@ -6,6 +6,7 @@ from PIL import Image
 
 from i2i.image import FORMATS, MEDIA_TYPES, Picture, decode, encode, read_map
 from i2i.spec import MapInfo
+from service.body import _Form
 from service.routes import create_app
 from service.settings import Settings
 
@@ -177,6 +178,25 @@ def test_a_form_with_anything_but_one_file_in_the_field_image_is_refused(client,
     reply = client.post(PREDICT, **form)
     assert code_of(reply) == (400, "bad_parameter")
     assert "multipart/form-data with one file" in reply.json()["expected"]
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_a_form_in_pieces_holds_the_file_to_the_byte(png, size):
+    boundary, tricky = b"b" * 20, b"\r\n--bbb" + png + b"\r\n--" + b"b" * 19 + b"\r\n\r\n-"
+    head = b'Content-Disposition: form-data; name="image"; filename="a"\r\nContent-Type: x/y'
+    body = b"--%b \r\n%b\r\n\r\n%b\r\n--%b--\r\n--bye" % (boundary, head, tricky, boundary)
+    form = _Form(boundary)
+    pieces = [form.take(body[at : at + size]) for at in range(0, len(body), size)]
+    assert b"".join(pieces) == tricky
+    assert form.complete
+
+
+def test_a_form_that_nearly_ends_again_and_again_is_no_picture(client):
+    body = b"--x\r\nContent-Disposition: form-data; name=image; filename=a\r\n\r\n"
+    body += b"\r\n--" * 1000
+    assert code_of(client.post(PREDICT, content=body, headers=FORM)) == (400, "empty")
+    spaces = body + b"\r\n--x" + b" " * 1000
+    assert code_of(client.post(PREDICT, content=spaces, headers=FORM)) == (400, "bad_parameter")
 
 
 def test_a_request_without_a_picture_is_empty(client):

@@ -6,9 +6,11 @@ header. What a pixel of a window costs on this machine is measured at every engi
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from i2i.predictor import Predictor
@@ -57,21 +59,43 @@ class Admission:
 
     def __init__(self, scheduler: Scheduler, speed: Speed, queue_s: float) -> None:
         self._scheduler, self._speed, self._queue_s = scheduler, speed, queue_s
+        # Engine seconds of those that are admitted and still being decoded, and their urgency.
+        self._coming: dict[object, tuple[float, bool]] = {}
 
-    def estimate(self, predictor: Predictor, height: int, width: int) -> Estimate:
+    def estimate(
+        self, predictor: Predictor, height: int, width: int, urgent: bool = False
+    ) -> Estimate:
         """For a picture of this size, were it sent now.
 
-        Turns are fair, so each other request is given as much time as this one needs, at most.
+        Turns are fair, so each other request is given as much time as this one needs, at most; an
+        urgent one goes before all that are not.
         """
-        model = predictor.spec.address
         plan = predictor.plan(height, width)
         pixels = len(plan) * plan.rows.side * plan.columns.side
-        work_s = self._speed.seconds(model, pixels)
-        others = (
-            self._speed.seconds(other.model, other.sweep.pixels_left)
+        work_s = self._speed.seconds(predictor.spec.address, pixels)
+        at_engine = (
+            (self._speed.seconds(other.model, other.sweep.pixels_left), other.urgent)
             for other in self._scheduler.works
         )
+        others = [s for s, first in (*at_engine, *self._coming.values()) if first or not urgent]
         return Estimate(work_s, sum(min(left_s, work_s) for left_s in others))
+
+    @contextlib.contextmanager
+    def admitted(self, estimate: Estimate, urgent: bool) -> Iterator[Callable[[], None]]:
+        """Counts a request until it has come to the engine: then the block calls what it is given.
+
+        Else many that come at once would all be taken, each as if it were alone.
+        """
+        key = object()
+        self._coming[key] = estimate.work_s, urgent
+
+        def at_engine() -> None:
+            self._coming.pop(key, None)
+
+        try:
+            yield at_engine
+        finally:
+            at_engine()
 
     def check(self, estimate: Estimate, deadline: float) -> None:
         """Refuses what would wait too long, or not be done by its deadline.

@@ -42,6 +42,8 @@ _SPACE = "space"
 
 # What a job counts for at least, so that the limit in bytes bounds their number too.
 _LEAST_BYTES = 2**20
+# What is left of a job without a picture, its state and its lock: two blocks of most disks.
+_FINISHED_BYTES = 2**13
 # Until another try makes sense where the folder is full.
 _FULL_RETRY_S = 60
 # A folder may change twice within a tick of its clock: what is younger is looked at again.
@@ -380,5 +382,7 @@ def _bytes_of(folder: Path) -> int:
         for entry in os.scandir(folder):
             with contextlib.suppress(FileNotFoundError):  # replaced meanwhile
                 sizes[entry.name] = entry.stat().st_size
+    if not sizes.keys() & {_INPUT, _RESULT}:
+        return _FINISHED_BYTES
     kept = sizes.pop(_SPACE, 0)
     return max(_LEAST_BYTES, sum(sizes.values()), sizes.get(_INPUT, 0) + kept)

@@ -194,13 +194,17 @@ class Models:
         return self._at_start is None or name in self._at_start
 
     def _serve(self, watch: bool) -> None:
-        self.load()
+        self._try(self.load)
         while watch:
             time.sleep(POLL_S)
-            try:
-                self.follow()
-            except OSError:
-                logger.exception("the folder of models cannot be read")
+            self._try(self.follow)
+
+    def _try(self, step: Callable[[], object]) -> None:
+        """A folder on a network may fail for a moment, which ends nothing."""
+        try:
+            step()
+        except OSError:
+            logger.exception("the folder of models cannot be read")
 
     def _load_waiting(self, name: str) -> None:
         with self._one_at_a_time:

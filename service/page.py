@@ -38,7 +38,8 @@ def page_routes() -> APIRouter:
     for path in sorted(_FOLDER.iterdir()):
         if path.suffix in _MEDIA_TYPES:
             address = "/" if path.name == "index.html" else f"/page/{path.name}"
-            router.add_api_route(address, _file(path.read_bytes(), _MEDIA_TYPES[path.suffix]))
+            file = _file(path.read_bytes(), _MEDIA_TYPES[path.suffix])
+            router.add_api_route(address, file, methods=["GET", "HEAD"])
     return router
 
 

@@ -81,12 +81,14 @@ class Pipeline:
         """
         with record.phase("decode"):
             header = await self._on(self._small, self._header, data, order, record)
-        estimate = self._admission.estimate(order.predictor, header.height, header.width)
+        size = header.height, header.width
+        estimate = self._admission.estimate(order.predictor, *size, order.urgent)
         self._admission.check(estimate, order.deadline)
         written = WRITING_BYTES.get(order.format, _BYTES_PER_PIXEL)
         hold.add(record.pixels * (_BYTES_PER_PIXEL + order.predictor.spec.scale**2 * written))
         target = io.BytesIO()
-        await self._write(data, target, order, record, lambda share: None)
+        with self._admission.admitted(estimate, order.urgent) as at_engine:
+            await self._write(data, target, order, record, lambda share: None, at_engine)
         return target.getvalue()
 
     async def check(self, source: Path, order: Order, record: Record) -> Header:
@@ -129,15 +131,27 @@ class Pipeline:
         order: Order,
         record: Record,
         progress: Callable[[float], None],
+        at_engine: Callable[[], None] = lambda: None,
     ) -> None:
-        """Decodes, goes over the picture's windows and writes bands as they come."""
+        """Decodes, goes over the picture's windows and writes bands as they come.
+
+        Args:
+            at_engine: is called once the windows wait for the engine.
+        """
         lane = self._small if record.pixels <= _SMALL_PIXELS else self._large
         with record.phase("decode"):
             # Only these hold 16 bits; decoding what is thrown away would cost memory.
             depth: Literal[8, 16] = 16 if order.format in ("png", "tiff") else 8
-            picture = await self._on(
-                lane, lambda: decode(data, max_pixels=order.max_pixels, depth=depth)
-            )
+
+            def decoded() -> Picture:
+                # It may have waited long for this thread.
+                if order.gone():
+                    raise Cancelled
+                if time.monotonic() > order.deadline:
+                    raise late()
+                return decode(data, max_pixels=order.max_pixels, depth=depth)
+
+            picture = await self._on(lane, decoded)
         work = Work(
             Sweep(order.predictor, picture),
             order.deadline,
@@ -149,6 +163,7 @@ class Pipeline:
         began = time.monotonic()
         encode_s = 0.0
         self._scheduler.submit(work)
+        at_engine()
         with _translated(order, record):
             async with contextlib.aclosing(work.bands()) as bands:
                 with _writer(target, picture, order) as writer:

@@ -75,6 +75,7 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
     jobs = Jobs(store, models, pipeline, admission, settings, metrics.observe_job)
     metrics.gauge("i2i_jobs_running", "Jobs being worked on", lambda: jobs.running)
     keys = Keys(settings.keys_file) if settings.keys_file else None
+    reloading = asyncio.Lock()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -126,7 +127,9 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
                 "only an admin may reload models",
                 expected="a key that I2I_KEYS_FILE marks as admin",
             )
-        outcomes = await asyncio.to_thread(models.reload)
+        # One waits in a thread: many would take those of all other requests.
+        async with reloading:
+            outcomes = await asyncio.to_thread(models.reload)
         return JSONResponse({"models": [asdict(outcome) for outcome in outcomes]})
 
     @app.post(
@@ -219,11 +222,11 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
             }
         )
 
-    @app.get("/livez", include_in_schema=False)
+    @app.api_route("/livez", methods=["GET", "HEAD"], include_in_schema=False)
     async def live() -> PlainTextResponse:
         return PlainTextResponse("live\n")
 
-    @app.get("/readyz", include_in_schema=False)
+    @app.api_route("/readyz", methods=["GET", "HEAD"], include_in_schema=False)
     async def show_ready() -> JSONResponse:
         state = {"ready": ready(), "loading": models.loading, "failed": models.failed}
         if ready():

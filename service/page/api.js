@@ -2,7 +2,11 @@
 
 // A larger picture is sent as a job: it shows its progress and outlives a lost connection.
 const JOB_PIXELS = 4_000_000;
-const POLL_MS = 500;
+const POLL_MS = 1000;
+// Busy, too many of this key's requests, or restarting behind a proxy: a job goes on meanwhile.
+const PASSING = [429, 502, 503];
+const PAUSE_S = 3;
+const TRIES = 40;
 
 /** An answer that says no, with a sentence that tells why. */
 export class Refusal extends Error {
@@ -13,6 +17,7 @@ export class Refusal extends Error {
     const again = retryAfter ? ` Try again in ${retryAfter} s.` : "";
     super(`${reason}${expected}${got}.${again}`);
     this.status = status;
+    this.retryAfter = Number(retryAfter) || PAUSE_S;
   }
 }
 
@@ -66,14 +71,29 @@ export async function predict(model, file, pixels, { view, key, signal, progress
     let state = await sent.json();
     while (state.state === "queued" || state.state === "running") {
       progress(state.progress, state.eta_s);
-      await new Promise((go) => setTimeout(go, POLL_MS));
-      state = await (await call(job, key, { signal })).json();
+      await pause(POLL_MS);
+      state = await (await insist(job, key, { signal })).json();
     }
     if (state.state !== "done") throw new Refusal(0, state.error ?? { title: `The job was ${state.state}` });
-    return await answer(model, await call(`${job}/result`, key, { signal }));
+    return await answer(model, await insist(`${job}/result`, key, { signal }));
   } finally {
     // Nobody else knows this job: it is stopped, or its files are removed.
-    call(job, key, { method: "DELETE" }).catch(() => {});
+    insist(job, key, { method: "DELETE" }).catch(() => {});
+  }
+}
+
+const pause = (ms) => new Promise((go) => setTimeout(go, ms));
+
+/** As `call`, again after what will pass: a job outlives a lost connection and a busy service. */
+async function insist(path, key, options) {
+  for (let left = TRIES; ; left--) {
+    try {
+      return await call(path, key, options);
+    } catch (error) {
+      const lost = error instanceof TypeError;
+      if (!left || (!lost && !PASSING.includes(error.status))) throw error;
+      await pause(1000 * (lost ? PAUSE_S : error.retryAfter));
+    }
   }
 }
 

@@ -52,7 +52,8 @@ function describe(model) {
   const measured = Object.entries(model.scores).find(([set]) => set !== "validation");
   if (!measured) return gives;
   const [set, { scores, baseline }] = measured;
-  const score = model.scores.validation?.monitor ?? Object.keys(scores)[0];
+  const score = model.scores.validation?.monitor || Object.keys(scores)[0];
+  if (scores[score] === undefined || baseline[score] === undefined) return gives;
   const digits = (value) => value.toPrecision(value < 1 ? 3 : 4);
   return `${gives}. Measured on ${set}: ${score} ${digits(scores[score])}, the trivial answer ${digits(baseline[score])}.`;
 }

@@ -199,6 +199,14 @@ def test_a_form_that_nearly_ends_again_and_again_is_no_picture(client):
     assert code_of(client.post(PREDICT, content=spaces, headers=FORM)) == (400, "bad_parameter")
 
 
+@pytest.mark.parametrize("address", ["/", "/livez", "/readyz", "/page/page.js"])
+def test_a_head_tells_what_a_get_would(client, address):
+    # The server itself leaves out the body.
+    reply, whole = client.request("HEAD", address), client.get(address)
+    assert reply.status_code == 200
+    assert reply.headers == whole.headers
+
+
 def test_a_request_without_a_picture_is_empty(client):
     assert code_of(client.post(PREDICT)) == (400, "empty")
     assert code_of(client.post(PREDICT, files={"image": b""})) == (400, "empty")

@@ -204,7 +204,8 @@ def test_a_head_tells_what_a_get_would(client, address):
     # The server itself leaves out the body.
     reply, whole = client.request("HEAD", address), client.get(address)
     assert reply.status_code == 200
-    assert reply.headers == whole.headers
+    for name in ("Content-Length", "Content-Type"):
+        assert reply.headers[name] == whole.headers[name]
 
 
 def test_a_request_without_a_picture_is_empty(client):

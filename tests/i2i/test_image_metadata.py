@@ -149,15 +149,16 @@ def srgb_of_linear(levels: NDArray[Any]) -> NDArray[np.float64]:
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 def test_a_linear_profile_is_converted_to_srgb(format: str, mode: str) -> None:
-    levels = np.arange(0, 256, 5, dtype=np.uint8)
+    levels = np.arange(256, dtype=np.uint8)
     image = Image.fromarray(np.tile(levels, (16, 1))).convert(mode)
     exact: dict[str, dict[str, Any]] = {"WEBP": {"lossless": True}, "JPEG": {"quality": 100}}
     options = exact.get(format, {})
     space = b"GRAY" if mode == "L" and format != "WEBP" else b"RGB "
     picture = decode(encoded(image, format, icc_profile=profile_of(1.0, space), **options))
     assert picture.channels == (1 if space == b"GRAY" else 3)
-    difference = picture.pixels[8, 2:] - srgb_of_linear(levels)[2:, None]
-    assert np.abs(difference).max() <= (8 if format == "JPEG" else 1.5)
+    difference = np.abs(picture.pixels[8] - srgb_of_linear(levels)[:, None])
+    # A level of a JPEG may be one off, which in the dark of linear light is 13.
+    assert difference.max() <= (14 if format == "JPEG" else 1)
 
 
 @pytest.mark.parametrize("format", ["png", "tiff"])

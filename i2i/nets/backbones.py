@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from i2i.nets.encoder import FeatureEncoder
+from i2i.nets.norms import fuse
 from i2i.nets.style import check_choice
 
 Backbone = Literal[
@@ -164,17 +164,7 @@ class TorchvisionEncoder(FeatureEncoder):
         for module in list(self.stages.modules()):
             for (_, layer), (name, norm) in pairwise(list(module.named_children())):
                 if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                    assert norm.running_mean is not None
-                    assert norm.running_var is not None
-                    layer.weight, layer.bias = fuse_conv_bn_weights(
-                        layer.weight,
-                        layer.bias,
-                        norm.running_mean,
-                        norm.running_var,
-                        norm.eps,
-                        norm.weight,
-                        norm.bias,
-                    )
+                    fuse(layer, norm)
                     setattr(module, name, nn.Identity())
         self.folded = True
 

@@ -9,13 +9,13 @@ from typing import TypeVar
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from i2i.nets.autoencoder import Autoencoder
 from i2i.nets.backbones import TorchvisionEncoder
 from i2i.nets.blocks import PlainBlock, ReparameterisedBlock
 from i2i.nets.decoder import Decoder
 from i2i.nets.encoder import Encoder
+from i2i.nets.norms import fuse
 from i2i.nets.style import Norm
 
 Net = TypeVar("Net", bound=nn.Module)
@@ -56,18 +56,7 @@ def _fold_batch_norm(pair: nn.Sequential) -> None:
     if not isinstance(norm, nn.BatchNorm2d):
         return
     assert isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    layer.weight, layer.bias = fuse_conv_bn_weights(
-        layer.weight,
-        layer.bias,
-        norm.running_mean,
-        norm.running_var,
-        norm.eps,
-        norm.weight,
-        norm.bias,
-        transpose=isinstance(layer, nn.ConvTranspose2d),
-    )
+    fuse(layer, norm)
     del pair[1]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from i2i.nets.style import Norm
 
@@ -33,3 +34,19 @@ def norm_layers(norm: Norm, channels: int) -> list[nn.Module]:
             return [LayerNorm2d(channels)]
         case "none" | "folded":
             return []
+
+
+def fuse(layer: nn.Conv2d | nn.ConvTranspose2d, norm: nn.BatchNorm2d) -> None:
+    """Makes a batch norm a part of the convolution before it: in evaluation the same values."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    layer.weight, layer.bias = fuse_conv_bn_weights(
+        layer.weight,
+        layer.bias,
+        norm.running_mean,
+        norm.running_var,
+        norm.eps,
+        norm.weight,
+        norm.bias,
+        transpose=isinstance(layer, nn.ConvTranspose2d),
+    )

@@ -1,6 +1,7 @@
 """What a request is told before its work: how long it takes, and what is before it."""
 
 import contextlib
+from collections.abc import Iterator
 
 import pytest
 
@@ -11,7 +12,7 @@ from service.scheduler import Scheduler
 
 
 @pytest.fixture
-def admission(twice: Predictor) -> Admission:
+def admission(twice: Predictor) -> Iterator[Admission]:
     """Of an idle engine that takes a microsecond a pixel, and patience of half a second."""
     speed = Speed()
     speed.note(twice.spec.address, 10**6, 1.0)

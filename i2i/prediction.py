@@ -299,6 +299,7 @@ def _chosen(spec: ModelSpec, view: View | None) -> View | None:
     if view is None:
         return views[0] if views else None
     if view not in views:
-        expected = " or ".join(views) if views else f"none, for {spec.name} gives a picture"
+        gives = f"none, for {spec.name} gives a picture"
+        expected = f"{' or '.join(views)} of {spec.name}" if views else gives
         raise ValueError(f"view: expected {expected}, got {view}")
     return view

@@ -158,7 +158,8 @@ def test_a_linear_profile_is_converted_to_srgb(format: str, mode: str) -> None:
     assert picture.channels == (1 if space == b"GRAY" else 3)
     difference = np.abs(picture.pixels[8] - srgb_of_linear(levels)[:, None])
     # A level of a JPEG may be one off, which in the dark of linear light is 13.
-    assert difference.max() <= (14 if format == "JPEG" else 1)
+    assert difference[:10].max() <= (14 if format == "JPEG" else 1)
+    assert difference[10:].max() <= (8 if format == "JPEG" else 1)
 
 
 @pytest.mark.parametrize("format", ["png", "tiff"])

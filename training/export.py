@@ -196,6 +196,7 @@ def _spec(
                 "core_minutes": recipe["core_minutes"],
                 "minutes": recipe.get("minutes"),
                 "device": recipe.get("device", "cpu"),
+                "precision": recipe.get("precision"),
                 "limit": recipe.get("budget"),
                 "begun_with": recipe.get("begun_with"),
                 "seed": recipe.get("seed"),

@@ -26,6 +26,7 @@ from training.curves import Curves
 from training.data.module import ImageData
 from training.export import load_checkpoint
 from training.module import ImageToImage
+from training.precision import fastest_precision
 from training.recipe import build, class_of
 
 RUNS = Path("runs")
@@ -65,7 +66,7 @@ OPTIONS = {
     "--data.batch_size 16": "crops in a batch",
     "--data.num_workers 1": "processes that make batches",
     "--trainer.max_epochs 10": "",
-    "--trainer.precision bf16-mixed": "32-true (default), 16-mixed",
+    "--trainer.precision 32-true": "default: bf16-mixed on GPUs and AMX, elsewhere 32-true",
     "--trainer.accelerator gpu": "auto (default), cpu",
     "--trainer.devices 2": "",
     "--trainer.gradient_clip_val 1.0": "",
@@ -121,6 +122,8 @@ class TrainingCLI(LightningCLI):
         _merge(config.model.task, owned)
         task = build(_plain(config.model.task))
         _merge(config.model.net, task.net_arguments())
+        if config.trainer.precision is None:
+            config.trainer.precision = fastest_precision(config.trainer.accelerator)
         # What is kept says nothing of this run alone, so that the next can begin with it.
         self.kept = config.clone()
         self.kept.run = self.kept.ckpt_path = None

@@ -213,6 +213,7 @@ class ImageToImage(pl.LightningModule):
             "core_minutes": self.core_minutes,
             "minutes": self.minutes,
             "device": device_name(self.device),
+            "precision": self.trainer.precision,
             "budget": self.budget,
             "seed": seed(),
         }

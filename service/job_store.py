@@ -13,6 +13,7 @@ import dataclasses
 import hashlib
 import hmac
 import json
+import math
 import os
 import re
 import secrets
@@ -164,8 +165,11 @@ class JobStore:
         return self._folder(id) / _RESULT
 
     @contextlib.contextmanager
-    def incoming(self, size: int) -> Iterator[Incoming]:
+    def incoming(self, size: int, again: bool = False) -> Iterator[Incoming]:
         """Takes a picture of at most `size` bytes; at the end it is gone, unless accepted.
+
+        Args:
+            again: it comes for a job that is there, and may come where there is no room for more.
 
         Raises:
             Problem: queue_full.
@@ -174,7 +178,8 @@ class JobStore:
         folder = self._folder(secrets.token_urlsafe(_ID_BYTES))
         with contextlib.ExitStack() as stack:
             with self._exclusive():
-                self._check_room(max(size, _LEAST_BYTES))
+                if not again:
+                    self._check_room(max(size, _LEAST_BYTES))
                 folder.mkdir(0o700)
                 stack.callback(shutil.rmtree, folder, ignore_errors=True)
                 stack.enter_context(lock(folder / _LOCK, os.O_CREAT))
@@ -288,11 +293,18 @@ class JobStore:
             elif job.finished is None:
                 unfinished.append(job)
             elif time.time() > job.finished + self._ttl_s:
-                (folder / _JOB).unlink(missing_ok=True)  # first: what is half gone is unknown
-                shutil.rmtree(folder, ignore_errors=True)
+                self._forget(job.id)
             elif look.unwanted:
                 self.remove(job.id)
         return sorted(unfinished, key=lambda job: job.created)
+
+    def _forget(self, id: str) -> None:
+        """Erases a job whose time is over, unless it has been accepted again meanwhile."""
+        folder = self._folder(id)
+        with self._exclusive(), self.claim(id) as job:
+            if job is not None and time.time() > (job.finished or math.inf) + self._ttl_s:
+                (folder / _JOB).unlink(missing_ok=True)  # first: what is half gone is unknown
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _look(self) -> list[tuple[Path, _Look]]:
         """All folders; files are opened only where something has changed since the last time."""

@@ -38,6 +38,9 @@ _SCAN_S = 2.0
 _BEAT_S = 0.25
 # For what cannot be stopped, a picture being decoded; what then still runs is begun once more.
 _STOP_S = 15.0
+# How long a job is left to others whose model, or version of it, is not served here: processes that
+# share the folder differ while a new version is rolled out.
+_ELSEWHERE_S = 600.0
 # Until another try makes sense where the disk is full.
 _FULL_RETRY_S = 60
 
@@ -150,7 +153,7 @@ class Jobs:
         for waits in self.store.sweep():
             if len(self._runs) == _AT_ONCE:
                 return
-            if self._is_loading(waits.model):
+            if not self._may_begin(waits):
                 continue
             with contextlib.ExitStack() as claim:
                 job = claim.enter_context(self.store.claim(waits.id))
@@ -166,12 +169,14 @@ class Jobs:
         others = sum(run.job.pixels for run in self._runs.values())
         return not others or others + job.pixels <= self._settings.job_max_pixels
 
-    def _is_loading(self, model: str) -> bool:
+    def _may_begin(self, job: Job) -> bool:
+        """Not while its model is loading, or may be that of another process."""
         try:
-            self._models.find(model)
+            self._models.find(job.model)
         except Problem as problem:
-            return problem.code == "queue_full"
-        return False
+            loading = problem.code == "queue_full"
+            return not loading and time.time() > job.created + _ELSEWHERE_S
+        return True
 
     async def _run(self, run: _Run, claim: contextlib.ExitStack) -> None:
         """Works on a job that is claimed, and gives it back."""

@@ -74,17 +74,20 @@ def jobs_router(jobs: Jobs, models: Models, pipeline: Pipeline, settings: Settin
         record.model = predictor.spec.address
         check_view(view, predictor.spec)
         caller = Caller.of(request.scope).id
+        id = store.new_id(caller, idempotency_key)
         length = request.headers.get("content-length", "")
         size = int(length) if length.isdecimal() else settings.max_body
         try:
             with _disk(), contextlib.ExitStack() as stack:
-                incoming = await asyncio.to_thread(stack.enter_context, store.incoming(size))
+                known = await asyncio.to_thread(store.find, id)
+                taken = store.incoming(size, again=known is not None)
+                incoming = await asyncio.to_thread(stack.enter_context, taken)
                 await _receive(request, incoming, record.started + settings.deadline_s)
                 most_pixels = settings.most_job_pixels(predictor.spec, format)
                 order = Order(predictor, format, view, most_pixels, math.inf, lambda: False)
                 header = await pipeline.check(incoming.path, order, record)
                 job = Job(
-                    id=store.new_id(caller, idempotency_key),
+                    id=id,
                     caller=caller,
                     model=predictor.spec.address,
                     format=format,

@@ -36,7 +36,8 @@ _SMALL_PIXELS = 4_000_000
 # The engine goes first: what it waits for is ready before it, or it would not be idle.
 _CODEC_NICENESS = 5
 
-# A decoded pixel with its alpha, or one of a reply as PNG, for the account of bytes in flight.
+# A decoded pixel of 8 bits with its alpha, or one of a reply as PNG: for the account of bytes in
+# flight.
 _BYTES_PER_PIXEL = 4
 
 T = TypeVar("T")
@@ -85,7 +86,8 @@ class Pipeline:
         estimate = self._admission.estimate(order.predictor, *size, order.urgent)
         self._admission.check(estimate, order.deadline)
         written = WRITING_BYTES.get(order.format, _BYTES_PER_PIXEL)
-        hold.add(record.pixels * (_BYTES_PER_PIXEL + order.predictor.spec.scale**2 * written))
+        bytes_per_pixel = _BYTES_PER_PIXEL + order.predictor.spec.scale**2 * written
+        hold.add(record.pixels * bytes_per_pixel * min(header.depth, _depth(order.format)) // 8)
         target = io.BytesIO()
         with self._admission.admitted(estimate, order.urgent) as at_engine:
             await self._write(data, target, order, record, lambda share: None, at_engine)
@@ -140,8 +142,6 @@ class Pipeline:
         """
         lane = self._small if record.pixels <= _SMALL_PIXELS else self._large
         with record.phase("decode"):
-            # Only these hold 16 bits; decoding what is thrown away would cost memory.
-            depth: Literal[8, 16] = 16 if order.format in ("png", "tiff") else 8
 
             def decoded() -> Picture:
                 # It may have waited long for this thread.
@@ -149,7 +149,7 @@ class Pipeline:
                     raise Cancelled
                 if time.monotonic() > order.deadline:
                     raise late()
-                return decode(data, max_pixels=order.max_pixels, depth=depth)
+                return decode(data, max_pixels=order.max_pixels, depth=_depth(order.format))
 
             picture = await self._on(lane, decoded)
         work = Work(
@@ -198,6 +198,11 @@ class Pipeline:
         self, lane: ThreadPoolExecutor, function: Callable[..., T], *arguments: object
     ) -> T:
         return await asyncio.get_running_loop().run_in_executor(lane, function, *arguments)
+
+
+def _depth(format: Format) -> Literal[8, 16]:
+    """Bits of a sample to decode: more than the reply holds would cost memory for nothing."""
+    return 16 if format in ("png", "tiff") else 8
 
 
 def _writer(target: Path | BinaryIO, picture: Picture, order: Order) -> BandWriter | RegionsWriter:

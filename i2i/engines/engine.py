@@ -94,12 +94,16 @@ def _threads(number: int | str | None) -> int:
     return int(number)
 
 
+# On Linux, and on Linux within Windows.
+_NVIDIA_DRIVERS = ("/dev/nvidiactl", "/dev/dxg")
+
+
 def _by_machine() -> EngineName:
     if importlib.util.find_spec("torch") is not None:
         if importlib.util.find_spec("openvino") is None:
             return "torch"
         # Importing torch takes seconds: it is asked for a GPU only where a driver is present.
-        if os.path.exists("/dev/nvidiactl"):
+        if any(os.path.exists(driver) for driver in _NVIDIA_DRIVERS):
             import torch
 
             if torch.cuda.is_available():

@@ -113,11 +113,29 @@ def test_a_cancel_outlives_the_process_that_was_to_obey(
     assert twice.engine.windows == 0
 
 
-def test_a_job_keeps_to_the_version_it_was_sent_to(
-    serve_jobs, left_over, models_of, make_predictor, end_of, twice
-):
+@pytest.fixture
+def newer(models_of, make_predictor):
+    """The models of a process that serves another version of `twice`."""
     newer = models_of(make_predictor("twice", scale=2, digest="cd" * 32))
     newer.load()
+    return newer
+
+
+def test_a_job_is_left_to_a_process_that_has_its_version(
+    serve_jobs, left_over, newer, png, models, end_of
+):
+    with serve_jobs(newer) as client:
+        assert end_of(client, send(client, png))["state"] == "done"  # it came later
+        assert client.get(left_over).json()["state"] == "queued"
+    with serve_jobs(models) as client:
+        assert end_of(client, left_over)["state"] == "done"
+
+
+def test_a_job_whose_version_nobody_has_fails_in_words(
+    serve_jobs, jobs_folder, left_over, newer, end_of, twice
+):
+    with job_json(jobs_folder) as job:
+        job["created"] -= 3600
     with serve_jobs(newer) as client:
         told = end_of(client, left_over)
     assert (told["state"], told["error"]["code"]) == ("failed", "unknown_model")

@@ -146,13 +146,17 @@ class Ohem(nn.Module):
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
         """The loss of scores (N, K, H, W) for classes (N, H, W); ValueError if they do not fit."""
         scores, counted = scores_and_counted(output, target, self.ignore)
-        costs = _costs(scores, target, self.ignore)[counted]
-        hard = int((costs > -math.log(self.threshold)).sum())
-        kept = max(hard, math.ceil(self.share * len(costs)))
-        hardest = costs.topk(kept, sorted=False).indices
-        weights = _pixel_weights(self.weights, target, counted, scores.shape[1])[counted][hardest]
+        costs = _costs(scores, target, self.ignore)
+        weights = _pixel_weights(self.weights, target, counted, scores.shape[1])
+        hard = counted & (costs > -math.log(self.threshold))
+        least = math.ceil(self.share * int(counted.sum()))
+        if int(hard.sum()) >= least:
+            weights = weights * hard
+        else:
+            hardest = costs[counted].topk(least, sorted=False).indices
+            costs, weights = costs[counted][hardest], weights[counted][hardest]
         total = weights.sum()
-        return (weights * costs[hardest]).sum() / torch.where(total > 0, total, 1)
+        return (weights * costs).sum() / torch.where(total > 0, total, 1)
 
 
 def _costs(scores: Tensor, target: Tensor, ignore: int) -> Tensor:

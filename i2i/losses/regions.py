@@ -167,12 +167,16 @@ def _areas(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Of each class (K,): sum of its probability inside the truth, everywhere, and of the truth."""
     scores, counted = scores_and_counted(output, target, ignore)
-    truth = class_planes(target, counted, scores.shape[1])
     shares = scores.softmax(dim=1) if probability == "softmax" else scores.sigmoid()
-    shares = shares.masked_fill(~counted.unsqueeze(1), 0)
-    areas = (part.sum(dim=(0, 2, 3)) for part in (shares * truth, shares, truth))
-    overlap, predicted, true = areas
-    return overlap, predicted, true
+    # Without a plane of the truth for each class, which would cost as much as the net.
+    classes = target.long().where(counted, 0)
+    inside = shares.gather(1, classes.unsqueeze(1)).squeeze(1) * counted
+    # One by one: float32 would lose what is added to millions of pixels.
+    none = shares.new_zeros(shares.shape[1], dtype=torch.float64)
+    overlap = none.index_add(0, classes.flatten(), inside.flatten().double())
+    true = none.index_add(0, classes.flatten(), counted.flatten().double())
+    predicted = (shares * counted.unsqueeze(1)).sum(dim=(0, 2, 3))
+    return overlap.to(shares.dtype), predicted, true.to(shares.dtype)
 
 
 def _jaccard_steps(truth: Tensor) -> Tensor:

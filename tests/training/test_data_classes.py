@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
@@ -51,6 +52,16 @@ def test_median_frequency_forgives_a_class_that_few_pictures_show() -> None:
     # In the pictures that show them, 9 and 10 of 99 pixels.
     assert weights[1] / weights[2] == pytest.approx(10 / 9, rel=1e-3)
     assert weights[1] / weights[0] > 5
+
+
+def test_logarithmic_weights_grow_less_than_classes_are_rare() -> None:
+    weights = class_weights(masks(), NAMES, "logarithmic")
+
+    # Of 990 pixels that count 90 are common and 10 rare.
+    assert weights[2] / weights[1] == pytest.approx(
+        math.log(1.02 + 90 / 990) / math.log(1.02 + 10 / 990), rel=1e-3
+    )
+    assert 1 < weights[2] / weights[1] < 90 / 10
 
 
 def test_effective_numbers_count_pictures() -> None:

@@ -31,8 +31,10 @@ from training.recipe import build, class_of
 
 RUNS = Path("runs")
 CONFIG = "config.yaml"
-# Tells the further processes of a run, which run this file again, the folder of the first.
+# Tell the further processes of a run, which run this file again, the folder and the precision of
+# the first.
 RUN_VARIABLE = "I2I_TRAINING_RUN"
+PRECISION_VARIABLE = "I2I_TRAINING_PRECISION"
 # Lightning drops a user's for a run's own without a word; with what to do instead.
 OWN_CALLBACKS: dict[type[Callback], str] = {
     ModelCheckpoint: "the run's folder holds the best and the last checkpoint",
@@ -66,7 +68,7 @@ OPTIONS = {
     "--data.batch_size 16": "crops in a batch",
     "--data.num_workers 1": "processes that make batches",
     "--trainer.max_epochs 10": "",
-    "--trainer.precision 32-true": "default: bf16-mixed on GPUs and AMX, elsewhere 32-true",
+    "--trainer.precision 32-true": "default: bf16-mixed where the machine is faster by it",
     "--trainer.accelerator gpu": "auto (default), cpu",
     "--trainer.devices 2": "",
     "--trainer.gradient_clip_val 1.0": "",
@@ -122,8 +124,7 @@ class TrainingCLI(LightningCLI):
         _merge(config.model.task, owned)
         task = build(_plain(config.model.task))
         _merge(config.model.net, task.net_arguments())
-        if config.trainer.precision is None:
-            config.trainer.precision = fastest_precision(config.trainer.accelerator)
+        self._choose_precision(config)
         # What is kept says nothing of this run alone, so that the next can begin with it.
         self.kept = config.clone()
         self.kept.run = self.kept.ckpt_path = None
@@ -150,6 +151,14 @@ class TrainingCLI(LightningCLI):
         self.resumed_step = 0
         if self.has_checkpoint:
             self.resumed_step = load_checkpoint(Path(config.ckpt_path))["global_step"]
+
+    def _choose_precision(self, config: Namespace) -> None:
+        """The one asked for, that of the first of several processes, or the machine's fastest."""
+        chosen = config.trainer.precision
+        if chosen is None and "LOCAL_RANK" in os.environ:
+            chosen = os.environ.get(PRECISION_VARIABLE)
+        config.trainer.precision = chosen or fastest_precision(config.trainer.accelerator)
+        os.environ[PRECISION_VARIABLE] = str(config.trainer.precision)
 
     def _place_run(self, config: Namespace, task: str) -> None:
         """The run's folder: the one asked for, the resumed one's, or a new one."""

@@ -37,7 +37,7 @@ _SCAN_S = 2.0
 # How often progress is put down, and a cancel of another process is seen.
 _BEAT_S = 0.25
 # For what cannot be stopped, a picture being decoded; what then still runs is begun once more.
-_STOP_S = 15.0
+STOP_S = 15.0
 # How long a job is left to others whose model, or version of it, is not served here: processes that
 # share the folder differ while a new version is rolled out.
 _ELSEWHERE_S = 600.0
@@ -80,7 +80,12 @@ class _Run:
 
 
 class Jobs:
-    """Works on the jobs of a store, from `start` to `close`."""
+    """Works on the jobs of a store, from `start` to `close`.
+
+    Args:
+        ended: is told how each job ended.
+        resting: whether no further job shall begin here, as before the process ends.
+    """
 
     def __init__(
         self,
@@ -90,8 +95,9 @@ class Jobs:
         admission: Admission,
         settings: Settings,
         ended: Callable[[State], None] = lambda state: None,
+        resting: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.store, self._ended = store, ended
+        self.store, self._ended, self._resting = store, ended, resting
         self._models, self._pipeline, self._admission = models, pipeline, admission
         self._settings = settings
         self._runs: dict[str, _Run] = {}
@@ -120,7 +126,7 @@ class Jobs:
         """Ends after the windows that are being run; what is not finished is queued again."""
         self._stopping.set()
         self.wake()
-        self._thread.join(_STOP_S)
+        self._thread.join(STOP_S)
         self.store.close()
 
     def wake(self) -> None:
@@ -151,7 +157,7 @@ class Jobs:
     def _begin(self, tasks: asyncio.TaskGroup) -> None:
         """Begins the oldest jobs that nobody works on, as many as go together."""
         for waits in self.store.sweep():
-            if len(self._runs) == _AT_ONCE:
+            if len(self._runs) == _AT_ONCE or self._resting():
                 return
             if not self._may_begin(waits):
                 continue

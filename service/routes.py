@@ -72,8 +72,16 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
     pipeline = Pipeline(scheduler, admission)
     answers = CachedPipeline(pipeline, settings.cache_bytes)
     store = JobStore(settings.jobs_dir, settings.jobs_bytes, settings.job_ttl_s)
-    jobs = Jobs(store, models, pipeline, admission, settings, metrics.observe_job)
+    jobs = Jobs(
+        *(store, models, pipeline, admission, settings, metrics.observe_job),
+        resting=lambda: app.state.stopping,
+    )
     metrics.gauge("i2i_jobs_running", "Jobs being worked on", lambda: jobs.running)
+    metrics.gauge(
+        "i2i_models_failed",
+        "Model folders that could not be loaded as they are now",
+        lambda: len(models.failed),
+    )
     keys = Keys(settings.keys_file) if settings.keys_file else None
     reloading = asyncio.Lock()
 

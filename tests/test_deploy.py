@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from service.jobs import STOP_S
+
 DEPLOY = Path(__file__).parents[1] / "deploy"
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
 
@@ -51,15 +53,15 @@ def test_the_pod_has_the_ports_and_folders_that_it_and_the_others_name():
     assert scaled["name"] == kinds["Deployment"]["metadata"]["name"]
 
 
-def test_a_container_is_not_killed_before_it_has_drained_and_answered():
+def test_a_container_is_not_killed_before_it_has_drained_answered_and_put_its_jobs_back():
     pod = manifests()["Deployment"]["spec"]["template"]["spec"]
     variables = {entry["name"]: entry["value"] for entry in pod["containers"][0]["env"]}
     drain_s = int(variables["I2I_DRAIN_S"])
-    assert drain_s + graceful_s() < pod["terminationGracePeriodSeconds"]
+    assert drain_s + graceful_s() + STOP_S < pod["terminationGracePeriodSeconds"]
 
     service = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]["i2i"]
     drain_s = int(service["environment"]["I2I_DRAIN_S"])
-    assert drain_s + graceful_s() < int(service["stop_grace_period"].removesuffix("s"))
+    assert drain_s + graceful_s() + STOP_S < int(service["stop_grace_period"].removesuffix("s"))
 
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="needs kubectl")

@@ -170,6 +170,15 @@ def test_a_result_that_the_client_has_is_not_sent_again(client, png, end_of):
         assert client.get(f"{job}/result", headers={"If-None-Match": named}).status_code == 200
 
 
+def test_no_job_begins_in_a_process_that_is_to_end(client, png, end_of):
+    client.app.state.stopping = True
+    job = send(client, png)
+    assert client.post(PREDICT, content=png).status_code == 200
+    assert client.get(job).json()["state"] == "queued"
+    client.app.state.stopping = False
+    assert end_of(client, job)["state"] == "done"
+
+
 def test_a_running_job_tells_how_far_it_is(client, twice, png, large_png, wait_until, end_of):
     client.post(PREDICT, content=png)  # what a pixel costs is known from here on
     twice.engine.gate.clear()

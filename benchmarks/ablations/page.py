@@ -18,6 +18,7 @@ cost the same processor time; they are short, so what takes long to pay is not s
 exported models, on pictures that no run has seen. The difference to the first row is paired by
 seed; below it stands its 95 % interval by paired bootstrap over the pictures, for each seed. That
 interval does not hold what another seed would give: a table of one seed ranks what is far apart.
+Runs were in bf16-mixed where nothing else is said.
 
 `python -m benchmarks.ablations run STUDY --data FOLDER --seeds 0` runs a study again; the page is
 made from the files in `benchmarks/results/ablations`, and a test compares the two.
@@ -45,7 +46,7 @@ def _section(asks: str, results: dict[str, Any]) -> Iterator[str]:
     yield (
         f"`{results['config']}.yaml`, {results['budget']}, "
         f"{'seeds' if len(results['seeds']) > 1 else 'seed'} "
-        f"{', '.join(map(str, results['seeds']))}; "
+        f"{', '.join(map(str, results['seeds']))}{_precision(results['variants'])}; "
         f"{results['measured_on']['pictures']} pictures of {results['measured_on']['images']}.\n"
     )
     # Results outlive the recipe they were got by: a file may say so.
@@ -74,6 +75,12 @@ def _section(asks: str, results: dict[str, Any]) -> Iterator[str]:
     borders = {n: t[BORDER] for n, t in results["variants"].items() if BORDER in t}
     if borders:
         yield from _borders(borders)
+
+
+def _precision(variants: dict[str, Any]) -> str:
+    """What the runs computed in; nothing where their files are older than the choice."""
+    found = {told["precision"] for told in variants.values() if "precision" in told}
+    return "".join(f", {precision}" for precision in sorted(found))
 
 
 def _borders(borders: dict[str, list[float]]) -> Iterator[str]:

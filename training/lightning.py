@@ -66,7 +66,7 @@ OPTIONS = {
     "--model.optimizer Lion": "AdamW (default), Muon, SGD, Lion",
     "--model.schedule Plateau": "Cosine (default), Polynomial, OneCycle, MultiStep, Constant",
     "--data.batch_size 16": "crops in a batch",
-    "--data.num_workers 1": "processes that make batches",
+    "--data.num_workers 4": "processes that make batches; default: 1, more beside a GPU",
     "--trainer.max_epochs 10": "",
     "--trainer.precision 32-true": "default: bf16-mixed where the machine is faster by it",
     "--trainer.accelerator gpu": "auto (default), cpu",

@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from i2i.engines.engine import available_cpus
 from training.data import EmbeddedPhotos, EmbeddedShapes, Fraction, Masks, Photos
 from training.data.cache import Samples
 from training.data.checks import check_masks
 from training.data.embedded import SHAPES, TRAINING, VALIDATION, generate_shapes, photographs
 from training.data.files import Entry, find_masked, find_pictures, read_entry, read_mask
+from training.data.module import workers_beside_gpu
 from training.tasks import Sample, Segmentation, SuperResolution
 
 TASK = Segmentation(["ground", "thing"])
@@ -307,6 +309,14 @@ def test_the_digest_is_of_names_pictures_masks_and_targets_whatever_is_kept() ->
 def test_options_that_cannot_be_are_refused(options: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         Photos("root", geometry=[], **options)
+
+
+@pytest.mark.parametrize("gpus", [1, 2, 8, 64])
+def test_each_gpu_has_its_part_of_the_cores_and_at_least_one_worker(gpus: int) -> None:
+    workers = workers_beside_gpu(gpus)
+
+    assert 1 <= workers <= 8
+    assert workers == 1 or gpus * (workers + 1) <= available_cpus()
 
 
 def test_embedded_photos_need_no_download_and_do_not_overlap() -> None:

@@ -6,10 +6,12 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, cast
 
+import cv2
 import pytorch_lightning as pl
 from rich.progress import track
 from torch.utils.data import DataLoader
 
+from i2i.engines.engine import available_cpus
 from i2i.nets import Autoencoder
 from i2i.nets.style import check_choice
 from training.augment import Augmentation, Transform
@@ -27,6 +29,9 @@ from training.data.crops import (
 from training.tasks.segmentation import Segmentation
 from training.tasks.task import Task
 
+# A crop takes 1 to 7 ms: so many feed batches of 16 in the time of a step.
+_MOST_WORKERS = 8
+
 
 class ImageData(pl.LightningDataModule):
     """Training crops and validation pictures of a set of samples.
@@ -37,7 +42,8 @@ class ImageData(pl.LightningDataModule):
         batch_size: crops in a batch.
         epoch_samples: crops in an epoch, between two validations.
         validation_longest: largest side of a validation input, in pixels.
-        num_workers: processes that make batches; 0 makes them in the training process.
+        num_workers: processes that make batches; 0 makes them in the training process. None: one
+            beside a net that runs on processors, several beside a GPU, which is not to wait.
         prefetch: batches that each process makes ahead.
         cache_bytes: decoded pictures to keep in memory, in bytes; 0 decodes them at each use.
         seed: of the crops and their augmentation.
@@ -51,7 +57,7 @@ class ImageData(pl.LightningDataModule):
         batch_size: int = 16,
         epoch_samples: int = 4000,
         validation_longest: int = 512,
-        num_workers: int = 1,
+        num_workers: int | None = None,
         prefetch: int = 2,
         cache_bytes: int = 4 * 2**30,
         seed: int = 0,
@@ -63,7 +69,7 @@ class ImageData(pl.LightningDataModule):
                 f"batch_size: expected 1 to epoch_samples = {epoch_samples}, got {batch_size}"
             )
         for name, number in (("num_workers", num_workers), ("cache_bytes", cache_bytes)):
-            if number < 0:
+            if number is not None and number < 0:
                 raise ValueError(f"{name}: expected at least 0, got {number}")
         if prefetch < 1:
             raise ValueError(f"prefetch: expected at least 1 batch, got {prefetch}")
@@ -163,6 +169,9 @@ class ImageData(pl.LightningDataModule):
         assert self.trainer is not None
         crops = TrainingCrops(self.training, self.task, self.augmentation, self.seed)
         check_inputs([crops[0, index][0] for index in range(self.batch_size)], self._multiple)
+        device, workers = self.trainer.strategy.root_device.type, self.num_workers
+        if workers is None:
+            workers = 1 if device == "cpu" else workers_beside_gpu(self.trainer.num_devices)
         return DataLoader(
             crops,
             sampler=EpochSampler(
@@ -174,10 +183,11 @@ class ImageData(pl.LightningDataModule):
             ),
             batch_size=self.batch_size,
             collate_fn=collate,
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
-            prefetch_factor=self.prefetch if self.num_workers > 0 else None,
-            pin_memory=self.trainer.strategy.root_device.type == "cuda",
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            prefetch_factor=self.prefetch if workers > 0 else None,
+            pin_memory=device == "cuda",
+            worker_init_fn=_one_thread,
             drop_last=True,
         )
 
@@ -197,3 +207,13 @@ class ImageData(pl.LightningDataModule):
     def _multiple(self) -> int:
         assert self.trainer is not None
         return cast(Autoencoder, self.trainer.lightning_module.net).size_multiple
+
+
+def workers_beside_gpu(gpus: int) -> int:
+    """Each GPU's part of the cores, one of which feeds it."""
+    return max(1, min(_MOST_WORKERS, available_cpus() // gpus - 1))
+
+
+def _one_thread(worker: int) -> None:
+    """OpenCV would begin one for each core, in each worker."""
+    cv2.setNumThreads(1)

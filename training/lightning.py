@@ -148,13 +148,15 @@ class TrainingCLI(LightningCLI):
         if config.run is not None and config.ckpt_path in ("best", "last"):
             config.ckpt_path = str(checkpoints(Path(config.run)) / f"{config.ckpt_path}.ckpt")
         self.has_checkpoint = config.ckpt_path is not None
-        self.resumed_step = 0
+        self.resumed_step, self.resumed_precision = 0, None
         if self.has_checkpoint:
-            self.resumed_step = load_checkpoint(Path(config.ckpt_path))["global_step"]
+            checkpoint = load_checkpoint(Path(config.ckpt_path))
+            self.resumed_step = checkpoint["global_step"]
+            self.resumed_precision = checkpoint["recipe"].get("precision")
 
     def _choose_precision(self, config: Namespace) -> None:
-        """The one asked for, that of the first of several processes, or the machine's fastest."""
-        chosen = config.trainer.precision
+        """The one asked for, the checkpoint's, that of the first process, or the fastest here."""
+        chosen = config.trainer.precision or self.resumed_precision
         if chosen is None and "LOCAL_RANK" in os.environ:
             chosen = os.environ.get(PRECISION_VARIABLE)
         config.trainer.precision = chosen or fastest_precision(config.trainer.accelerator)

@@ -46,7 +46,7 @@ def test_the_kept_config_and_the_checkpoint_say_what_a_run_computed_in(
     assert config["trainer"]["precision"] == recipe["precision"] == fastest_precision("auto")
 
 
-def test_a_precision_that_a_config_names_is_taken(
+def test_a_precision_that_a_config_names_is_taken_and_kept_when_the_run_is_resumed(
     photos: Callable[..., Path], configs: Path, fast: tuple[str, ...], tmp_path: Path
 ) -> None:
     other = ({"bf16-mixed", "32-true"} - {fastest_precision("auto")}).pop()
@@ -54,6 +54,8 @@ def test_a_precision_that_a_config_names_is_taken(
     where = ["--data.root", str(photos(tmp_path / "photos")), "--run", str(tmp_path / "run")]
 
     cli.main(["fit", *config, *where, *fast, f"--trainer.precision={other}"])
+    cli.main(["fit", *config, *where, *fast, "--ckpt_path=last", "--trainer.max_epochs=2"])
 
     checkpoint = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
     assert checkpoint["recipe"]["precision"] == other
+    assert checkpoint["recipe"]["steps"] == 4

@@ -21,7 +21,8 @@ the two. `make results FOLDER=…` measures again.
 Scores are compared within a table only: what was measured here was measured by the one protocol
 below it, and on all pictures of the set but where a row says otherwise. Below each score stands its
 95 % interval by bootstrap over the pictures (percentiles of 1000 draws). Multiply-adds count a
-transposed convolution at its input's resolution. Latency is that of one machine of two cores.
+transposed convolution at its input's resolution. Latencies are of machines of two cores, on one
+thread where nothing else is said, and not of the same machine for every model.
 """
 
 # Scores of a table's columns, those of them that were measured.
@@ -45,10 +46,11 @@ _DECIMALS = {"psnr": 2, "psnr_y": 2, "mae": 3, "rmse": 3}
 
 def page(folder: Path, references: dict[str, Any]) -> str:
     """The page of all result files in a folder, in Markdown."""
-    parts = [_HEAD]
+    by_set = {name: _of_set(folder, name) for name in references["sets"]}
+    titles = {name: entry["title"] for name, entry in references["sets"].items()}
+    parts = [_HEAD, "\n".join(_overview(by_set, titles))]
     for name, entry in references["sets"].items():
-        files = [*folder.glob(f"*/{name}.json"), *folder.glob(f"*/{name}.unclipped.json")]
-        found = [_read(path) for path in sorted(files)]
+        found = by_set[name]
         if not found:
             continue
         count = found[0]["set"]["pictures"]
@@ -60,9 +62,46 @@ def page(folder: Path, references: dict[str, Any]) -> str:
     return "\n".join(parts)
 
 
+def _of_set(folder: Path, name: str) -> list[Results]:
+    files = [*folder.glob(f"*/{name}.json"), *folder.glob(f"*/{name}.unclipped.json")]
+    return [_read(path) for path in sorted(files)]
+
+
 def _read(path: Path) -> Results:
     results: Results = json.loads(path.read_text(encoding="utf-8"))
     return results
+
+
+def _overview(by_set: dict[str, list[Results]], titles: dict[str, str]) -> Iterator[str]:
+    """A row for each model: its main score on each set, and what a prediction costs."""
+    scores: dict[str, list[str]] = {}
+    costs: dict[str, list[str]] = {}
+    for name, found in by_set.items():
+        for results in found:
+            model, score = results["model"], _columns(results)[0]
+            value, trivial = results["scores"][score], results["baseline"][score]
+            unit = "dB" if score.startswith("psnr") else _COLUMNS[score]
+            gain = f"{value - trivial:+.{_DECIMALS.get(score, 4)}f}"
+            told = f"{titles[name]}{_manner(results['protocol'])}"
+            scores.setdefault(model, []).append(f"{told}: {_value(score, value)} {unit} ({gain})")
+            cost = results["cost"]
+            size = [_short(cost["parameters"]), _short(cost["multiply_adds_640x360"])]
+            costs[model] = [*size, f"{cost['picture_ms']:.0f}"]
+    yield "## At a glance\n"
+    yield "In brackets what a model gains over the trivial answer.\n"
+    yield _row(["model", "score", "parameters", "multiply-adds, 640×360", "ms, 512×512"])
+    yield "|" + "---|" * 5
+    for model in sorted(scores):
+        yield _row([model, "<br>".join(scores[model]), *costs[model]])
+    yield ""
+
+
+def _columns(results: Results) -> list[str]:
+    """The scores that a table shows, the main one first."""
+    names = [name for name in _COLUMNS if name in results["scores"]]
+    if results["protocol"]["task"] in _OF_LUMA:
+        names.remove("psnr")
+    return names
 
 
 def _literature(references: dict[str, Any], name: str, results: Results) -> list[dict[str, Any]]:
@@ -77,9 +116,7 @@ def _table(measured: list[Results], literature: list[dict[str, Any]]) -> Iterato
     """The results of one protocol on one set, worst trivial answer and literature included."""
     first = measured[0]
     protocol = first["protocol"]
-    names = [name for name in _COLUMNS if name in first["scores"]]
-    if protocol["task"] in _OF_LUMA:
-        names.remove("psnr")
+    names = _columns(first)
     yield f"### {_title(protocol)}\n"
     heads = ["model", *(_COLUMNS[name] for name in names)]
     heads += ["parameters", "multiply-adds, 640×360", "trained", "source"]
@@ -107,12 +144,14 @@ def _title(protocol: dict[str, Any]) -> str:
     title = protocol["task"].capitalize()
     if protocol["scale"] > 1:
         title += f" ×{protocol['scale']}"
+    return title + _manner(protocol)
+
+
+def _manner(protocol: dict[str, Any]) -> str:
+    """What tells a protocol from the task's plain one, to be put behind a name."""
     # What a degradation of the task's own does beyond the plain one.
-    if ", then " in protocol["degradation"]:
-        title += " of degraded pictures"
-    if "input" in protocol:
-        title += f", input {protocol['input']}"
-    return title
+    degraded = ", degraded pictures" if ", then " in protocol["degradation"] else ""
+    return degraded + (f", input {protocol['input']}" if "input" in protocol else "")
 
 
 def _notes(results: Results) -> Iterator[str]:

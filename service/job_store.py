@@ -169,7 +169,8 @@ class JobStore:
         """Takes a picture of at most `size` bytes; at the end it is gone, unless accepted.
 
         Args:
-            again: it comes for a job that is there, and may come where there is no room for more.
+            again: it comes for a job that is there, and may come, one at a time, where there is no
+                room for more.
 
         Raises:
             Problem: queue_full.
@@ -178,8 +179,7 @@ class JobStore:
         folder = self._folder(secrets.token_urlsafe(_ID_BYTES))
         with contextlib.ExitStack() as stack:
             with self._exclusive():
-                if not again:
-                    self._check_room(max(size, _LEAST_BYTES))
+                self._check_room(max(size, _LEAST_BYTES), again)
                 folder.mkdir(0o700)
                 stack.callback(shutil.rmtree, folder, ignore_errors=True)
                 stack.enter_context(lock(folder / _LOCK, os.O_CREAT))
@@ -334,10 +334,10 @@ class JobStore:
     def _folders(self) -> list[Path]:
         return [self._folder(name) for name in os.listdir(self._root) if _ID.fullmatch(name)]
 
-    def _check_room(self, size: int) -> None:
+    def _check_room(self, size: int, again: bool = False) -> None:
         used = sum(look.bytes for _, look in self._look())
         free = shutil.disk_usage(self._root).free
-        if used + size > self._most_bytes or size > free:
+        if used + (0 if again else size) > self._most_bytes or size > free:
             raise Problem(
                 "queue_full",
                 "the jobs that are there leave no room for this one; fetch and delete some",

@@ -40,7 +40,7 @@ _BEAT_S = 0.25
 STOP_S = 15.0
 # How long a job is left to others whose model, or version of it, is not served here: processes that
 # share the folder differ while a new version is rolled out.
-_ELSEWHERE_S = 600.0
+ELSEWHERE_S = 600.0
 # Until another try makes sense where the disk is full.
 _FULL_RETRY_S = 60
 
@@ -99,7 +99,7 @@ class Jobs:
     ) -> None:
         self.store, self._ended, self._resting = store, ended, resting
         self._models, self._pipeline, self._admission = models, pipeline, admission
-        self._settings = settings
+        self._settings, self._began = settings, time.time()
         self._runs: dict[str, _Run] = {}
         self._stopping = threading.Event()
         self._started = threading.Event()
@@ -180,8 +180,10 @@ class Jobs:
         try:
             self._models.find(job.model)
         except Problem as problem:
-            loading = problem.code == "queue_full"
-            return not loading and time.time() > job.created + _ELSEWHERE_S
+            if problem.code == "queue_full":
+                return False
+            left_alone = time.time() - max(job.created, self._began)
+            return self._settings.jobs_dir is None or left_alone > ELSEWHERE_S
         return True
 
     async def _run(self, run: _Run, claim: contextlib.ExitStack) -> None:

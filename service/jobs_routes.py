@@ -80,7 +80,8 @@ def jobs_router(jobs: Jobs, models: Models, pipeline: Pipeline, settings: Settin
         try:
             with _disk(), contextlib.ExitStack() as stack:
                 known = await asyncio.to_thread(store.find, id)
-                taken = store.incoming(size, again=known is not None)
+                again = known is not None and known.state != "erased"
+                taken = store.incoming(size, again)
                 incoming = await asyncio.to_thread(stack.enter_context, taken)
                 await _receive(request, incoming, record.started + settings.deadline_s)
                 most_pixels = settings.most_job_pixels(predictor.spec, format)

@@ -18,6 +18,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
+from pytorch_lightning.plugins import Precision as PrecisionPlugin
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from training.budget import Budget
@@ -155,7 +156,14 @@ class TrainingCLI(LightningCLI):
             self.resumed_precision = checkpoint["recipe"].get("precision")
 
     def _choose_precision(self, config: Namespace) -> None:
-        """The one asked for, the checkpoint's, that of the first process, or the fastest here."""
+        """The one asked for, the checkpoint's, that of the first process, or the fastest here.
+
+        A plugin that has one of its own is asked for too.
+        """
+        plugins = config.trainer.plugins or []
+        plugins = plugins if isinstance(plugins, list) else [plugins]
+        if any(issubclass(class_of(each.class_path), PrecisionPlugin) for each in plugins):
+            return
         chosen = config.trainer.precision or self.resumed_precision
         if chosen is None and "LOCAL_RANK" in os.environ:
             chosen = os.environ.get(PRECISION_VARIABLE)

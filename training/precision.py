@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import cache
 from typing import Literal
 
@@ -28,19 +29,28 @@ def fastest_precision(accelerator: str) -> RunPrecision:
     """
     if accelerator in ("gpu", "cuda", "auto") and torch.cuda.is_available():
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    elif accelerator == "cpu" or (accelerator == "auto" and not torch.mps.is_available()):
+        fast = _this_processor_gains()
     else:
-        fast = accelerator in ("cpu", "auto") and _processor_gains()
+        fast = False
     return "bf16-mixed" if fast else "32-true"
 
 
-@cache
-def _processor_gains() -> bool:
+def gains(seconds: Callable[[torch.dtype], float]) -> bool:
+    """Whether bfloat16 is so much faster than float32 that its rounding is worth it.
+
+    Args:
+        seconds: times one trial in a dtype.
+    """
     # In turns, and the best of each: others' work then changes little.
-    seconds = [
-        (_convolution_s(torch.float32), _convolution_s(torch.bfloat16)) for _ in range(_TRIES)
-    ]
-    full, half = (min(times) for times in zip(*seconds, strict=True))
+    times = [(seconds(torch.float32), seconds(torch.bfloat16)) for _ in range(_TRIES)]
+    full, half = (min(of_one) for of_one in zip(*times, strict=True))
     return full > _WORTH * half
+
+
+@cache
+def _this_processor_gains() -> bool:
+    return gains(_convolution_s)
 
 
 def _convolution_s(dtype: torch.dtype) -> float:

@@ -79,16 +79,17 @@ def _overview(by_set: dict[str, list[Results]], titles: dict[str, str]) -> Itera
     for name, found in by_set.items():
         for results in found:
             model, score = results["model"], _columns(results)[0]
-            value, trivial = results["scores"][score], results["baseline"][score]
             unit = "dB" if score.startswith("psnr") else _COLUMNS[score]
-            gain = f"{value - trivial:+.{_DECIMALS.get(score, 4)}f}"
-            told = f"{titles[name]}{_manner(results['protocol'])}"
-            scores.setdefault(model, []).append(f"{told}: {_value(score, value)} {unit} ({gain})")
+            told = f"{titles[name]}{_manner(results['protocol'])}: "
+            told += f"{_value(score, results['scores'][score])} {unit}"
+            if score in results["gain"]:
+                told += f" ({results['gain'][score]:+.{_DECIMALS.get(score, 4)}f})"
+            scores.setdefault(model, []).append(told)
             cost = results["cost"]
             size = [_short(cost["parameters"]), _short(cost["multiply_adds_640x360"])]
             costs[model] = [*size, f"{cost['picture_ms']:.0f}"]
     yield "## At a glance\n"
-    yield "In brackets what a model gains over the trivial answer.\n"
+    yield "In brackets the difference to the trivial answer.\n"
     yield _row(["model", "score", "parameters", "multiply-adds, 640×360", "ms, 512×512"])
     yield "|" + "---|" * 5
     for model in sorted(scores):

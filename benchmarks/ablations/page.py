@@ -43,10 +43,11 @@ def page(studies: dict[str, Any]) -> str:
 
 def _section(asks: str, results: dict[str, Any]) -> Iterator[str]:
     yield f"## {asks}\n"
+    precision = f", {results['precision']}" if "precision" in results else ""
     yield (
         f"`{results['config']}.yaml`, {results['budget']}, "
         f"{'seeds' if len(results['seeds']) > 1 else 'seed'} "
-        f"{', '.join(map(str, results['seeds']))}{_precision(results['variants'])}; "
+        f"{', '.join(map(str, results['seeds']))}{precision}; "
         f"{results['measured_on']['pictures']} pictures of {results['measured_on']['images']}.\n"
     )
     # Results outlive the recipe they were got by: a file may say so.
@@ -75,12 +76,6 @@ def _section(asks: str, results: dict[str, Any]) -> Iterator[str]:
     borders = {n: t[BORDER] for n, t in results["variants"].items() if BORDER in t}
     if borders:
         yield from _borders(borders)
-
-
-def _precision(variants: dict[str, Any]) -> str:
-    """What the runs computed in; nothing where their files are older than the choice."""
-    found = {told["precision"] for told in variants.values() if "precision" in told}
-    return "".join(f", {precision}" for precision in sorted(found))
 
 
 def _borders(borders: dict[str, list[float]]) -> Iterator[str]:

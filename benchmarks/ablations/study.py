@@ -24,6 +24,7 @@ from training.comparison import compared, read_results
 from training.cost import size
 from training.data.files import find_pictures
 from training.evaluate import task_of
+from training.precision import fastest_precision
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "training" / "configs"
@@ -36,7 +37,7 @@ BORDER = "border_and_inside"
 
 def run_study(name: str, study: dict[str, Any], data: Path, work: Path, seeds: list[int]) -> None:
     """Runs what is not finished yet, and writes FOLDER/`name`.json."""
-    machine = Machine()
+    machine, precision = Machine(), fastest_precision("cpu")
     measured_on = study["measured_on"]
     images, sets = data / measured_on["images"], work / "sets" / _digest(measured_on)
     few = _pictures(images, EXPORTED_ON, sets / "few")
@@ -46,8 +47,9 @@ def run_study(name: str, study: dict[str, Any], data: Path, work: Path, seeds: l
     for variant, options in study["variants"].items():
         # Runs of several studies that are the same run are run once.
         recipe = (CONFIGS / f"{study['config']}.yaml").read_text(encoding="utf-8")
-        place = work / _digest([recipe, study["data"], study["budget"], options])
-        runs = [_run(place, study, options, data, few, pictures, seed) for seed in seeds]
+        place = work / _digest([recipe, study["data"], study["budget"], options, precision])
+        all_options = [*options, "--trainer.precision", precision]
+        runs = [_run(place, study, all_options, data, few, pictures, seed) for seed in seeds]
         first = first or runs
         variants[variant] = _told(runs, first, study["score"]) | {"options": options}
         if study.get("border", False):
@@ -60,6 +62,7 @@ def run_study(name: str, study: dict[str, Any], data: Path, work: Path, seeds: l
         "budget": study["budget"],
         "config": study["config"],
         "measured_on": study["measured_on"],
+        "precision": precision,
         "seeds": seeds,
         "variants": variants,
     }
@@ -153,5 +156,4 @@ def _told(runs: list[dict[str, Any]], first: list[dict[str, Any]], score: str) -
         "multiply_adds": cost["multiply_adds_per_input_pixel"],
         "steps": [run["trained"]["steps"] for run in runs],
         "core_minutes": runs[0]["trained"]["core_minutes"],
-        "precision": runs[0]["trained"]["precision"],
     }

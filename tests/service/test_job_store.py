@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from service import jobs
 from service.errors import Problem
 from service.job_store import Job, JobStore
 
@@ -132,10 +133,9 @@ def test_a_job_is_left_to_a_process_that_has_its_version(
 
 
 def test_a_job_whose_version_nobody_has_fails_in_words(
-    serve_jobs, jobs_folder, left_over, newer, end_of, twice
+    serve_jobs, left_over, newer, end_of, twice, monkeypatch
 ):
-    with job_json(jobs_folder) as job:
-        job["created"] -= 3600
+    monkeypatch.setattr(jobs, "ELSEWHERE_S", 0.0)
     with serve_jobs(newer) as client:
         told = end_of(client, left_over)
     assert (told["state"], told["error"]["code"]) == ("failed", "unknown_model")
@@ -192,6 +192,17 @@ def test_room_is_kept_for_bodies_and_results_that_are_still_to_come(store):
         pass
     with store.incoming(3 * MIB):
         pass
+
+
+def test_what_is_sent_again_comes_beside_a_full_store_one_at_a_time(store):
+    with store.incoming(10 * MIB), pytest.raises(Problem, match="queue_full"):
+        store.incoming(2).__enter__()
+    with (
+        store.incoming(10 * MIB),
+        store.incoming(2, again=True),
+        pytest.raises(Problem, match="queue_full"),
+    ):
+        store.incoming(2, again=True).__enter__()
 
 
 def test_a_picture_that_finds_no_room_for_its_result_is_not_accepted(store, jobs_folder):

@@ -300,12 +300,17 @@ def test_jobs_share_a_limit_in_bytes(serve_jobs, png, end_of):
         assert refusal(client.post(JOBS, content=encode(Picture(noise)))) == (503, "queue_full")
 
 
-def test_a_request_that_is_sent_again_needs_no_room(serve_jobs, png):
+def test_a_request_that_is_sent_again_needs_no_room(serve_jobs, png, end_of):
     with serve_jobs(jobs_bytes=2 * MIB + 10_000) as client:
         keys = [{"Idempotency-Key": key} for key in "abc"]
         first, _ = (send(client, png, headers=key) for key in keys[:2])
         assert refusal(client.post(JOBS, content=png, headers=keys[2])) == (503, "queue_full")
         assert send(client, png, headers=keys[0]) == first
+        end_of(client, first)
+        client.request("DELETE", first)
+        send(client, png, headers=keys[2])
+        # What is erased is not there, so it needs room.
+        assert refusal(client.post(JOBS, content=png, headers=keys[0])) == (503, "queue_full")
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,19 +12,15 @@ import torch
 import yaml
 
 from training import cli
-from training.precision import fastest_precision
-
-PROCESSOR = Path("/proc/cpuinfo")
+from training.precision import fastest_precision, gains
 
 
-@pytest.mark.skipif(not PROCESSOR.exists(), reason="runs on Linux, which tells what it has")
-def test_what_a_processor_cannot_do_is_not_chosen_and_what_it_is_made_for_is() -> None:
-    flags = PROCESSOR.read_text().split()
+@pytest.mark.parametrize(("speed", "expected"), [(2.0, True), (1.05, False), (0.5, False)])
+def test_bfloat16_is_taken_where_it_is_worth_its_rounding(speed: float, expected: bool) -> None:
+    # Whatever else the machine does, sometimes.
+    busy = itertools.cycle([1.0, 3.0, 1.5])
 
-    if "amx_bf16" in flags:
-        assert fastest_precision("cpu") == "bf16-mixed"
-    elif "avx512_bf16" not in flags:
-        assert fastest_precision("cpu") == "32-true"
+    assert gains(lambda dtype: next(busy) / (speed if dtype == torch.bfloat16 else 1)) == expected
 
 
 def test_a_machine_is_tried_once() -> None:
@@ -59,3 +56,17 @@ def test_a_precision_that_a_config_names_is_taken_and_kept_when_the_run_is_resum
     checkpoint = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
     assert checkpoint["recipe"]["precision"] == other
     assert checkpoint["recipe"]["steps"] == 4
+
+
+def test_a_plugin_of_a_precision_is_taken_alone(
+    photos: Callable[..., Path], configs: Path, fast: tuple[str, ...], tmp_path: Path
+) -> None:
+    config = ["--config", str(configs / "super_resolution_x2.yaml")]
+    where = ["--data.root", str(photos(tmp_path / "photos")), "--run", str(tmp_path / "run")]
+    arguments = "init_args: {precision: bf16-mixed, device: cpu}"
+    plugin = f"{{class_path: pytorch_lightning.plugins.MixedPrecision, {arguments}}}"
+
+    cli.main(["fit", *config, *where, *fast, f"--trainer.plugins=[{plugin}]"])
+
+    checkpoint = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert checkpoint["recipe"]["precision"] == "bf16-mixed"

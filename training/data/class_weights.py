@@ -11,7 +11,7 @@ import numpy as np
 from training.pixels import Pixels
 
 ClassWeights = Literal["none", "inverse", "median_frequency", "logarithmic", "effective_number"]
-# Of Paszke et al.: it bounds the weights, to 50 times that of a class of all pixels.
+# Of Paszke et al.: it bounds the weights, to 36 times that of a class of all pixels.
 OFFSET = 1.02
 # Of Cui et al.: with it a class in 1,000 pictures weighs about a seventh of a class in 100.
 BETA = 0.999

@@ -171,7 +171,8 @@ class ImageData(pl.LightningDataModule):
         check_inputs([crops[0, index][0] for index in range(self.batch_size)], self._multiple)
         device, workers = self.trainer.strategy.root_device.type, self.num_workers
         if workers is None:
-            workers = 1 if device == "cpu" else workers_beside_gpu(self.trainer.num_devices)
+            gpus = self.trainer.num_devices
+            workers = 1 if device == "cpu" else workers_beside_gpu(gpus, available_cpus())
         return DataLoader(
             crops,
             sampler=EpochSampler(
@@ -187,7 +188,7 @@ class ImageData(pl.LightningDataModule):
             persistent_workers=workers > 0,
             prefetch_factor=self.prefetch if workers > 0 else None,
             pin_memory=device == "cuda",
-            worker_init_fn=_one_thread,
+            worker_init_fn=one_thread,
             drop_last=True,
         )
 
@@ -209,11 +210,12 @@ class ImageData(pl.LightningDataModule):
         return cast(Autoencoder, self.trainer.lightning_module.net).size_multiple
 
 
-def workers_beside_gpu(gpus: int) -> int:
+def workers_beside_gpu(gpus: int, cores: int) -> int:
     """Each GPU's part of the cores, one of which feeds it."""
-    return max(1, min(_MOST_WORKERS, available_cpus() // gpus - 1))
+    return max(1, min(_MOST_WORKERS, cores // gpus - 1))
 
 
-def _one_thread(worker: int) -> None:
+def one_thread(worker: int) -> None:
     """OpenCV would begin one for each core, in each worker."""
-    cv2.setNumThreads(1)
+    # Not 1: that ends the pool of threads which a forked worker has only inherited, and hangs.
+    cv2.setNumThreads(0)

@@ -18,7 +18,7 @@ cost the same processor time; they are short, so what takes long to pay is not s
 exported models, on pictures that no run has seen. The difference to the first row is paired by
 seed; below it stands its 95 % interval by paired bootstrap over the pictures, for each seed. That
 interval does not hold what another seed would give: a table of one seed ranks what is far apart.
-Runs were in bf16-mixed where nothing else is said.
+Machines differ in their steps a minute, so tables are not compared with each other.
 
 `python -m benchmarks.ablations run STUDY --data FOLDER --seeds 0` runs a study again; the page is
 made from the files in `benchmarks/results/ablations`, and a test compares the two.
@@ -43,11 +43,11 @@ def page(studies: dict[str, Any]) -> str:
 
 def _section(asks: str, results: dict[str, Any]) -> Iterator[str]:
     yield f"## {asks}\n"
-    precision = f", {results['precision']}" if "precision" in results else ""
+    machine = f", {results.get('precision', 'bf16-mixed')} on {results['machine']['processor']}"
     yield (
         f"`{results['config']}.yaml`, {results['budget']}, "
         f"{'seeds' if len(results['seeds']) > 1 else 'seed'} "
-        f"{', '.join(map(str, results['seeds']))}{precision}; "
+        f"{', '.join(map(str, results['seeds']))}{machine}; "
         f"{results['measured_on']['pictures']} pictures of {results['measured_on']['images']}.\n"
     )
     # Results outlive the recipe they were got by: a file may say so.

@@ -345,8 +345,10 @@ def test_a_large_picture_shows_how_far_its_job_is(page, tmp_path):
     shares: list[float] = []
 
     def is_done() -> bool:
-        if page["progress"].get_attribute("value") is not None:
-            shares.append(float(page["progress"].get_attribute("value")))
+        # Not `get_attribute`, which gives 0 where there is no share yet.
+        share = page["progress"].get_dom_attribute("value")
+        if share is not None:
+            shares.append(float(share))
             assert "%" in page.status or page.status.startswith("Done")
         return page.status.startswith("Done")
 

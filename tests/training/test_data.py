@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import subprocess
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -19,10 +17,8 @@ from training.data.cache import Samples
 from training.data.checks import check_masks
 from training.data.embedded import SHAPES, TRAINING, VALIDATION, generate_shapes, photographs
 from training.data.files import Entry, find_masked, find_pictures, read_entry, read_mask
-from training.data.module import workers_beside_gpu
 from training.tasks import Sample, Segmentation, SuperResolution
 
-ROOT = Path(__file__).parents[2]
 TASK = Segmentation(["ground", "thing"])
 
 
@@ -313,15 +309,6 @@ def test_options_that_cannot_be_are_refused(options: dict[str, Any], words: str)
         Photos("root", geometry=[], **options)
 
 
-@pytest.mark.parametrize(
-    ("gpus", "cores", "workers"), [(1, 2, 1), (1, 6, 5), (1, 64, 8), (2, 8, 3), (8, 4, 1)]
-)
-def test_each_gpu_has_its_part_of_the_cores_and_at_least_one_worker(
-    gpus: int, cores: int, workers: int
-) -> None:
-    assert workers_beside_gpu(gpus, cores) == workers
-
-
 def test_embedded_photos_need_no_download_and_do_not_overlap() -> None:
     assert not set(TRAINING) & set(VALIDATION)
     data, task = EmbeddedPhotos(geometry=[]), SuperResolution(2)
@@ -386,26 +373,3 @@ def test_the_sequences_of_camvid_are_on_one_side_each(test_data: Path) -> None:
 
     assert all(sides)
     assert not sides[0] & sides[1]
-
-
-LOADER_AFTER_OPENCV = """
-import time
-import cv2
-import numpy as np
-from torch.utils.data import DataLoader
-from training.data.module import one_thread
-
-cv2.setNumThreads(2)
-cv2.resize(np.zeros((720, 960, 3), np.uint8), (640, 480))
-time.sleep(0.5)
-print(len(list(DataLoader(range(4), num_workers=1, worker_init_fn=one_thread, timeout=30))))
-"""
-
-
-def test_a_worker_begins_although_opencv_has_threads_already() -> None:
-    # In a process of its own, which can be ended where it hangs.
-    command = [sys.executable, "-c", LOADER_AFTER_OPENCV]
-
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
-
-    assert done.stdout == "4\n"

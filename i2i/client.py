@@ -1,6 +1,6 @@
 """The service from Python: what `curl` does, with retries, jobs and errors that can be told apart.
 
-Needs httpx: `pip install i2i[client]`.
+Needs httpx: `pip install httpx`.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self
 from urllib.parse import quote
 
-from i2i.image import Format, Picture, decode, encode
+from i2i.image import Format, Picture, decode, decode_map, encode
 from i2i.image.files import replacing
 from i2i.prediction import View
 from i2i.spec import ModelSpec
 
 if TYPE_CHECKING:
     import httpx
+    import numpy as np
+    from numpy.typing import NDArray
 
 # Busy, or restarting behind a proxy: the same request may well be answered later.
 _AGAIN = (429, 502, 503)
@@ -32,6 +34,8 @@ _FIRST_PAUSE_S = 0.5
 # More than the service's own limit for a request (I2I_DEADLINE_S), which answers in words.
 _TIMEOUT_S = 330.0
 _LATER_S, _CONNECT_S = 30.0, 10.0
+# Beyond any answer of a service: these are larger than what was sent, and are trusted.
+_MAX_PIXELS = 2_000_000_000
 # A phase and its milliseconds; what else a proxy may add there is left alone.
 _TIMING = re.compile(r"([\w-]+);dur=(\d+(?:\.\d+)?)")
 
@@ -80,8 +84,20 @@ class Answer:
     timings: dict[str, float] = field(default_factory=dict)
 
     def picture(self) -> Picture:
-        """The file's pixels, of 8 or 16 bits."""
-        return decode(self.data, depth=16)
+        """The file's pixels, of 8 or 16 bits.
+
+        Raises:
+            ImageError: the file holds the values of a map.
+        """
+        return decode(self.data, max_pixels=_MAX_PIXELS, depth=16)
+
+    def map(self) -> NDArray[np.float32]:
+        """The values of a map, (H, W): of a TIFF as they are, of a PNG 0..65535 of their range.
+
+        Raises:
+            ImageError: the file holds a picture in colour.
+        """
+        return decode_map(self.data, max_pixels=_MAX_PIXELS)
 
 
 @dataclass(frozen=True)
@@ -128,7 +144,7 @@ class Client:
         try:
             import httpx
         except ImportError:
-            raise ImportError("the client needs httpx; pip install i2i[client]") from None
+            raise ImportError("the client needs httpx: pip install httpx") from None
 
         self.url, self.key, self.patience_s = url, key, patience_s
         headers = {"Authorization": f"Bearer {key}"} if key else {}

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from i2i.engines import Engine, open_engine
 from i2i.engines.engine import Outputs
 from i2i.halves import run_window
+from i2i.hidden import with_colours_carried_on
 from i2i.image import ImageError, Picture
 from i2i.image.picture import Samples
 from i2i.model_folder import ModelError, ModelFolder, find_model
@@ -58,6 +59,20 @@ class Predictor:
         self.folder, self.engine = folder, engine
         self.spec = folder.spec
 
+    def tolerance(self) -> float:
+        """How far from the golden sample an answer of this engine may be, in [0, 1].
+
+        Raises:
+            ModelError: the export measured none for the engine and its precision.
+        """
+        tolerance = self.spec.tolerance.get(self.engine.name, {}).get(self.engine.precision)
+        if tolerance is None:
+            raise ModelError(
+                f"{self.spec.name}: expected a tolerance for {self.engine.name} "
+                f"{self.engine.precision}, got none; export again, or use another precision"
+            )
+        return tolerance
+
     def plan(self, height: int, width: int) -> Plan:
         """The windows of a picture of this size.
 
@@ -89,7 +104,16 @@ class Predictor:
         deadline: float | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> Prediction:
-        """The prediction of a whole picture of any size; arguments and errors as of `bands`."""
+        """The prediction of a whole picture of any size; arguments and errors as of `bands`.
+
+        Raises:
+            TypeError: no Picture.
+        """
+        if not isinstance(picture, Picture):
+            raise TypeError(
+                f"picture: expected an i2i.image.Picture, got {type(picture).__name__}; "
+                "i2i.image.read and i2i.decode give one, and so does Picture(array)"
+            )
         bands = self.bands(
             picture, plan=plan, progress=progress, deadline=deadline, cancelled=cancelled
         )
@@ -140,12 +164,7 @@ class Predictor:
             ModelError: the answer differs by more than the spec's tolerance for engine and
                 precision.
         """
-        tolerance = self.spec.tolerance.get(self.engine.name, {}).get(self.engine.precision)
-        if tolerance is None:
-            raise ModelError(
-                f"{self.spec.name}: expected a tolerance for {self.engine.name} "
-                f"{self.engine.precision}, got none; export again, or use another precision"
-            )
+        tolerance = self.tolerance()
         picture, expected = self.folder.golden()
         difference = golden_difference(self.predict(picture), expected)
         # Written so that a NaN fails too.
@@ -175,6 +194,9 @@ class Sweep:
         self.predictor, self.picture = predictor, picture
         self.plan = plan or predictor.plan(picture.height, picture.width)
         self.windows_left = len(self.plan)
+        self._pixels = picture.pixels
+        if picture.alpha is not None and predictor.spec.kind == "image":
+            self._pixels = with_colours_carried_on(picture.pixels, picture.alpha)
         self._windows = iter(self.plan)
         self._window = next(self._windows)
         self._planes: dict[str, Plane] = {}
@@ -192,7 +214,7 @@ class Sweep:
 
     def cut(self) -> NDArray[np.float32]:
         """The next window as the engine takes it, (1, C, H, W) in [0, 1]."""
-        pixels = cut(self.picture.pixels, self._window)
+        pixels = cut(self._pixels, self._window)
         return to_float(_with_channels(pixels, self.predictor.spec.input_channels))
 
     def put(self, outputs: Outputs) -> Band | None:
@@ -258,10 +280,13 @@ def load(
         threads: else I2I_THREADS, else the processors this process may use.
 
     Raises:
-        ModelError: no such model, a damaged folder, or an engine that is not installed.
+        ModelError: no such model, a damaged folder, an engine that is not installed, or a
+            precision that was left out at the export, as the model loses too much by it.
     """
     folder = ModelFolder.open(find_model(model))
-    return Predictor(folder, open_engine(folder, engine, precision, threads))
+    predictor = Predictor(folder, open_engine(folder, engine, precision, threads))
+    predictor.tolerance()  # raises where there is none
+    return predictor
 
 
 def golden_difference(prediction: Prediction, expected: dict[str, Plane]) -> float:

@@ -10,6 +10,7 @@ import dataclasses
 import json
 import math
 import re
+import sys
 import types
 import typing
 from dataclasses import dataclass, field
@@ -274,7 +275,7 @@ def _build(expected: Any, value: Any, where: str) -> Any:
             return tuple(_build(a, v, f"{where}[{i}]") for i, (a, v) in enumerate(pairs))
     if origin is dict and isinstance(value, dict):
         return {key: _build(arguments[1], v, f"{where}.{key}") for key, v in value.items()}
-    if expected is float and type(value) is int:
+    if expected is float and type(value) is int and abs(value) <= sys.float_info.max:
         return float(value)
     if isinstance(expected, type) and type(value) is expected:
         return value

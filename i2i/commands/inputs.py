@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import itertools
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,8 @@ def find(inputs: Sequence[str], output: Path) -> list[Found]:
     found: dict[Path, Found] = {}
     for name in inputs:
         for one in _of(name, output):
-            found.setdefault(one.path.resolve(), one)
+            # `Path.resolve` raises for links that go round in a circle.
+            found.setdefault(Path(os.path.realpath(one.path)), one)
     return list(found.values())
 
 
@@ -41,8 +43,10 @@ def _of(name: str, output: Path) -> Iterator[Found]:
     # `Path.is_dir` raises where nobody may look.
     if os.path.isdir(path):
         base, files = path, _below(path)
-    elif glob.has_magic(name) and not path.exists():
-        fixed = itertools.takewhile(lambda part: not glob.has_magic(part), path.parts)
+    elif glob.has_magic(name) and not os.path.exists(path):
+        fixed = tuple(itertools.takewhile(lambda part: not glob.has_magic(part), path.parts))
+        if ".." in path.parts[len(fixed) :]:
+            raise ValueError(f"{name}: expected no .. behind a wildcard; name the folder it means")
         base = Path(*fixed)
         files = (Path(match) for match in sorted(glob.iglob(name, recursive=True)))
     else:
@@ -57,11 +61,13 @@ def _of(name: str, output: Path) -> Iterator[Found]:
     inside = written.is_relative_to(base.resolve())
     none = True
     for file in files:
-        is_picture = file.suffix.lower() in _PICTURES and file.is_file()
-        # Of a folder that cannot be read, opening it says so.
-        if not is_picture and not (file.is_dir() and not os.access(file, os.R_OK)):
+        named = file.suffix.lower() in _PICTURES and not os.path.isdir(file)
+        # What cannot be looked at or read is tried, so that opening it says why.
+        readable = os.access(file.parent, os.X_OK)
+        is_picture = named and (os.path.isfile(file) or not readable)
+        if not is_picture and not (os.path.isdir(file) and not os.access(file, os.R_OK)):
             continue
-        if inside and file.resolve().is_relative_to(written):
+        if inside and Path(os.path.realpath(file)).is_relative_to(written):
             continue
         none = False
         yield Found(file, file.parent.relative_to(base))
@@ -84,14 +90,25 @@ def output_paths(found: Sequence[Found], output: Path, suffix: str) -> list[tupl
 
     An output never has the path of an input, nor that of another input's output.
     """
-    taken = {one.path.resolve() for one in found}
+    taken = {Path(os.path.realpath(one.path)) for one in found}
+    folders = {one.folder: Path(os.path.realpath(output / one.folder)) for one in found}
+    numbers: Counter[tuple[Path, str]] = Counter()
     paths = []
     for one in found:
-        candidates = (
-            output / one.folder / f"{one.path.stem}{number}{suffix}"
-            for number in itertools.chain([""], (f"_{i}" for i in itertools.count(1)))
-        )
-        target = next(path for path in candidates if path.resolve() not in taken)
-        taken.add(target.resolve())
-        paths.append((one.path, target))
+        stem, folder = one.path.stem, folders[one.folder]
+        while True:
+            # Of many files of one name, none tries the numbers of those before it again.
+            number = numbers[folder, stem]
+            numbers[folder, stem] += 1
+            name = f"{stem}_{number}{suffix}" if number else f"{stem}{suffix}"
+            if folder / name not in taken:
+                break
+        taken.add(folder / name)
+        paths.append((one.path, output / one.folder / name))
     return paths
+
+
+def shared_stems(found: Sequence[Found]) -> set[Path]:
+    """The files whose output would have the name of another's, but for its number."""
+    counts = Counter((one.folder, one.path.stem) for one in found)
+    return {one.path for one in found if counts[one.folder, one.path.stem] > 1}

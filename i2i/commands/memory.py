@@ -38,8 +38,10 @@ def needed_bytes(
     enlarged = spec.scale**2
     rows = min(predictor.plan(height, width).rows.step, height)
     band = enlarged * rows * width * max(_BAND * depth // 8, _LABELLED)
+    # Under alpha the net sees other colours than the file's, beside which they are held.
+    seen = read if spec.kind == "image" and header.format != "jpeg" else 0
     answer = 0
     if format in ("jpeg", "webp"):
         writing = WRITING_BYTES[format]
         answer = enlarged * pixels * (writing if spec.kind == "image" else max(writing, _LABELLED))
-    return _PROGRAM + max(decoding, read + band + answer)
+    return _PROGRAM + max(decoding, read + seen + band + answer)

@@ -60,6 +60,7 @@ def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     predict.add_argument(
         "inputs",
         nargs="+",
+        type=_given,
         metavar="INPUT",
         help="a picture; a folder, with all below it; or a quoted pattern, where ** is any folders",
     )
@@ -67,7 +68,7 @@ def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     predict.add_argument(
         "--output",
         required=True,
-        type=Path,
+        type=lambda text: Path(_given(text)),
         metavar="DIR",
         help="folder for <stem>.<suffix>; what lies in folders below an INPUT lies so here too",
     )
@@ -100,7 +101,10 @@ def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     work = predict.add_argument_group("the work")
     work.add_argument(
-        "--resume", action="store_true", help="leave alone what is in the output folder already"
+        "--resume",
+        action="store_true",
+        help="leave alone what is in the output folder already, by its name; pictures that share a "
+        "name are predicted again",
     )
     work.add_argument(
         "--json",
@@ -109,7 +113,7 @@ def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     work.add_argument(
         "--max-pixels",
-        type=int,
+        type=_count,
         default=400_000_000,
         metavar="N",
         help="refuse larger pictures (default: %(default)s)",
@@ -126,8 +130,22 @@ def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     work.add_argument("--engine", choices=engines, help="default: I2I_ENGINE, else by machine")
     work.add_argument("--precision", choices=precisions, help="default: I2I_PRECISION, else f32")
     work.add_argument(
-        "--threads", type=int, metavar="N", help="default: I2I_THREADS, else all processors"
+        "--threads", type=_count, metavar="N", help="default: I2I_THREADS, else all processors"
     )
+
+
+def _given(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError(
+            "expected a path, got ''; is a variable of the shell unset?"
+        )
+    return text
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a number of at least 1, got {text!r}")
+    return int(text)
 
 
 def _colour(text: str) -> tuple[int, int, int]:

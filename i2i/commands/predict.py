@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
-from i2i.commands.inputs import find, output_paths
+from i2i.commands.inputs import find, output_paths, shared_stems
 from i2i.commands.memory import needed_bytes
 from i2i.commands.parser import EXIT_FAILED, EXIT_INTERRUPTED
 from i2i.image import SUFFIXES, ImageError, Picture, decode, read_header, write_bytes
@@ -68,6 +68,8 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError(f"--depth: expected 8 or auto, {spec.name} gives no picture, got 16")
     found = find(options.inputs, options.output)
     pairs = output_paths(found, options.output, SUFFIXES[options.format])
+    # The number behind a shared name depends on what else is named: what is there may be another's.
+    sure = {one.path for one in found} - shared_stems(found) if options.resume else set()
     options.output.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=options.json)
     outcomes: list[Outcome] = []
@@ -82,7 +84,10 @@ def run(options: argparse.Namespace) -> int:
         try:
             for source, target in pairs:
                 bar.update(windows, description=source.name, completed=0)
-                outcome = _outcome(predictor, source, target, options, progress)
+                if source in sure and target.is_file():
+                    outcome = Outcome(str(source), str(target), "skipped")
+                else:
+                    outcome = _outcome(predictor, source, target, options, progress)
                 outcomes.append(outcome)
                 _tell(outcome, console)
                 bar.advance(pictures)
@@ -113,9 +118,6 @@ def _outcome(
 ) -> Outcome:
     """Predicts one picture into its file, or says why not."""
     outcome = Outcome(str(source), str(target))
-    if options.resume and target.is_file():
-        outcome.status = "skipped"
-        return outcome
     began = time.monotonic()
     try:
         picture = _read(predictor, source, options)
@@ -142,6 +144,13 @@ def _read(predictor: Predictor, source: Path, options: argparse.Namespace) -> Pi
         OSError: the file cannot be read.
     """
     format, spec = options.format, predictor.spec
+    size = source.stat().st_size
+    if size > options.max_memory:
+        raise Unfitting(
+            "too_little_memory",
+            f"{source}: expected a file of at most {_told(options.max_memory)}, got {_told(size)}; "
+            "raise --max-memory",
+        )
     data = source.read_bytes()
     with naming(source):
         header = read_header(data)
@@ -156,9 +165,8 @@ def _read(predictor: Predictor, source: Path, options: argparse.Namespace) -> Pi
                 remedy += ", or choose png or tiff, which are written in strips"
             raise Unfitting(
                 "too_little_memory",
-                f"{source}: expected a picture that needs at most {options.max_memory / 2**30:.1f} "
-                f"GiB, got {header.width} x {header.height} with about {needed / 2**30:.1f}; "
-                f"{remedy}",
+                f"{source}: expected a picture that needs at most {_told(options.max_memory)}, got "
+                f"{header.width} x {header.height} with about {_told(needed)}; {remedy}",
             )
         picture = decode(data, max_pixels=options.max_pixels, depth=depth, profile=options.profile)
     if options.background is not None:
@@ -167,6 +175,10 @@ def _read(predictor: Predictor, source: Path, options: argparse.Namespace) -> Pi
         except ValueError as error:
             raise Unfitting("unfitting_background", f"{source}: {error}") from error
     return _deepened(picture) if options.depth == "16" else picture
+
+
+def _told(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"
 
 
 def _deepened(picture: Picture) -> Picture:

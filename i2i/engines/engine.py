@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from pathlib import Path
 from typing import Literal, Protocol, get_args
 
 import numpy as np
@@ -14,6 +15,8 @@ from i2i.model_folder import ModelError, ModelFolder
 EngineName = Literal["openvino", "torch"]
 Precision = Literal["f32", "bf16"]
 Outputs = dict[str, NDArray[np.generic]]
+
+_MOST_THREADS = 1024
 
 
 class Engine(Protocol):
@@ -65,16 +68,28 @@ def open_engine(
     return TorchEngine.open(folder, chosen, threads)
 
 
-def available_cpus() -> int:
-    """Processors this process may use: its affinity, within the quota of its control group."""
+def available_cpus(control_group: Path = Path("/sys/fs/cgroup")) -> int:
+    """Processors this process may use: its affinity, within the quota of its control group.
+
+    Args:
+        control_group: where control groups are mounted, of version 2 or 1.
+    """
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    try:
-        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:
-            quota, period = file.read().split()
-        limit = max(1, round(int(quota) / int(period)))
-    except (OSError, ValueError):
-        limit = 2**16
-    return min(affinity or 1, limit)
+    return min(affinity or 1, _quota(control_group) or _MOST_THREADS)
+
+
+def _quota(group: Path) -> int | None:
+    """Processors of a control group; None where it has no limit."""
+    second = [group / "cpu.max"]
+    first = [group / "cpu" / f"cpu.cfs_{name}_us" for name in ("quota", "period")]
+    for files in (second, first):
+        try:
+            quota, period = " ".join(file.read_text(encoding="ascii") for file in files).split()
+            # "max" in version 2, -1 in version 1.
+            return max(1, round(int(quota) / int(period))) if quota not in ("max", "-1") else None
+        except (OSError, ValueError):
+            continue
+    return None
 
 
 def _precision(name: str) -> Precision:
@@ -89,8 +104,9 @@ def _precision(name: str) -> Precision:
 def _threads(number: int | str | None) -> int:
     if number is None or number == "":
         return available_cpus()
-    if not str(number).isdecimal() or int(number) < 1:
-        raise ModelError(f"threads: expected a number of at least 1, got {number!r}")
+    # More than a machine has crash some engines, and some blame the model.
+    if not str(number).isdecimal() or not 1 <= int(number) <= _MOST_THREADS:
+        raise ModelError(f"threads: expected a number from 1 to {_MOST_THREADS}, got {number!r}")
     return int(number)
 
 

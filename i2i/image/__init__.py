@@ -4,7 +4,7 @@ from i2i.image.decoding import Header, decode, read, read_header
 from i2i.image.encoding import encode, encode_labels
 from i2i.image.files import write_bytes
 from i2i.image.formats import FORMATS, MEDIA_TYPES, SUFFIXES, Format, check_format
-from i2i.image.maps import encode_map, map_levels, read_map
+from i2i.image.maps import decode_map, encode_map, map_levels, read_map
 from i2i.image.picture import ImageError, Picture, to_8_bit
 from i2i.image.strip_writer import StripWriter, open_writer
 
@@ -19,6 +19,7 @@ __all__ = [
     "StripWriter",
     "check_format",
     "decode",
+    "decode_map",
     "encode",
     "encode_labels",
     "encode_map",

@@ -25,10 +25,27 @@ from PIL import (
 )
 
 from i2i.image.picture import ImageError
-from i2i.image.tiff import MAX_PROFILE, Tiff, take_tiff_apart
+from i2i.image.tiff import MAX_PROFILE, Tiff, holds_several, take_tiff_apart
 
 _READABLE = "PNG, JPEG, WebP, TIFF or BMP"
 _MAX_PARTS = 1 << 17  # chunks or segments of a file; a 256 MiB PNG of usual 8 KiB chunks has 2^15
+# Formats that people send all the same, by how their files begin.
+_OTHERS = [
+    (re.compile(signature, re.DOTALL), name)
+    for signature, name in (
+        (rb"....ftyp(hei|hev|mif1|msf1)", "HEIC"),
+        (rb"....ftypavi", "AVIF"),
+        (rb"....ftypcrx", "a raw file of a camera"),
+        (rb"....ftyp", "a film"),
+        (rb"GIF8", "GIF"),
+        (rb"%PDF", "PDF"),
+        (rb"\xff\x0a|\0\0\0\x0cJXL ", "JPEG XL"),
+        (rb"\0\0\0\x0cjP  ", "JPEG 2000"),
+        (rb"8BPS", "a Photoshop file"),
+        (rb"\s*(<\?xml|<svg)", "SVG or XML"),
+        (rb"\s*<(!DOCTYPE|html)", "an HTML page"),
+    )
+]
 # Frames that are baseline, extended or progressive; coded by Huffman or by arithmetic.
 _JPEG_FRAMES = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)
 # A progressive JPEG has about 10 scans; each is a pass over the whole picture, however few bytes.
@@ -106,8 +123,13 @@ def take_apart(data: bytes) -> Parts:
             raise ImageError("animated", "GIF is not read", _READABLE, "an animated GIF")
         if any(signature.startswith(kind) for signature in _SIGNATURES):
             raise ImageError("truncated", "the file ends within its first bytes")
+        named = next((name for signature, name in _OTHERS if signature.match(data, 0, 99)), None)
+        remedy = "; convert it, to PNG or JPEG" if named else ""
         raise ImageError(
-            "unsupported_format", "this is no format that is read", _READABLE, "something else"
+            "unsupported_format",
+            f"this is no format that is read{remedy}",
+            _READABLE,
+            named or "something else",
         )
     try:
         parts = takers[0](data)
@@ -279,7 +301,7 @@ def _take_tiff(data: bytes) -> Parts:
         "tiff",
         tiff.complete,
         tiff=tiff,
-        pictures=2 if tiff.directory.has_next else 1,
+        pictures=2 if holds_several(tiff.directory) else 1,
         exif=data,
         profile=tiff.profile,
         size=(tiff.width, tiff.height),

@@ -87,7 +87,13 @@ def decode(
         ImageError: empty, unsupported_format, too_many_pixels (told before decoding), animated,
             truncated or damaged.
         ValueError: another depth or profile.
+        TypeError: no bytes.
     """
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise TypeError(
+            f"data: expected the bytes of a file, got {type(data).__name__}; i2i.image.read takes "
+            "a path"
+        )
     if depth not in (8, 16):
         raise ValueError(f"depth: expected 8 or 16, got {depth}")
     if profile not in ("convert", "keep"):

@@ -22,26 +22,35 @@ from i2i.image.tiff_strips import numbers_of
 
 
 def read_map(path: Path, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.float32]:
-    """The numbers in a file, (H, W), upright.
+    """The numbers in a file, as `decode_map`.
+
+    Raises:
+        ImageError: as `decode_map`; the message names the file.
+        OSError: the file cannot be read.
+    """
+    with naming(path):
+        return decode_map(path.read_bytes(), max_pixels=max_pixels)
+
+
+def decode_map(data: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.float32]:
+    """The numbers in the bytes of a file, (H, W), upright.
 
     Float TIFF (16, 32 or 64 bits) as it is, NaN and infinities too; gray PNG and TIFF of 8 or 16
     bits as the numbers in the file, 0..255 or 0..65535.
 
     Raises:
         ImageError: as `decode`; unsupported_format for colours, alpha, less than 8 bits and formats
-            that blur. The message names the file.
-        OSError: the file cannot be read.
+            that blur.
     """
-    with naming(path):
-        parts = take_apart(path.read_bytes())
-        with blaming(parts):
-            check_pixels(parts.size or (0, 0), max_pixels)
-            stored = _stored_numbers(parts)
-            check_pixels((stored.width, stored.height), max_pixels)
-            planes = upright_planes(stored, parts.exif)
-            if len(planes) == 1:
-                return planes[0][..., 0].astype(np.float32, copy=False)
-            raise _no_map("a gray picture with alpha")
+    parts = take_apart(data)
+    with blaming(parts):
+        check_pixels(parts.size or (0, 0), max_pixels)
+        stored = _stored_numbers(parts)
+        check_pixels((stored.width, stored.height), max_pixels)
+        planes = upright_planes(stored, parts.exif)
+        if len(planes) == 1:
+            return planes[0][..., 0].astype(np.float32, copy=False)
+        raise _no_map("a gray picture with alpha")
 
 
 def encode_map(

@@ -17,6 +17,8 @@ from i2i.image.picture import ImageError
 Order = Literal["<", ">"]  # little-endian, big-endian
 
 _MAX_ENTRIES = 1 << 16  # all that the count of a classic directory can say
+_MAX_ENTRIES_AFTER = 1 << 10  # in directories after the first, which may be many
+_MAX_DIRECTORIES = 32  # a pyramid with masks has two dozen
 _MAX_NUMBERS = 1 << 20  # in one tag; a picture of a million strips
 MAX_PROFILE = 1 << 22  # bytes; press profiles have 2 MiB
 _TYPES = {1: "u1", 3: "u2", 4: "u4", 7: "u1", 13: "u4", 16: "u8"}
@@ -27,12 +29,14 @@ _FAX = (2, 3, 4)
 _COMPRESSIONS = (RAW, *_FAX, LZW, JPEG, DEFLATE, PACKBITS, OLD_DEFLATE)
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6
 _COLOURS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, PALETTE: 1, CMYK: 4, YCBCR: 3}
+# Of a directory: it holds a smaller copy of another's picture, or a mask of it.
+_SMALLER_OR_MASK = 1 | 4
 _NUMBERS = {1: "whole numbers", 2: "signed numbers", 3: "float values"}
 
 
 @dataclass(frozen=True)
 class Directory:
-    """The first directory of TIFF or EXIF bytes.
+    """A directory of TIFF or EXIF bytes.
 
     Attributes:
         order: "<" little-endian or ">".
@@ -68,17 +72,20 @@ class Directory:
         return np.frombuffer(self.data, dtype, count, where)
 
     @property
-    def has_next(self) -> bool:
-        """Whether another directory follows; raises struct.error where the bytes end early."""
-        return bool(struct.unpack_from(self.order + self.place, self.data, self.end)[0])
+    def following(self) -> int:
+        """Place of the next directory, or 0; raises struct.error where the bytes end early."""
+        return int(struct.unpack_from(self.order + self.place, self.data, self.end)[0])
 
     def number(self, tag: int, default: int | None = None) -> int:
         """The first value of a tag, or the default; raises as `numbers`."""
         return int(self.numbers(tag, default)[0])
 
 
-def read_directory(data: bytes) -> Directory:
-    """The first directory of TIFF, BigTIFF or EXIF bytes.
+def read_directory(data: bytes, at: int | None = None, most: int = _MAX_ENTRIES) -> Directory:
+    """A directory of TIFF, BigTIFF or EXIF bytes: the one at a place, or the first.
+
+    Args:
+        most: entries that it may have.
 
     Raises:
         struct.error: the bytes end early.
@@ -87,11 +94,12 @@ def read_directory(data: bytes) -> Directory:
     order: Order = "<" if data.startswith(b"II") else ">"
     big = data[2:4] in (b"+\0", b"\0+")
     place, counted, size = ("Q", "Q", 8) if big else ("I", "H", 4)
-    (at,) = struct.unpack_from(order + place, data, 8 if big else 4)
+    if at is None:
+        (at,) = struct.unpack_from(order + place, data, 8 if big else 4)
     if at > len(data):
         raise struct.error("the directory lies behind the end")
     (count,) = struct.unpack_from(order + counted, data, at)
-    if count > _MAX_ENTRIES:
+    if count > most:
         raise ImageError("damaged", "the TIFF file has too many tags")
     start = at + struct.calcsize("<" + counted)
     entries: dict[int, tuple[int, int, bytes]] = {}
@@ -161,6 +169,22 @@ class Tiff:
             return self.directory.numbers(34675).astype(np.uint8).tobytes()
         except (ImageError, IndexError):
             return b""
+
+
+def holds_several(first: Directory) -> bool:
+    """Whether a file holds a second picture; thumbnails, overviews and masks are none.
+
+    Raises:
+        struct.error, IndexError: the file ends early.
+        ImageError: damaged.
+    """
+    directory, seen = first, {0}
+    while (at := directory.following) not in seen:
+        seen.add(at)
+        directory = read_directory(first.data, at, _MAX_ENTRIES_AFTER)
+        if len(seen) > _MAX_DIRECTORIES or not directory.number(254, 0) & _SMALLER_OR_MASK:
+            return True
+    return False
 
 
 def take_tiff_apart(data: bytes) -> Tiff:

@@ -28,9 +28,9 @@ _SPACES: dict[int, Space] = {
     tags.YCBCR: "RGB",
     tags.CMYK: "CMYK",
 }
-# What a small TIFF keeps: bits, compression, photometric, fax options, palette, extra samples,
-# JPEG tables, subsampling.
-_KEPT = (258, 259, 262, 266, 277, 292, 293, 320, 338, 347, 530)
+# What a small TIFF keeps: bits, compression, photometric, fax options, predictor, palette, extra
+# samples, JPEG tables, subsampling.
+_KEPT = (258, 259, 262, 266, 277, 292, 293, 317, 320, 338, 347, 530)
 
 
 def stored_tiff(tiff: Tiff) -> Stored:

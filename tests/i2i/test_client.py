@@ -16,7 +16,8 @@ import pytest
 import uvicorn
 
 import i2i
-from i2i.client import Client, Job, ServiceError
+from i2i.client import Answer, Client, Job, ServiceError
+from i2i.image import Picture, encode_map
 from service.models import Models
 from service.routes import create_app
 from service.settings import Settings
@@ -120,6 +121,16 @@ def test_format_view_and_regions_are_asked_for(service, tiny_labels, picture):
     assert [part["area"] for part in told["regions"]] == [
         np.count_nonzero(expected.labels == label) for label in range(3)
     ]
+
+
+def test_an_answer_may_be_larger_than_any_picture_sent():
+    large = np.zeros((8_001, 8_000, 1), np.uint8)
+    assert Answer(i2i.encode(Picture(large)), "image/png", "x").picture().height == 8_001
+
+
+def test_the_values_of_a_map_are_read():
+    values = np.linspace(-2, 6, 12, dtype=np.float32).reshape(3, 4)
+    assert np.array_equal(Answer(encode_map(values), "image/tiff", "x").map(), values)
 
 
 def test_a_refusal_is_an_error_with_its_code(service):

@@ -133,8 +133,9 @@ def test_an_output_outlives_the_next_run(folder: ModelFolder, name: str) -> None
     [
         (("tensorflow", None, None), "engine: expected openvino or torch, got 'tensorflow'"),
         ((None, "f16", None), "precision: expected f32, bf16 or auto, got 'f16'"),
-        ((None, None, 0), "threads: expected a number of at least 1, got 0"),
-        ((None, None, -2), "threads: expected a number of at least 1, got -2"),
+        ((None, None, 0), "threads: expected a number from 1 to 1024, got 0"),
+        ((None, None, -2), "threads: expected a number from 1 to 1024, got -2"),
+        ((None, None, 10**11), "threads: expected a number from 1 to 1024, got 100000000000"),
     ],
 )
 def test_a_wrong_choice_is_refused(
@@ -149,7 +150,7 @@ def test_a_wrong_choice_is_refused(
     [
         ("I2I_ENGINE", "tensorflow", "got 'tensorflow'"),
         ("I2I_PRECISION", "int4", "got 'int4'"),
-        ("I2I_THREADS", "many", "threads: expected a number of at least 1, got 'many'"),
+        ("I2I_THREADS", "many", "threads: expected a number from 1 to 1024, got 'many'"),
     ],
 )
 def test_a_wrong_setting_is_refused(
@@ -240,8 +241,24 @@ def test_memory_that_openvino_cannot_get_is_a_memory_error() -> None:
     assert said == "expected memory for (1, 3, 352, 352), got too little\n"
 
 
-def test_there_is_a_processor() -> None:
-    assert available_cpus() >= 1
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"cpu.max": "100000 100000\n"}, 1),
+        ({"cpu.max": "50000 100000\n"}, 1),
+        ({"cpu.max": "max 100000\n"}, None),
+        ({"cpu/cpu.cfs_quota_us": "100000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 1),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
+        ({}, None),
+    ],
+)
+def test_the_quota_of_a_control_group_bounds_the_threads(
+    files: dict[str, str], expected: int | None, tmp_path: Path
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert available_cpus(tmp_path) == (expected or len(os.sched_getaffinity(0)))
 
 
 @pytest.mark.gpu

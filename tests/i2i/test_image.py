@@ -269,3 +269,23 @@ def test_threads_decode_and_encode_at_once() -> None:
     with ThreadPoolExecutor(8) as threads:
         copies = threads.map(lambda _: decode(encode(picture, "tiff")).pixels, range(64))
     assert all((copy == picture.pixels).all() for copy in copies)
+
+
+@pytest.mark.parametrize(
+    ("begins", "named"),
+    [
+        (b"\0\0\0\x18ftypheic", "HEIC"),
+        (b"\0\0\0\x18ftypavif", "AVIF"),
+        (b"\0\0\0\x18ftypmp42", "a film"),
+        (b"GIF89a", "GIF"),
+        (b"%PDF-1.7", "PDF"),
+        (b"\xff\x0a\0", "JPEG XL"),
+        (b"8BPS\0\1", "a Photoshop file"),
+        (b"\n<svg>", "SVG or XML"),
+        (b"<!DOCTYPE html>", "an HTML page"),
+    ],
+)
+def test_a_format_that_is_not_read_is_named_with_the_way_out(begins: bytes, named: str) -> None:
+    with pytest.raises(ImageError, match="convert it, to PNG or JPEG") as refused:
+        decode(begins + bytes(99))
+    assert (refused.value.code, refused.value.got) == ("unsupported_format", named)

@@ -163,6 +163,37 @@ def test_pages_are_refused() -> None:
         assert code_of(file.getvalue()) == "animated"
 
 
+def test_thumbnails_overviews_and_masks_are_no_further_pages() -> None:
+    values, file = noise(20, 30, 3), io.BytesIO()
+    with tifffile.TiffWriter(file) as writer:
+        writer.write(values, photometric="rgb")
+        for step in (2, 4):
+            writer.write(values[::step, ::step], photometric="rgb", subfiletype=1)
+        writer.write(values[..., 0] > 99, photometric="mask", subfiletype=4)
+    np.testing.assert_array_equal(decode(file.getvalue()).pixels, values)
+
+
+def test_directories_in_a_circle_end() -> None:
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file) as writer:
+        for _ in range(2):
+            writer.write(noise(4, 4, 1)[..., 0], subfiletype=1)
+    data = bytearray(file.getvalue())
+    first = read_directory(bytes(data))
+    second = read_directory(bytes(data), first.following)
+    struct.pack_into("<I", data, second.end, first.following)
+    assert decode(bytes(data)).width == 4
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate"])
+def test_differences_of_ycbcr_are_summed(compression: str) -> None:
+    image = Image.fromarray(smooth(60, 50))
+    plain = encoded(image.convert("YCbCr"), "TIFF", compression=compression)
+    data = encoded(image.convert("YCbCr"), "TIFF", compression=compression, tiffinfo={317: 2})
+    np.testing.assert_array_equal(decode(data).pixels, decode(plain).pixels)
+    assert np.abs(decode(data).pixels.astype(int) - np.asarray(image)).max() <= 4
+
+
 @given(
     values=st.dictionaries(
         st.integers(1, 65535), st.lists(st.integers(0, 255), min_size=1, max_size=9), max_size=9
@@ -180,7 +211,7 @@ def test_a_directory_is_read_as_it_was_packed(
     head += struct.pack(order + ("HHHQ" if big else "HI"), *((43, 8, 0) if big else (42,)), start)
     listed = read_directory(head + pack_directory(tags, start, order, big=big))
     assert {tag: listed.numbers(tag).tolist() for tag in listed.entries} == values
-    assert not listed.has_next
+    assert not listed.following
 
 
 def test_a_tiff_of_ours_is_read_without_warning_by_others() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+import shutil
 import subprocess
 import sys
 import time
@@ -15,9 +17,9 @@ from numpy.typing import NDArray
 
 from i2i.engines import Engine
 from i2i.image import ImageError, Picture, decode
-from i2i.model_folder import ModelFolder
+from i2i.model_folder import ModelError, ModelFolder, digest_of
 from i2i.prediction import to_samples
-from i2i.predictor import Cancelled, DeadlineExceeded, Predictor
+from i2i.predictor import Cancelled, DeadlineExceeded, Predictor, load
 from i2i.resize import bicubic
 from i2i.spec import ModelSpec
 from i2i.windows import Plan, plan_windows
@@ -159,6 +161,24 @@ def test_a_model_of_whole_pictures_gets_one_window(noise: Noise) -> None:
     with pytest.raises(ImageError, match="at most 400 pixels, got 41 x 10") as caught:
         predictor.predict(Picture(noise(10, 41)))
     assert caught.value.code == "too_many_pixels"
+
+
+def test_what_is_no_picture_is_told_how_to_become_one(noise: Noise, enlarging: Predictor) -> None:
+    with pytest.raises(TypeError, match=r"expected an i2i.image.Picture, got ndarray; .*Picture"):
+        enlarging.predict(noise(4, 4))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="expected the bytes of a file, got str"):
+        decode("photo.png")  # type: ignore[arg-type]
+
+
+def test_a_precision_that_the_export_left_out_is_refused(tiny_x2: Path, tmp_path: Path) -> None:
+    spec = ModelFolder.open(tiny_x2).spec
+    folder = shutil.copytree(tiny_x2, tmp_path / "model")
+    spec = dataclasses.replace(spec, tolerance={"openvino": {"f32": 1.0}})
+    spec = dataclasses.replace(spec, digest=digest_of(folder, spec.to_dict()))
+    (folder / "model.json").write_text(spec.to_json())
+    assert load(folder, engine="openvino").spec.digest == spec.digest
+    with pytest.raises(ModelError, match="expected a tolerance for openvino bf16, got none"):
+        load(folder, engine="openvino", precision="bf16")
 
 
 def test_values_are_rounded_half_up() -> None:

@@ -104,6 +104,7 @@ def test_what_is_left_out_has_its_default() -> None:
     ("field", "value", "complaint"),
     [
         ("name", 5, "spec.name: expected str, got 5"),
+        ("tolerance", {"torch": {"f32": 10**400}}, "spec.tolerance.torch.f32: expected float"),
         ("name", "", "name: expected lower-case letters and digits, .* got ''"),
         ("name", "..", "name: .* got '..'"),
         ("name", "Upper", "name: .* got 'Upper'"),

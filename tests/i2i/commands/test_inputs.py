@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from i2i.commands.inputs import Found, find, output_paths
+from i2i.commands.inputs import Found, find, output_paths, shared_stems
 
 
 @pytest.fixture
@@ -83,3 +83,30 @@ def test_no_two_outputs_share_a_path() -> None:
     pairs = output_paths([Found(file) for file in files], Path("out"), ".png")
     assert len({target for _, target in pairs}) == len(files)
     assert Path("out/x.png") not in {target for _, target in pairs}
+
+
+def test_many_files_of_one_name_are_numbered_at_once() -> None:
+    found = [Found(Path(f"camera{i}/frame.png")) for i in range(20_000)]
+    pairs = output_paths(found, Path("out"), ".png")
+    assert len({target for _, target in pairs}) == len(found)
+    assert pairs[-1][1] == Path("out/frame_19999.png")
+
+
+def test_names_that_need_a_number_are_told(tree: Path) -> None:
+    Path("photos/b.jpg").touch()
+    assert shared_stems(find(["photos"], Path("out"))) == {
+        Path("photos/b.png"),
+        Path("photos/b.jpg"),
+    }
+
+
+def test_links_in_a_circle_are_no_pictures(tree: Path) -> None:
+    Path("photos/loop.png").symlink_to("loop2.png")
+    Path("photos/loop2.png").symlink_to("loop.png")
+    assert targets("photos", "photos/loop.png")[-1] == "out/loop.png"
+    assert len(targets("photos")) == 4
+
+
+def test_a_pattern_may_not_climb_out_of_the_output(tree: Path) -> None:
+    with pytest.raises(ValueError, match=r"no \.\. behind a wildcard"):
+        find(["photos/*/../*.png"], Path("out"))

@@ -129,6 +129,49 @@ def test_resume_leaves_alone_what_is_there(
     assert "1 done, 1 skipped, 0 failed" in capsys.readouterr().out
 
 
+def test_resume_takes_no_other_pictures_answer_for_this_ones(
+    tiny_x2: Path, photo: Path, tmp_path: Path
+) -> None:
+    assert predict(tiny_x2, tmp_path / "out", photo.parent) == 0
+    data = encode(Picture(noise(5, 6)), "jpeg")
+    photo.with_suffix(".jpg").write_bytes(data)
+    assert predict(tiny_x2, tmp_path / "out", photo.parent, "--resume") == 0
+    for name, source in (("photo", photo.with_suffix(".jpg")), ("photo_1", photo)):
+        expected = answer(tiny_x2, read(source))
+        assert np.array_equal(read(tmp_path / "out" / f"{name}.png").pixels, expected.pixels)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--threads", "0"), ("--max-pixels", "-1"), ("--max-pixels", "many")]
+)
+def test_what_is_counted_is_a_number(
+    option: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["predict", "--model", "nuclei", "--output", "out", "x.png", option, value])
+    assert f"expected a number of at least 1, got '{value}'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["--output", "", "x.png"], ["--output", "out", ""]])
+def test_an_empty_path_is_not_the_folder_one_is_in(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["predict", "--model", "nuclei", *arguments])
+    assert "is a variable of the shell unset?" in capsys.readouterr().err
+
+
+def test_a_file_beyond_the_memory_is_not_read(
+    tiny_x2: Path, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    huge = tmp_path / "huge.tif"
+    with huge.open("wb") as file:
+        file.truncate(2**40)
+    assert predict(tiny_x2, tmp_path / "out", huge, photo) == 1
+    assert "expected a file of at most 2.0 GiB, got 1024.0 GiB" in capsys.readouterr().err
+    assert (tmp_path / "out" / "photo.png").is_file()
+
+
 def test_json_is_all_that_stdout_holds(
     tiny_x2: Path, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -261,7 +304,7 @@ def test_a_picture_beyond_the_memory_is_told_before_the_work(
         ("tiny-labels", ["--profile", "keep"], "--profile: expected convert"),
         ("tiny-x2", ["--view", "mask"], "view: expected none"),
         ("tiny-x2", ["--format", "jpeg", "--depth", "16"], "the depth of a jpeg picture"),
-        ("tiny-x2", ["--threads", "0"], "threads: expected a number of at least 1"),
+        ("tiny-x2", ["--threads", "9999"], "threads: expected a number from 1 to 1024, got 9999"),
     ],
 )
 def test_a_call_that_cannot_succeed_begins_nothing(

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import hmac
 import json
 import math
@@ -18,26 +17,25 @@ import os
 import re
 import secrets
 import shutil
-import tempfile
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any
 
-from i2i.image import Format, write_bytes
-from i2i.prediction import View
+from i2i.image import write_bytes
+from service.disk import Disk
 from service.errors import Problem
 from service.file_lock import lock
-
-# An erased job is unknown to everybody, but may be erased once more until its time is over.
-State = Literal["queued", "running", "done", "failed", "cancelled", "erased"]
+from service.incoming import INPUT, Incoming, create
+from service.job import Job, State
+from service.own_folder import own_folder
 
 _ID_BYTES = 16
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")  # what 16 bytes are in base64
 
-_JOB, _INPUT, _RESULT, _CANCEL, _LOCK = "job.json", "input", "result", "cancel", "lock"
+_JOB, _RESULT, _CANCEL, _LOCK = "job.json", "result", "cancel", "lock"
 # A file of no blocks and of the size that the result may come to: kept free for it.
 _SPACE = "space"
 
@@ -47,53 +45,12 @@ _LEAST_BYTES = 2**20
 _FINISHED_BYTES = 2**13
 # Until another try makes sense where the folder is full.
 _FULL_RETRY_S = 60
+# How long the folder is waited for, of which a process that is frozen may hold the lock.
+LOCK_S = 5.0
+# Of the folder that a process makes for itself.
+_PREFIX = "i2i-jobs-"
 # A folder may change twice within a tick of its clock: what is younger is looked at again.
 _SETTLED_NS = 10**9
-
-
-@dataclass(frozen=True)
-class Job:
-    """What is asked for, and how far it is; moments as of `time.time()`.
-
-    Attributes:
-        caller: who sent it; nobody else is told of it.
-        model: name@version.
-        width, height: of the picture, in pixels.
-        request: SHA-256 of all that was asked for.
-        created: moment.
-        progress: share of the work done, 0 to 1.
-        eta_s: seconds until it will be done, where that is known.
-        error: why it failed, as `Problem.body`.
-        runs: processes that began it and have not ended in order since.
-        finished: moment; None until it is done, failed or cancelled.
-        etag: SHA-256 of the result.
-    """
-
-    id: str
-    caller: str
-    model: str
-    format: Format
-    view: View | None
-    width: int
-    height: int
-    request: str
-    created: float
-    state: State = "queued"
-    progress: float = 0.0
-    eta_s: float | None = None
-    error: dict[str, Any] | None = None
-    runs: int = 0
-    finished: float | None = None
-    etag: str = ""
-
-    @property
-    def pixels(self) -> int:
-        return self.width * self.height
-
-    def told(self) -> dict[str, Any]:
-        """What its caller is told."""
-        names = ("id", "state", "progress", "eta_s", "error")
-        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True)
@@ -115,13 +72,15 @@ class JobStore:
     """The jobs in a folder.
 
     Args:
-        root: an existing folder; None makes one, which goes with the store.
+        root: an existing folder; None makes one, which goes with the process.
         most_bytes: of all files in it, and of the results that are still to come.
         ttl_s: seconds that a finished job is kept.
     """
 
     def __init__(self, root: Path | None, most_bytes: int, ttl_s: float) -> None:
         self._given, self._most_bytes, self._ttl_s = root, most_bytes, ttl_s
+        self.disk = Disk()
+        self._own = contextlib.ExitStack()
         self._looks: dict[str, _Look] = {}
 
     def open(self) -> None:
@@ -129,17 +88,19 @@ class JobStore:
 
         Raises:
             OSError: it cannot be written.
+            Problem: queue_full; it is new, and another process keeps it locked.
         """
-        self._root = self._given or Path(tempfile.mkdtemp(prefix="i2i-jobs-"))
-        with self._exclusive():
-            secret = self._root / ".secret"
-            if not secret.exists():
-                self._write_private(secret, secrets.token_bytes(32))
-            self._secret = secret.read_bytes()
+        self._root = self._given or self._own.enter_context(own_folder(_PREFIX))
+        secret = self._root / ".secret"
+        if not secret.exists():
+            with self._exclusive():
+                if not secret.exists():
+                    self._write_private(secret, secrets.token_bytes(32))
+        self._secret = secret.read_bytes()
 
     def close(self) -> None:
-        if self._given is None:
-            shutil.rmtree(self._root, ignore_errors=True)
+        self._own.close()
+        self.disk.close()
 
     def new_id(self, caller: str, key: str | None) -> str:
         """An id that nobody can guess; the same for the same key of the same caller."""
@@ -158,7 +119,7 @@ class JobStore:
             return None  # gone, or written by a version of the service that knows more
 
     def input(self, id: str) -> Path:
-        return self._folder(id) / _INPUT
+        return self._folder(id) / INPUT
 
     def result(self, id: str) -> Path:
         """Where the result lies once it is complete."""
@@ -183,7 +144,7 @@ class JobStore:
                 folder.mkdir(0o700)
                 stack.callback(shutil.rmtree, folder, ignore_errors=True)
                 stack.enter_context(lock(folder / _LOCK, os.O_CREAT))
-                file = stack.enter_context(_create(folder / _INPUT))
+                file = stack.enter_context(create(folder / INPUT))
                 file.truncate(size)  # holds its room against others
             yield Incoming(folder, file)
 
@@ -214,7 +175,7 @@ class JobStore:
                 shutil.rmtree(folder)
             incoming.folder.rename(folder)
             try:
-                with _create(folder / _SPACE) as space:
+                with create(folder / _SPACE) as space:
                     space.truncate(result_bytes)
                 self.write(job)
             except OSError:
@@ -223,9 +184,9 @@ class JobStore:
         return job
 
     @contextlib.contextmanager
-    def claim(self, id: str) -> Iterator[Job | None]:
+    def claim(self, id: str, wait_s: float = 0.0) -> Iterator[Job | None]:
         """The job, while nobody else can change it; None where another works on it."""
-        with lock(self._folder(id) / _LOCK, wait=False) as held:
+        with lock(self._folder(id) / _LOCK, wait_s=wait_s) as held:
             yield self.find(id) if held else None
 
     def write(self, job: Job) -> None:
@@ -278,6 +239,11 @@ class JobStore:
                 return
         with contextlib.suppress(FileNotFoundError):
             (self._folder(id) / _CANCEL).touch(0o600)
+        job = self.find(id)
+        if job is not None and job.finished is not None:  # whoever finished it is about to let go
+            with self.claim(id, wait_s=LOCK_S) as job:
+                if job is not None:
+                    self.finish(job, "erased")
 
     def unwanted(self, id: str) -> bool:
         """Whether somebody has asked to cancel it."""
@@ -301,8 +267,10 @@ class JobStore:
     def _forget(self, id: str) -> None:
         """Erases a job whose time is over, unless it has been accepted again meanwhile."""
         folder = self._folder(id)
-        with self._exclusive(), self.claim(id) as job:
-            if job is not None and time.time() > (job.finished or math.inf) + self._ttl_s:
+        with self._lock() as alone, self.claim(id) as job:
+            if not alone or job is None:
+                return  # the next sweep finds it again
+            if time.time() > (job.finished or math.inf) + self._ttl_s:
                 (folder / _JOB).unlink(missing_ok=True)  # first: what is half gone is unknown
                 shutil.rmtree(folder, ignore_errors=True)
 
@@ -324,8 +292,9 @@ class JobStore:
 
     def _sweep_debris(self, folder: Path) -> None:
         """Erases a picture on its way in whose process has ended."""
-        with self._exclusive(), lock(folder / _LOCK, wait=False) as held:
-            if (held or not (folder / _LOCK).exists()) and not (folder / _JOB).exists():
+        with self._lock() as alone, lock(folder / _LOCK) as held:
+            ended = held or not (folder / _LOCK).exists()
+            if alone and ended and not (folder / _JOB).exists():
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _folder(self, id: str) -> Path:
@@ -346,45 +315,24 @@ class JobStore:
                 retry_after_s=_FULL_RETRY_S,
             )
 
-    def _exclusive(self) -> contextlib.AbstractContextManager[bool]:
-        """Nobody else adds jobs, here or in another process."""
-        return lock(self._root / ".lock", os.O_CREAT)
+    @contextlib.contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        """Nobody else adds jobs, here or in another process.
+
+        Raises:
+            Problem: queue_full; another process does not come to the end of it.
+        """
+        with self._lock(LOCK_S) as alone:
+            if not alone:
+                raise Problem("queue_full", "another process holds the folder of jobs")
+            yield
+
+    def _lock(self, wait_s: float = 0.0) -> contextlib.AbstractContextManager[bool]:
+        return lock(self._root / ".lock", os.O_CREAT, wait_s=wait_s)
 
     def _write_private(self, path: Path, data: bytes) -> None:
         write_bytes(path, data)
         path.chmod(0o600)
-
-
-class Incoming:
-    """A picture on its way in, in a folder of its own.
-
-    Attributes:
-        path: its file, whole after `complete`.
-    """
-
-    def __init__(self, folder: Path, file: BinaryIO) -> None:
-        self.folder, self.path = folder, folder / _INPUT
-        self._file = file
-        self._digest = hashlib.sha256()
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of what has come."""
-        return self._digest.hexdigest()
-
-    def write(self, part: bytes) -> None:
-        self._file.write(part)
-        self._digest.update(part)
-
-    def complete(self) -> None:
-        """Puts all that came on disk; a second call does nothing more."""
-        self._file.truncate(self._file.tell())
-        self._file.flush()
-        os.fsync(self._file.fileno())
-
-
-def _create(path: Path) -> BinaryIO:
-    return open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "wb")
 
 
 def _bytes_of(folder: Path) -> int:
@@ -394,7 +342,7 @@ def _bytes_of(folder: Path) -> int:
         for entry in os.scandir(folder):
             with contextlib.suppress(FileNotFoundError):  # replaced meanwhile
                 sizes[entry.name] = entry.stat().st_size
-    if not sizes.keys() & {_INPUT, _RESULT}:
+    if not sizes.keys() & {INPUT, _RESULT}:
         return _FINISHED_BYTES
     kept = sizes.pop(_SPACE, 0)
-    return max(_LEAST_BYTES, sum(sizes.values()), sizes.get(_INPUT, 0) + kept)
+    return max(_LEAST_BYTES, sum(sizes.values()), sizes.get(INPUT, 0) + kept)

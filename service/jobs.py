@@ -1,4 +1,4 @@
-"""Jobs at work: the oldest first, a few at a time, in a thread of their own.
+"""Jobs at work: each caller's oldest first, a few at a time, in a thread of their own.
 
 They share the engine with requests by the scheduler's fair turns. Any process takes any job that
 nobody works on, also one whose process has ended. Where this process ends in order, what it has
@@ -8,6 +8,7 @@ not finished waits for the next one.
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import dataclasses
 import hashlib
@@ -23,9 +24,10 @@ from i2i.image import ImageError
 from i2i.predictor import Cancelled, Predictor
 from service.admission import Admission
 from service.errors import Problem, model_failed
-from service.job_store import Job, JobStore, State
+from service.job import Job, State
+from service.job_store import JobStore
 from service.models import Models
-from service.pipeline import Order, Pipeline
+from service.pipeline import BYTES_PER_PIXEL, Order, Pipeline, job_bytes
 from service.settings import Settings
 
 # Two keep the engine busy while one of them reads or writes a file.
@@ -41,6 +43,8 @@ STOP_S = 15.0
 # How long a job is left to others whose model, or version of it, is not served here: processes that
 # share the folder differ while a new version is rolled out.
 ELSEWHERE_S = 600.0
+# How long a job for which there is no memory lets those that came later pass.
+PASSED_S = 600.0
 # Until another try makes sense where the disk is full.
 _FULL_RETRY_S = 60
 
@@ -53,10 +57,11 @@ class _Run:
     Attributes:
         share: of its windows that are done.
         estimate_s: what it was thought to take when it began; 0 where that is unknown.
+        bytes: that it holds in memory.
     """
 
-    def __init__(self, job: Job) -> None:
-        self.job = job
+    def __init__(self, job: Job, bytes: int) -> None:
+        self.job, self.bytes = job, bytes
         self.unwanted = threading.Event()
         self.share = 0.0
         self.estimate_s = 0.0
@@ -155,25 +160,52 @@ class Jobs:
                         await self._woken.wait()
 
     def _begin(self, tasks: asyncio.TaskGroup) -> None:
-        """Begins the oldest jobs that nobody works on, as many as go together."""
-        for waits in self.store.sweep():
-            if len(self._runs) == _AT_ONCE or self._resting():
+        """Begins jobs that nobody works on, as many as go together."""
+        waiting = [job for job in self.store.sweep() if job.id not in self._runs]
+        while len(self._runs) < _AT_ONCE and not self._resting():
+            claimed = self._claim_next(waiting)
+            if claimed is None:
                 return
+            run, claim = claimed
+            self._runs[run.job.id] = run
+            tasks.create_task(self._run(run, claim))
+
+    def _claim_next(self, waiting: list[Job]) -> tuple[_Run, contextlib.ExitStack] | None:
+        """Takes the next job from those that wait, and claims it.
+
+        That is the oldest of those whose callers have the fewest at work, so that nobody's many
+        jobs are all before another's. One for which there is no memory is passed, for a time.
+        """
+        callers = collections.Counter(run.job.caller for run in self._runs.values())
+        for waits in sorted(waiting, key=lambda job: (callers[job.caller], job.created)):
             if not self._may_begin(waits):
+                continue
+            bytes = self._bytes(waits)
+            fits = self._fits(bytes)
+            if not fits and time.time() < waits.created + PASSED_S:
                 continue
             with contextlib.ExitStack() as claim:
                 job = claim.enter_context(self.store.claim(waits.id))
                 if job is None or job.finished is not None:
                     continue
-                if not self._fits(job):
-                    return
-                self._runs[job.id] = run = _Run(job)
-                tasks.create_task(self._run(run, claim.pop_all()))
+                if not fits:
+                    break
+                waiting.remove(waits)
+                return _Run(job, bytes), claim.pop_all()
+        return None
 
-    def _fits(self, job: Job) -> bool:
+    def _fits(self, bytes: int) -> bool:
         """Whether the pictures in memory are together no larger than one alone may be."""
-        others = sum(run.job.pixels for run in self._runs.values())
-        return not others or others + job.pixels <= self._settings.job_max_pixels
+        others = sum(run.bytes for run in self._runs.values())
+        return not others or others + bytes <= BYTES_PER_PIXEL * self._settings.job_max_pixels
+
+    def _bytes(self, job: Job) -> int:
+        """What a job will hold; nothing where its model is not here, as it will fail at once."""
+        try:
+            spec = self._models.describe(job.model)
+        except Problem:
+            return 0
+        return job_bytes(spec, job.format, job.pixels)
 
     def _may_begin(self, job: Job) -> bool:
         """Not while its model is loading, or may be that of another process."""
@@ -216,6 +248,9 @@ class Jobs:
             self._end(run, "failed", error=_problem(failure, job).body())
         else:
             self._end(run, "done", etag=etag)
+            done = store.find(job.id)
+            if done is not None and store.unwanted(job.id):  # asked for at the last moment
+                store.finish(done, "erased")
 
     def _end(self, run: _Run, state: State, **found: Any) -> None:
         self.store.finish(run.seen(), state, **found)

@@ -8,7 +8,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, BinaryIO
 
 from fastapi import APIRouter, Header, Request, Response
@@ -29,7 +29,7 @@ from service.contract import (
     only,
 )
 from service.errors import Problem
-from service.job_store import Incoming, Job
+from service.job import Job
 from service.jobs import Jobs, no_room
 from service.keys import Caller
 from service.middleware import nobody
@@ -48,7 +48,10 @@ logger = logging.getLogger(__name__)
 def jobs_router(jobs: Jobs, models: Models, pipeline: Pipeline, settings: Settings) -> APIRouter:
     """What takes jobs, tells of them and gives their results."""
     router = APIRouter()
-    store = jobs.store
+    store, disk = jobs.store, jobs.store.disk
+
+    def in_time(record: Record) -> contextlib.AbstractAsyncContextManager[None]:
+        return _disk(record.started + settings.deadline_s)
 
     @router.post(
         "/v1/models/{name}/jobs",
@@ -78,12 +81,14 @@ def jobs_router(jobs: Jobs, models: Models, pipeline: Pipeline, settings: Settin
         length = request.headers.get("content-length", "")
         size = int(length) if length.isdecimal() else settings.max_body
         try:
-            with _disk(), contextlib.ExitStack() as stack:
-                known = await asyncio.to_thread(store.find, id)
-                again = known is not None and known.state != "erased"
-                taken = store.incoming(size, again)
-                incoming = await asyncio.to_thread(stack.enter_context, taken)
-                await _receive(request, incoming, record.started + settings.deadline_s)
+            async with in_time(record):
+                known = await disk.run(store.find, id)
+            again = known is not None and known.state != "erased"
+            taken = store.incoming(size, again)
+            async with in_time(record), disk.entered(taken) as incoming:
+                async for part in picture_parts(request):
+                    await disk.run(incoming.write, part)
+                await disk.run(incoming.complete)
                 most_pixels = settings.most_job_pixels(predictor.spec, format)
                 order = Order(predictor, format, view, most_pixels, math.inf, lambda: False)
                 header = await pipeline.check(incoming.path, order, record)
@@ -99,7 +104,7 @@ def jobs_router(jobs: Jobs, models: Models, pipeline: Pipeline, settings: Settin
                     created=time.time(),
                 )
                 room = job.pixels * predictor.spec.scale**2 * _RESULT_BYTES_PER_PIXEL
-                job = await asyncio.to_thread(store.accept, incoming, job, room)
+                job = await disk.run(store.accept, incoming, job, room)
         except ClientDisconnect:
             return nobody(record)
         jobs.wake()
@@ -107,8 +112,8 @@ def jobs_router(jobs: Jobs, models: Models, pipeline: Pipeline, settings: Settin
 
     async def find(request: Request, id: str, *, erased: bool = False) -> Job:
         """The caller's job; one of another's is as unknown to it as one that never was."""
-        with _disk():
-            job = await asyncio.to_thread(store.find, id)
+        async with in_time(Record.of(request.scope)):
+            job = await disk.run(store.find, id)
         known = job is not None and job.caller == Caller.of(request.scope).id
         if job is None or not known or (job.state == "erased" and not erased):
             raise Problem("unknown_job", "there is no such job, or no longer", got=id)
@@ -132,7 +137,8 @@ def jobs_router(jobs: Jobs, models: Models, pipeline: Pipeline, settings: Settin
     ) -> Response:
         """The prediction, once the job is done; until then there is nothing here (`not_found`)."""
         job = await find(request, id)
-        Record.of(request.scope).model = job.model
+        record = Record.of(request.scope)
+        record.model = job.model
         if job.state != "done":
             detail = f"the job is {job.state}: it has no result"
             raise Problem("not_found", detail, expected="a job that is done", got=job.state)
@@ -146,8 +152,8 @@ def jobs_router(jobs: Jobs, models: Models, pipeline: Pipeline, settings: Settin
         if _matches(if_none_match, job.etag):
             return Response(None, 304, headers)
         try:
-            with _disk():
-                file = await asyncio.to_thread(open, store.result(id), "rb")
+            async with in_time(record):
+                file: BinaryIO = await disk.run(open, store.result(id), "rb")
         except FileNotFoundError:
             raise Problem("unknown_job", "the job has just been erased", got=id) from None
         headers["Content-Length"] = str(os.fstat(file.fileno()).st_size)
@@ -158,36 +164,28 @@ def jobs_router(jobs: Jobs, models: Models, pipeline: Pipeline, settings: Settin
         """Erases a job that is finished, and cancels one that is not; twice is as once."""
         job = await find(request, id, erased=True)
         if job.state != "erased":
-            with _disk():
-                await asyncio.to_thread(jobs.remove, id)
+            async with in_time(Record.of(request.scope)):
+                await disk.run(jobs.remove, id)
         return Response(status_code=204)
 
     return router
 
 
-async def _receive(request: Request, incoming: Incoming, deadline: float) -> None:
-    """Writes the picture in the body to disk as it comes.
+@contextlib.asynccontextmanager
+async def _disk(deadline: float) -> AsyncIterator[None]:
+    """What the disk refuses, or does not do in time, in the words of the contract.
 
-    Raises:
-        Problem: deadline; or the body is no picture, as of `picture_parts`.
+    Args:
+        deadline: moment of `time.monotonic()`.
     """
     try:
-        async with asyncio.timeout(deadline - time.monotonic()):
-            async for part in picture_parts(request):
-                await asyncio.to_thread(incoming.write, part)
-            await asyncio.to_thread(incoming.complete)
-    except TimeoutError:
-        raise late() from None
-
-
-@contextlib.contextmanager
-def _disk() -> Iterator[None]:
-    """What the disk refuses, in the words of the contract."""
-    try:
-        yield
+        async with asyncio.timeout(deadline - time.monotonic()) as limit:
+            yield
     except FileNotFoundError:
         raise
     except OSError as error:
+        if limit.expired():
+            raise late() from None
         logger.exception("the folder of jobs cannot be read or written")
         raise no_room() from error
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from prometheus_client import (
     CollectorRegistry,
@@ -21,7 +21,7 @@ from prometheus_client import (
 )
 
 from i2i.predictor import Predictor
-from service.job_store import State
+from service.job import State
 from service.record import Record
 from service.scheduler import Work
 
@@ -123,8 +123,14 @@ class Metrics:
         """Counts a job that has ended."""
         self._jobs.labels(state).inc()
 
-    def render(self, predictors: Iterable[Predictor]) -> bytes:
-        """All metrics as text, with `predictors` as the models that are loaded."""
+    def render(self, predictors: Iterable[Predictor], at_work: Collection[str]) -> bytes:
+        """All metrics as text.
+
+        Args:
+            predictors: the models that are loaded.
+            at_work: addresses of those that still have work, though they may be replaced: without
+                its windows the engine would seem to stand.
+        """
         self._models.clear()
         loaded = set()
         for predictor in predictors:
@@ -133,7 +139,7 @@ class Metrics:
                 spec.name, spec.version, spec.kind, engine.name, engine.precision
             ).set(1)
             loaded.add(spec.address)
-        self._forget(self._seen_models - loaded)
+        self._forget(self._seen_models - loaded - set(at_work))
         return generate_latest(self._registry)
 
     def _forget(self, models: set[str]) -> None:

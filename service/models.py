@@ -9,6 +9,7 @@ before it serves on.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -25,6 +26,10 @@ from service.settings import Settings
 # How often the folder of models is looked at. What has changed is loaded once it has stayed the
 # same from one look to the next: the digest would refuse what is half copied, but noisily.
 POLL_S = 5.0
+
+# What failed by chance, for want of memory or of a folder on a network, is tried again after so
+# long, then each time after twice as long, up to the second.
+RETRY_S, LONGEST_RETRY_S = 60.0, 900.0
 
 # Name, inode, time of change and size of each file that decides a prediction.
 Stamp = tuple[tuple[str, int, int, int], ...]
@@ -59,6 +64,40 @@ class _Served:
     predictor: Predictor | None
 
 
+@dataclass(frozen=True)
+class _Failure:
+    """Why and when a folder could not be loaded.
+
+    Attributes:
+        tries: how often it has failed as it is.
+        again: moment of `time.monotonic()` for another try; None where a change has to come first.
+    """
+
+    stamp: Stamp
+    tries: int
+    again: float | None
+
+    @classmethod
+    def of(cls, error: Exception, stamp: Stamp, before: _Failure | None) -> _Failure:
+        tries = before.tries + 1 if before is not None and before.stamp == stamp else 1
+        if isinstance(error, ModelError):
+            return cls(stamp, tries, None)
+        wait_s = min(RETRY_S * 2 ** (tries - 1), LONGEST_RETRY_S)
+        return cls(stamp, tries, time.monotonic() + wait_s)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is time for another try."""
+        return self.again is not None and time.monotonic() >= self.again
+
+    def problem(self) -> Problem:
+        if self.again is None:
+            return Problem("model_failed", "this model failed its check when it was loaded")
+        left_s = max(1, math.ceil(self.again - time.monotonic()))
+        detail = "this model could not be loaded; another try follows"
+        return Problem("model_failed", detail, retry_after_s=left_s)
+
+
 class Models:
     """Serves those model folders that repeat their golden sample.
 
@@ -80,7 +119,7 @@ class Models:
         self._served: dict[str, _Served] = {}
         self._by_name: dict[str, _Served] = {}
         self._by_address: dict[str, _Served] = {}
-        self._failed: dict[str, Stamp] = {}
+        self._failed: dict[str, _Failure] = {}
         self._seen: dict[str, Stamp] = {}
         self._proved = False
         self._one_at_a_time = threading.Lock()
@@ -134,7 +173,7 @@ class Models:
         """Loads in the background, so that the process answers /livez meanwhile.
 
         Args:
-            watch: go on to follow what changes.
+            watch: go on to follow what changes; what failed by chance is tried again anyway.
         """
         threading.Thread(target=self._serve, args=(watch,), name="models", daemon=True).start()
 
@@ -155,6 +194,13 @@ class Models:
         """As `reload`, for what has changed and been left so since it was followed last."""
         return self._look(self._follow)
 
+    def retry(self) -> None:
+        """Loads what has failed by chance, where it is time for another try."""
+        for name, failure in list(self._failed.items()):
+            if failure.is_over and name not in self._loading:
+                self._loading.add(name)
+                self._load_one(name)
+
     def describe(self, name: str) -> ModelSpec:
         """The spec of `name` or `name@version`; loads nothing. Errors as of `find`."""
         return self._find(name).spec
@@ -163,24 +209,27 @@ class Models:
         """The predictor of `name` or `name@version`.
 
         Raises:
-            Problem: unknown_model; model_failed where its folder failed; queue_full while loading.
+            Problem: unknown_model; queue_full while it is loaded, which a first request begins;
+                model_failed where its folder failed, until it is time for another try.
         """
         served = self._find(name)
         if served.predictor is not None:
             return served.predictor
-        if served.folder in self._failed:
-            raise _model_failed()
         if served.folder not in self._loading:
+            failure = self._failed.get(served.folder)
+            if failure is not None and not failure.is_over:
+                raise failure.problem()
             self._loading.add(served.folder)
-            threading.Thread(target=self._load_waiting, args=(served.folder,), daemon=True).start()
+            threading.Thread(target=self._load_one, args=(served.folder,), daemon=True).start()
         raise Problem("queue_full", "the model is being loaded")
 
     def _find(self, name: str) -> _Served:
         served = self._by_name.get(name) or self._by_address.get(name)
         if served is not None:
             return served
-        if name.partition("@")[0] in self._failed:
-            raise _model_failed()
+        failure = self._failed.get(name.partition("@")[0])
+        if failure is not None:
+            raise failure.problem()
         if self.loading and not self._proved:
             raise Problem("queue_full", "the models are being loaded")
         raise Problem(
@@ -195,9 +244,11 @@ class Models:
 
     def _serve(self, watch: bool) -> None:
         self._try(self.load)
-        while watch:
+        while True:
             time.sleep(POLL_S)
-            self._try(self.follow)
+            self._try(self.retry)
+            if watch:
+                self._try(self.follow)
 
     def _try(self, step: Callable[[], object]) -> None:
         """A folder on a network may fail for a moment, which ends nothing."""
@@ -206,12 +257,15 @@ class Models:
         except OSError:
             logger.exception("the folder of models cannot be read")
 
-    def _load_waiting(self, name: str) -> None:
+    def _load_one(self, name: str) -> None:
+        """Loads the model of a folder, also one that has waited for its first request."""
         with self._one_at_a_time:
             try:
                 folder = self._folders().get(name)
                 if folder is not None:
-                    self._replace(name, folder, _stamp(folder), with_predictor=True)
+                    wanted = name in self._served or self._is_for_start(name)
+                    self._replace(name, folder, _stamp(folder), wanted)
+                    self._note_proved()
             except OSError:
                 logger.exception("the folder of models cannot be read")
             finally:
@@ -226,8 +280,11 @@ class Models:
             outcomes = [at(name, folder, _stamp(folder)) for name, folder in folders.items()]
             gone = {*self._served, *self._failed, *self._loading} - set(folders)
             outcomes += [self._remove(name) for name in sorted(gone)]
-            self._proved |= bool(self._served) and not self._failed
+            self._note_proved()
             return outcomes
+
+    def _note_proved(self) -> None:
+        self._proved |= bool(self._served) and not self._failed
 
     def _reload(self, name: str, folder: Path, stamp: Stamp) -> Outcome:
         served = self._served.get(name)
@@ -242,13 +299,17 @@ class Models:
     def _follow(self, name: str, folder: Path, stamp: Stamp) -> Outcome:
         settled = self._seen.get(name) == stamp
         self._seen[name] = stamp
-        if self._is_current(name, stamp) or (settled and self._failed.get(name) != stamp):
+        if self._is_current(name, stamp) or (settled and self._failed_stamp(name) != stamp):
             return self._reload(name, folder, stamp)
         return Outcome(name, self._address(name), "waiting")
 
     def _is_current(self, name: str, stamp: Stamp) -> bool:
         served = self._served.get(name)
-        return served is not None and served.stamp == stamp != self._failed.get(name)
+        return served is not None and served.stamp == stamp != self._failed_stamp(name)
+
+    def _failed_stamp(self, name: str) -> Stamp | None:
+        failure = self._failed.get(name)
+        return None if failure is None else failure.stamp
 
     def _address(self, name: str) -> str:
         served = self._served.get(name)
@@ -260,7 +321,7 @@ class Models:
             served = self._prove(name, folder, stamp, with_predictor)
         except Exception as error:
             logger.exception("the model %s cannot be loaded", name)
-            self._failed[name] = stamp
+            self._failed[name] = _Failure.of(error, stamp, self._failed.get(name))
             return Outcome(name, self._address(name), "failed", _reason(error, folder))
         self._failed.pop(name, None)
         self._put({**self._served, name: served})
@@ -306,7 +367,3 @@ def _reason(error: Exception, folder: Path) -> str:
     if isinstance(error, ModelError):
         return str(error).replace(str(folder), folder.name)
     return "it could not be loaded; the log holds the reason"
-
-
-def _model_failed() -> Problem:
-    return Problem("model_failed", "this model failed its check when it was loaded")

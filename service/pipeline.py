@@ -21,6 +21,7 @@ from i2i.image import Format, Header, ImageError, Picture, decode, read_header
 from i2i.image.formats import WRITING_BYTES
 from i2i.prediction import BandWriter, View, check_file
 from i2i.predictor import Cancelled, DeadlineExceeded, Predictor, Sweep
+from i2i.spec import ModelSpec
 from service.admission import Admission
 from service.errors import Problem
 from service.inflight import Hold
@@ -36,9 +37,8 @@ _SMALL_PIXELS = 4_000_000
 # The engine goes first: what it waits for is ready before it, or it would not be idle.
 _CODEC_NICENESS = 5
 
-# A decoded pixel of 8 bits with its alpha, or one of a reply as PNG: for the account of bytes in
-# flight.
-_BYTES_PER_PIXEL = 4
+# A decoded pixel of 8 bits with its alpha, or one of a reply as PNG: for the accounts of memory.
+BYTES_PER_PIXEL = 4
 
 T = TypeVar("T")
 
@@ -65,12 +65,18 @@ class Order:
 
 
 class Pipeline:
-    """The threads of one process: two lanes of codecs, and the engine behind its scheduler."""
+    """The threads of one process: lanes of codecs, and the engine behind its scheduler.
+
+    What comes from a file, or becomes one, has lanes of its own: a disk may hang.
+    """
 
     def __init__(self, scheduler: Scheduler, admission: Admission) -> None:
         self._scheduler, self._admission = scheduler, admission
         self._small = ThreadPoolExecutor(_SMALL_LANE_THREADS, "codec", _step_back)
         self._large = ThreadPoolExecutor(1, "large-codec", _step_back)
+        self._jobs = ThreadPoolExecutor(1, "job-codec", _step_back)
+        # Of one thread: the file is in memory for it.
+        self._incoming = ThreadPoolExecutor(1, "job-header", _step_back)
 
     async def predict(self, data: bytes, order: Order, hold: Hold, record: Record) -> bytes:
         """The encoded prediction for the picture in `data`.
@@ -85,12 +91,16 @@ class Pipeline:
         size = header.height, header.width
         estimate = self._admission.estimate(order.predictor, *size, order.urgent)
         self._admission.check(estimate, order.deadline)
-        written = WRITING_BYTES.get(order.format, _BYTES_PER_PIXEL)
-        bytes_per_pixel = _BYTES_PER_PIXEL + order.predictor.spec.scale**2 * written
+        scale = order.predictor.spec.scale
+        written = WRITING_BYTES.get(order.format, BYTES_PER_PIXEL)
+        bytes_per_pixel = BYTES_PER_PIXEL + scale**2 * written
         hold.add(record.pixels * bytes_per_pixel * min(header.depth, _depth(order.format)) // 8)
         target = io.BytesIO()
+        # JPEG and WebP are encoded in one piece: what comes out may be the larger picture.
+        at_once = record.pixels * (scale**2 if order.format in WRITING_BYTES else 1)
+        lane = self._small if at_once <= _SMALL_PIXELS else self._large
         with self._admission.admitted(estimate, order.urgent) as at_engine:
-            await self._write(data, target, order, record, lambda share: None, at_engine)
+            await self._write(data, target, order, record, lane, at_engine=at_engine)
         return target.getvalue()
 
     async def check(self, source: Path, order: Order, record: Record) -> Header:
@@ -100,8 +110,9 @@ class Pipeline:
             ImageError, Problem: as `predict`, for what its header shows.
             OSError: the file cannot be read.
         """
-        # In the lane of one thread: a file is in memory for it.
-        return await self._on(self._large, lambda: self._header(source.read_bytes(), order, record))
+        return await self._on(
+            self._incoming, lambda: self._header(source.read_bytes(), order, record)
+        )
 
     async def predict_to(
         self, source: Path, target: Path, order: Order, progress: Callable[[float], None]
@@ -116,14 +127,14 @@ class Pipeline:
             OSError: a file cannot be read or written.
         """
         record = Record("", "")
-        data = await self._on(self._large, source.read_bytes)
-        await self._on(self._small, self._header, data, order, record)
-        await self._write(data, target, order, record, progress)
+        data = await self._on(self._jobs, source.read_bytes)
+        await self._on(self._jobs, self._header, data, order, record)
+        await self._write(data, target, order, record, self._jobs, progress)
 
     def close(self) -> None:
         """Ends the threads once they are idle."""
-        self._small.shutdown(wait=False)
-        self._large.shutdown(wait=False)
+        for lane in (self._small, self._large, self._jobs, self._incoming):
+            lane.shutdown(wait=False)
         self._scheduler.close()
 
     async def _write(
@@ -132,28 +143,33 @@ class Pipeline:
         target: Path | BinaryIO,
         order: Order,
         record: Record,
-        progress: Callable[[float], None],
+        lane: ThreadPoolExecutor,
+        progress: Callable[[float], None] = lambda share: None,
         at_engine: Callable[[], None] = lambda: None,
     ) -> None:
         """Decodes, goes over the picture's windows and writes bands as they come.
 
         Args:
+            lane: for the codecs.
+            progress: as of `predict_to`.
             at_engine: is called once the windows wait for the engine.
         """
-        lane = self._small if record.pixels <= _SMALL_PIXELS else self._large
         with record.phase("decode"):
 
-            def decoded() -> Picture:
+            def decoded() -> Sweep:
                 # It may have waited long for this thread.
                 if order.gone():
                     raise Cancelled
                 if time.monotonic() > order.deadline:
                     raise late()
-                return decode(data, max_pixels=order.max_pixels, depth=_depth(order.format))
+                depth = _depth(order.format)
+                picture = decode(data, max_pixels=order.max_pixels, depth=depth)
+                # Here, and not in the event loop: hidden pixels are filled, all at once.
+                return Sweep(order.predictor, picture)
 
-            picture = await self._on(lane, decoded)
+            sweep = await self._on(lane, decoded)
         work = Work(
-            Sweep(order.predictor, picture),
+            sweep,
             order.deadline,
             order.gone,
             urgent=order.urgent,
@@ -166,7 +182,7 @@ class Pipeline:
         at_engine()
         with _translated(order, record):
             async with contextlib.aclosing(work.bands()) as bands:
-                with _writer(target, picture, order) as writer:
+                with _writer(target, sweep.picture, order) as writer:
                     async for band in bands:
                         begun = time.monotonic()
                         await self._on(lane, writer.write, band)
@@ -198,6 +214,11 @@ class Pipeline:
         self, lane: ThreadPoolExecutor, function: Callable[..., T], *arguments: object
     ) -> T:
         return await asyncio.get_running_loop().run_in_executor(lane, function, *arguments)
+
+
+def job_bytes(spec: ModelSpec, format: Format, pixels: int) -> int:
+    """What a job's picture holds: decoded, and its result where that is encoded in one piece."""
+    return pixels * (BYTES_PER_PIXEL + spec.scale**2 * WRITING_BYTES.get(format, 0))
 
 
 def _depth(format: Format) -> Literal[8, 16]:

@@ -208,6 +208,7 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
 
     @app.post("/v1/models/{name}/estimate", dependencies=[only("width", "height")])
     async def estimate(
+        request: Request,
         name: str,
         width: Annotated[int, Query(ge=1, le=2**31)],
         height: Annotated[int, Query(ge=1, le=2**31)],
@@ -217,7 +218,8 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
         retry_after_s, accepted = 0, width * height <= settings.most_pixels(predictor.spec)
         estimated = Estimate(0.0, 0.0)
         if accepted:
-            estimated = admission.estimate(predictor, height, width)
+            urgent = Caller.of(request.scope).admin
+            estimated = admission.estimate(predictor, height, width, urgent)
             try:
                 admission.check(estimated, time.monotonic() + settings.deadline_s)
             except Problem as problem:
@@ -243,7 +245,9 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
 
     @app.get("/metrics", include_in_schema=False)
     async def show_metrics() -> Response:
-        return Response(metrics.render(models.predictors), media_type=CONTENT_TYPE_LATEST)
+        at_work = {work.model for work in scheduler.works}
+        text = metrics.render(models.predictors, at_work)
+        return Response(text, media_type=CONTENT_TYPE_LATEST)
 
     app.include_router(page_routes())
     return app

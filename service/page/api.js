@@ -1,7 +1,7 @@
 // The calls of the HTTP contract (/openapi.json), and nothing of the page.
 
 // A larger picture is sent as a job: it shows its progress and outlives a lost connection.
-const JOB_PIXELS = 4_000_000;
+export const JOB_PIXELS = 4_000_000;
 const POLL_MS = 1000;
 // Busy, too many of this key's requests, or restarting behind a proxy: a job goes on meanwhile.
 const PASSING = [429, 502, 503];
@@ -63,26 +63,44 @@ export function curlFor(model, fileName, pixels, needsKey) {
  * `progress` is told the share done, 0 to 1, and the seconds left (or null), of a job.
  */
 export async function predict(model, file, pixels, { view, key, signal, progress = () => {} }) {
-  const post = { method: "POST", body: file, signal };
-  if (pixels <= JOB_PIXELS) return answer(model, await call(address(model, "predict", view), key, post));
-  const sent = await call(address(model, "jobs", view), key, post);
-  const job = sent.headers.get("Location");
+  const post = { method: "POST", body: file };
+  if (pixels <= JOB_PIXELS) return answer(model, await call(address(model, "predict", view), key, { ...post, signal }));
+  // It is sent to its end whatever happens: only the answer names the job that is to be stopped.
+  const sending = call(address(model, "jobs", view), key, post);
+  const nameOf = (reply) => reply.headers.get("Location");
   try {
+    const sent = await unlessAborted(signal, sending);
+    const job = nameOf(sent);
     let state = await sent.json();
     while (state.state === "queued" || state.state === "running") {
       progress(state.progress, state.eta_s);
-      await pause(POLL_MS);
+      await unlessAborted(signal, pause(POLL_MS));
       state = await (await insist(job, key, { signal })).json();
     }
     if (state.state !== "done") throw new Refusal(0, state.error ?? { title: `The job was ${state.state}` });
     return await answer(model, await insist(`${job}/result`, key, { signal }));
   } finally {
     // Nobody else knows this job: it is stopped, or its files are removed.
-    insist(job, key, { method: "DELETE" }).catch(() => {});
+    sending.then((sent) => insist(nameOf(sent), key, { method: "DELETE" })).catch(() => {});
   }
 }
 
 const pause = (ms) => new Promise((go) => setTimeout(go, ms));
+
+/** What `promise` gives; who aborts does not wait for it. */
+async function unlessAborted(signal, promise) {
+  let stop;
+  const aborted = new Promise((_, fail) => {
+    stop = () => fail(signal.reason);
+  });
+  signal?.addEventListener("abort", stop);
+  try {
+    signal?.throwIfAborted();
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal?.removeEventListener("abort", stop);
+  }
+}
 
 /** As `call`, again after what will pass: a job outlives a lost connection and a busy service. */
 async function insist(path, key, options) {
@@ -92,7 +110,7 @@ async function insist(path, key, options) {
     } catch (error) {
       const lost = error instanceof TypeError;
       if (!left || (!lost && !PASSING.includes(error.status))) throw error;
-      await pause(1000 * (lost ? PAUSE_S : error.retryAfter));
+      await unlessAborted(options.signal, pause(1000 * (lost ? PAUSE_S : error.retryAfter)));
     }
   }
 }

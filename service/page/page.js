@@ -1,5 +1,5 @@
 // The page: a picture and a model are chosen and sent, and the prediction is compared with the picture.
-import { Refusal, curlFor, isLoading, listModels, predict } from "./api.js";
+import { JOB_PIXELS, Refusal, curlFor, isLoading, listModels, predict } from "./api.js";
 import { Comparison } from "./comparison.js";
 import { Result } from "./result.js";
 
@@ -11,6 +11,7 @@ let models = [];
 let chosen = null; // { file, address, width, height }; address is null where it cannot be shown here
 let given = 0; // pictures so far: one that is read late may not be the last
 let running = null; // an AbortController
+let asking = null; // of all that the last prediction has asked for, also after it was shown
 let needsKey = false;
 
 const result = new Result();
@@ -90,19 +91,21 @@ async function loadModels() {
 async function take([file]) {
   if (!file) return;
   const turn = ++given;
-  running?.abort();
+  asking?.abort();
   if (chosen?.address) URL.revokeObjectURL(chosen.address);
   chosen = null;
   result.hide();
   update();
   const size = await createImageBitmap(file).catch(() => null);
+  const { width, height } = size ?? { width: 1, height: 1 };
+  size?.close();
   if (turn !== given) return;
   const name = file.name || "pasted picture";
   if (size) {
-    chosen = { file, address: URL.createObjectURL(file), width: size.width, height: size.height };
-    $("chosen").textContent = `${name}, ${size.width} × ${size.height} pixels`;
+    chosen = { file, address: URL.createObjectURL(file), width, height };
+    $("chosen").textContent = `${name}, ${width} × ${height} pixels`;
   } else {
-    chosen = { file, address: null, width: 1, height: 1 };
+    chosen = { file, address: null, width, height };
     $("chosen").textContent = `${name}: not shown by this browser; the service may still read it`;
   }
   comparison.showBefore(chosen.address, chosen.width, chosen.height);
@@ -121,7 +124,8 @@ async function run() {
   const model = chosenModel();
   if (!chosen || !model || running) return;
   const order = chosen;
-  const controller = (running = new AbortController());
+  asking?.abort();
+  const controller = (running = asking = new AbortController());
   const byKeyboard = document.activeElement === $("run");
   $("progress").removeAttribute("value");
   say("Predicting …");
@@ -139,7 +143,7 @@ async function run() {
   try {
     const answer = await predict(model, order.file, pixels, { ...options, progress });
     const seconds = (performance.now() - started) / 1000;
-    const after = await result.show({ model, order, answer, seconds, ask });
+    const after = await result.show({ model, order, answer, seconds, ask, asJob: pixels > JOB_PIXELS });
     if (chosen !== order) return result.hide(); // another picture was chosen meanwhile
     comparison.showBoth(order.address, after.element, after.width, after.height);
     $("curl").textContent = curlFor(model, order.file.name || "picture.png", pixels, needsKey);

@@ -36,15 +36,16 @@ export class Result {
   }
 
   /**
-   * Fills in all but the comparison; `ask(view)` gives another view of the same prediction.
+   * Fills in all but the comparison; `ask(view)` gives another view of the same prediction, for which
+   * it is made once more.
    *
    * The element to compare with, and the size of the result: {element, width, height}.
    */
-  async show({ model, order, answer, seconds, ask }) {
+  async show({ model, order, answer, seconds, ask, asJob }) {
     this.#addresses.forEach((address) => URL.revokeObjectURL(address));
     this.#addresses = [];
     this.hide();
-    const after = await this.#element(model, answer, ask);
+    const after = await this.#element(model, answer, ask, asJob);
     const stem = (order.file.name || "picture").replace(/\.[^.]*$/, "");
     $("download").href = this.#address(answer.blob);
     $("download").download = `${stem}-${model.name}.png`;
@@ -64,16 +65,12 @@ export class Result {
     $("pixel").textContent = place === null ? "" : this.#reading(...place);
   }
 
-  async #element(model, answer, ask) {
+  async #element(model, answer, ask, asJob) {
     if (model.kind === "labels") {
       this.#labels = new Labels(model.classes, await pixelsOf(answer.blob));
       this.#legend();
-      // The result does not wait for it.
       const labels = this.#labels;
-      ask("confidence").then(async ({ blob }) => {
-        const confidence = await pixelsOf(blob);
-        if (this.#labels === labels) this.#confidence = confidence;
-      }).catch(() => {});
+      if (!asJob) this.#askHowSure(labels, ask);
       return { element: labels.canvas, width: labels.canvas.width, height: labels.canvas.height };
     }
     let shown = answer.blob;
@@ -84,6 +81,16 @@ export class Result {
     const element = make("img", [], { src: this.#address(shown), alt: "The prediction" });
     await element.decode();
     return { element, width: element.naturalWidth, height: element.naturalHeight };
+  }
+
+  /** The result does not wait for it, and a large picture goes without: it is as much work again. */
+  async #askHowSure(labels, ask) {
+    try {
+      const confidence = await pixelsOf((await ask("confidence")).blob);
+      if (this.#labels === labels) this.#confidence = confidence;
+    } catch {
+      // The classes are told without it.
+    }
   }
 
   #reading(shareX, shareY) {

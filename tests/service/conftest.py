@@ -22,7 +22,6 @@ import pytest
 from fastapi import FastAPI
 from numpy.typing import NDArray
 
-import i2i
 from i2i.image import Picture, encode
 from i2i.model_folder import ModelFolder
 from i2i.predictor import Predictor
@@ -30,6 +29,7 @@ from i2i.spec import ClassInfo, ModelSpec
 from service.models import Models
 from service.routes import create_app
 from service.settings import Settings
+from tests.service.browser import address, browser, cells, page, page_at, picture  # noqa: F401
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 60.0
@@ -336,8 +336,12 @@ def serving(tmp_path: Path, environment: dict[str, str], server: Callable[..., A
 
 
 @pytest.fixture
-def model(environment: dict[str, str]) -> str:
-    shipped = i2i.shipped_models()
-    if not shipped:
-        pytest.skip("runs once i2i/models holds a model")
-    return min(shipped)
+def model() -> str:
+    """The shipped model that is the fastest."""
+    return "nuclei"
+
+
+@pytest.fixture
+def slow_model() -> str:
+    """The shipped model that takes the longest: its requests are still in flight a while later."""
+    return "denoise"

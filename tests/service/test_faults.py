@@ -197,12 +197,12 @@ def test_a_refused_upload_is_seen_as_an_answer(listen, send):
 
 @pytest.mark.slow
 def test_a_worker_that_is_killed_comes_back_and_runs_its_jobs(
-    serving, environment, model, wait_until, tmp_path
+    serving, environment, slow_model, wait_until, tmp_path
 ):
     environment["I2I_JOBS_DIR"] = str(tmp_path)
     noise = np.random.default_rng(0).integers(0, 256, (1200, 1600, 3), np.uint8)
     picture = i2i.encode(i2i.Picture(noise))
-    path = f"/v1/models/{model}"
+    path = f"/v1/models/{slow_model}"
     with serving("service.service:I2I") as (process, client), ThreadPoolExecutor() as threads:
         wait_until(lambda: client.get("/readyz").is_success)
         job = client.post(f"{path}/jobs", content=picture).headers["Location"]
@@ -222,7 +222,7 @@ def test_a_worker_that_is_killed_comes_back_and_runs_its_jobs(
 
         wait_until(is_done)
         result = client.get(f"{job}/result").content
-    assert result == i2i.load(model).predict(i2i.decode(picture, depth=16)).encode()
+    assert result == i2i.load(slow_model).predict(i2i.decode(picture, depth=16)).encode()
 
 
 @pytest.mark.slow

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -226,6 +227,20 @@ def test_a_cancel_that_comes_as_the_job_ends_erases_it(store, jobs_folder):
     assert erased is not None
     assert erased.state == "erased"
     assert not store.result(job.id).exists()
+
+
+def test_a_job_is_erased_also_while_its_worker_lets_go_of_it(store):
+    with store.incoming(2) as incoming:
+        job = store.accept(incoming, a_job("A" * 22), 1)
+    with ExitStack() as claim:
+        assert claim.enter_context(store.claim(job.id)) == job
+        store.result(job.id).write_bytes(b"x")
+        store.finish(job, "done")
+        letting_go = threading.Timer(0.2, claim.pop_all().close)
+        letting_go.start()
+        store.remove(job.id)
+        letting_go.join()
+    assert store.find(job.id).state == "erased"
 
 
 def test_what_a_newer_version_has_written_is_left_alone(store, jobs_folder):

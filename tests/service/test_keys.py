@@ -290,6 +290,21 @@ def test_an_admin_goes_first_at_the_engine(serve, keys_file, twice, large_png):
         assert during <= 9
 
 
+def test_an_admin_is_told_that_nobody_is_before_it(serve, keys_file, twice, large_png, wait_until):
+    with serve(keys_file=keys_file) as client:
+        twice.engine.gate.clear()
+        first = client.begin("POST", PREDICT, content=large_png, headers=bearer(KEY))
+        wait_until(lambda: twice.engine.windows > 2)  # what one costs is known
+        estimate, size = PREDICT.replace("predict", "estimate"), {"width": 640, "height": 640}
+        seconds, admins_s = (
+            client.post(estimate, params=size, headers=bearer(key)).json()["seconds"]
+            for key in (KEY, ADMIN)
+        )
+        twice.engine.gate.set()
+        assert first.result().status_code == 200
+        assert 0 < admins_s < seconds
+
+
 @pytest.mark.parametrize("headers", [{}, bearer(KEY)])
 def test_reloading_is_for_admins(serve, keys_file, headers):
     with serve(keys_file=keys_file) as client:

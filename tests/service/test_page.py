@@ -4,29 +4,19 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import re
-import shutil
 import subprocess
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 
 import i2i
+from tests.service.browser import LABELLING, SCALING
 
 FILES = sorted((Path(__file__).parents[2] / "service" / "page").iterdir())
-SCALING, LABELLING = "super-resolution-x2", "nuclei"
-PATIENCE_S = 60
-
-# Without a window, without a sandbox (there is none in a container), and calling nobody by itself.
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
+CANCELLED = 'i2i_jobs_total{state="cancelled"}'
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
@@ -41,129 +31,19 @@ def test_a_file_of_the_page_is_served_with_its_policy_and_kept_by_the_browser(cl
     assert (again.status_code, again.content) == (304, b"")
 
 
-class Page:
-    """The page in a browser. A method that looks for a thing waits for it."""
-
-    def __init__(self, driver: Any, address: str) -> None:
-        self.driver, self.address = driver, address
-
-    def open(self, model: str = SCALING) -> None:
-        self.driver.get(self.address)
-        self.until(lambda: model in self["model"].text)
-        self.until(lambda: "loaded" not in self.status)
-        self.run("document.getElementById('model').value = arguments[0]", model)
-
-    def __getitem__(self, id: str) -> Any:
-        return self.driver.find_element("id", id)
-
-    def run(self, script: str, *arguments: object) -> Any:
-        return self.driver.execute_script(script, *arguments)
-
-    def until(self, condition: Callable[[], object]) -> None:
-        from selenium.webdriver.support.ui import WebDriverWait
-
-        WebDriverWait(self.driver, PATIENCE_S, 0.05).until(lambda _: condition())
-
-    @property
-    def status(self) -> str:
-        return self["status"].text
-
-    def choose(self, file: Path) -> None:
-        self["file"].send_keys(str(file))
-        self.until(self["run"].is_enabled)
-
-    def predict(self, file: Path) -> None:
-        self.choose(file)
-        self["run"].click()
-        self.until(lambda: self.status.startswith("Done"))
-
-    def problem_of(self, file: Path) -> str:
-        self.choose(file)
-        self["run"].click()
-        self.until(self["problem"].is_displayed)
-        return str(self["problem"].text)
-
-    def download(self, folder: Path) -> bytes:
-        """What a click on the link saves."""
-        behaviour = {"behavior": "allow", "downloadPath": str(folder)}
-        self.driver.execute_cdp_cmd("Page.setDownloadBehavior", behaviour)
-        self["download"].click()
-        self.until(lambda: [path for path in folder.iterdir() if path.suffix == ".png"])
-        (path,) = folder.iterdir()
-        return path.read_bytes()
-
-    def emulate(self, width: int, height: int, scheme: str = "light") -> None:
-        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        feature = {"name": "prefers-color-scheme", "value": scheme}
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    binary, driver_binary = shutil.which("chromium"), shutil.which("chromedriver")
-    if not binary or not driver_binary:
-        pytest.skip("needs chromium and chromedriver on the PATH")
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options, Service(driver_binary))
-    yield driver
-    driver.quit()
-
-
-@pytest.fixture(scope="module")
-def address(
-    browser: Any,
-    server: Any,
-    environment_at: Any,
-    wait_until: Any,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[str]:
-    if not {SCALING, LABELLING} <= set(i2i.shipped_models()):
-        pytest.skip(f"needs the shipped models {SCALING} and {LABELLING}")
-    folder = tmp_path_factory.mktemp("server")
-    with server("service.service:I2I", environment_at(folder), folder / "log") as (_, client):
-        wait_until(lambda: client.get("/readyz").is_success)
-        yield str(client.base_url)
-
-
 @pytest.fixture
-def page(browser: Any, address: str) -> Iterator[Page]:
-    """The page, which in the end has asked nobody else and broken none of its own rules."""
-    page = Page(browser, address)
-    page.emulate(1280, 900)
-    page.open()
-    yield page
-    complaints = [entry for entry in browser.get_log("browser") if entry["source"] != "network"]
-    assert complaints == []
-    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    sent = [e["params"] for e in events if e["method"] == "Network.requestWillBeSent"]
-    asked = [e["request"]["url"] for e in sent if e["documentURL"].startswith(address)]
-    assert asked
-    assert [url for url in asked if not url.startswith((address, f"blob:{address}"))] == []
-
-
-@pytest.fixture
-def picture(tmp_path: Path) -> Path:
-    """A file whose name a shell would take apart."""
-    pixels = np.random.default_rng(2).integers(0, 256, (48, 64, 3), np.uint8)
-    path = tmp_path / "it's a $(picture).png"
-    path.write_bytes(i2i.encode(i2i.Picture(pixels)))
+def large(tmp_path: Path) -> Path:
+    """A picture that goes as a job, and takes many seconds to be enlarged."""
+    path = tmp_path / "large.png"
+    path.write_bytes(i2i.encode(i2i.Picture(np.full((2048, 2048, 3), 90, np.uint8))))
     return path
 
 
-@pytest.fixture
-def cells(tmp_path: Path) -> Path:
-    """The sample that the model of nuclei was proved with."""
-    path = tmp_path / "cells.png"
-    path.write_bytes((i2i.shipped_models()[LABELLING] / "golden-input.png").read_bytes())
-    return path
+def counted(page, name: str) -> float:
+    """The value of the metric that has this name and these labels."""
+    text = httpx.get(f"{page.address}/metrics").text
+    found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
+    return float(found[1]) if found else 0.0
 
 
 @pytest.mark.browser
@@ -336,9 +216,7 @@ def test_what_the_browser_cannot_show_is_predicted_all_the_same(page, tmp_path, 
 
 
 @pytest.mark.browser
-def test_a_large_picture_shows_how_far_its_job_is(page, tmp_path):
-    large = tmp_path / "large.png"
-    large.write_bytes(i2i.encode(i2i.Picture(np.full((2048, 2048, 3), 90, np.uint8))))
+def test_a_large_picture_shows_how_far_its_job_is(page, large):
     page.open(LABELLING)
     page.choose(large)
     page["run"].click()
@@ -360,15 +238,80 @@ def test_a_large_picture_shows_how_far_its_job_is(page, tmp_path):
 
 
 @pytest.mark.browser
+def test_a_job_is_cancelled_while_the_page_waits_to_ask_again(page, large):
+    before = counted(page, CANCELLED)
+    page.choose(large)
+    page["run"].click()
+    page.until(lambda: "%" in page.status)
+    page.run("window.setTimeout = () => 0")  # every wait from now on is without end
+    page.until(lambda: counted(page, "i2i_jobs_running") == 1)
+    # Let the request under way end, and the wait without end begin.
+    page.run("return fetch('/livez').then((reply) => reply.text())")
+    page["cancel"].click()
+    page.until(lambda: page.status == "Cancelled.")
+    page.until(lambda: counted(page, CANCELLED) == before + 1)
+
+
+@pytest.mark.browser
+def test_a_job_whose_answer_is_still_awaited_is_stopped_once_it_has_come(page, large):
+    before = counted(page, CANCELLED)
+    page.run("""
+        const real = fetch;
+        const answered = new Promise((go) => { window.answer = go; });
+        window.fetch = async (path, options) => {
+          const reply = await real(path, options);
+          if (path.endsWith("/jobs")) await answered;
+          return reply;
+        };""")
+    page.choose(large)
+    page["run"].click()
+    page.until(lambda: counted(page, "i2i_jobs_running") == 1)
+    page["cancel"].click()
+    page.until(lambda: page.status == "Cancelled.")
+    page.run("window.answer()")
+    page.until(lambda: counted(page, CANCELLED) == before + 1)
+
+
+@pytest.mark.browser
+def test_what_is_asked_beside_the_result_ends_with_another_picture(page, cells, picture):
+    page.open(LABELLING)
+    page.run("""
+        const real = fetch;
+        window.fetch = (path, options) => {
+          if (!path.includes("confidence")) return real(path, options);
+          window.confidence = options.signal;
+          return new Promise(() => {});
+        };""")
+    page.predict(cells)
+    assert page.run("return window.confidence.aborted") is False
+    page.choose(picture)
+    assert page.run("return window.confidence.aborted") is True
+
+
+@pytest.mark.browser
+def test_a_large_picture_is_worked_out_once(page, large):
+    page.open(LABELLING)
+    page.run("""
+        const real = fetch;
+        window.sent = [];
+        window.fetch = (path, options) => {
+          if (options?.method === "POST") window.sent.push(path);
+          return real(path, options);
+        };""")
+    page.predict(large)
+    assert page.run("return window.sent") == [f"/v1/models/{LABELLING}/jobs"]
+
+
+@pytest.mark.browser
 def test_the_key_is_asked_for_where_there_are_keys(
-    browser, server, environment_at, wait_until, tmp_path, picture
+    browser, page_at, server, environment_at, wait_until, tmp_path, picture
 ):
     keys = tmp_path / "keys"
     keys.write_text(f"{hashlib.sha256(b'open sesame').hexdigest()} reader\n")
     environment = environment_at(tmp_path) | {"I2I_KEYS_FILE": str(keys)}
     with server("service.service:I2I", environment, tmp_path / "log") as (_, client):
         wait_until(lambda: client.get("/readyz").is_success)
-        page = Page(browser, str(client.base_url))
+        page = page_at(str(client.base_url))
         browser.get(page.address)
         page.until(page["key"].is_displayed)
         page["key"].send_keys("let me in\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import re
 import shutil
 import weakref
 from collections.abc import Callable
@@ -195,6 +196,8 @@ def test_a_request_ends_with_the_model_it_began_with_which_then_leaves_the_memor
         models.reload()
         after = client.post(PREDICT, content=png)
         assert after.headers["X-Model"] == "twice@cccccccccccc"
+        for _ in range(2):  # Prometheus comes again and again: the counts of what works go on
+            wait_until(lambda: windows_of(client, "twice@aaaaaaaaaaaa") > 1)
         engine.gate.set()
         reply = in_flight.result()
         assert reply.status_code == 200
@@ -273,6 +276,15 @@ def test_a_folder_is_copied_over_one_that_serves(tmp_path, client_of, png):
         reply = client.post("/v1/models/m/predict", content=png)
         assert reply.headers["X-Model"] == f"m@{new_version}"
         assert reply.content == pixels
+
+
+def windows_of(client: Any, model: str) -> float:
+    counted = re.search(
+        rf'^i2i_window_seconds_count{{model="{model}"}} (.+)$',
+        client.get("/metrics").text,
+        re.MULTILINE,
+    )
+    return float(counted[1]) if counted else 0.0
 
 
 def rewrite(folder: Path, **fields: Any) -> None:

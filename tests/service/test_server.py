@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 BENTOML = [sys.executable, "-m", "bentoml"]
 
 
-def test_a_server_answers_as_the_library_does_and_finishes_what_it_began(
+def test_a_server_answers_as_the_library_does_at_addresses_of_ours_and_finishes_what_it_began(
     serving, model, wait_until
 ):
     noise = np.random.default_rng(0).integers(0, 256, (1200, 1600, 3), np.uint8)
@@ -36,6 +36,12 @@ def test_a_server_answers_as_the_library_does_and_finishes_what_it_began(
         wait_until(lambda: client.get("/readyz").is_success)
         reply = client.post(f"/v1/models/{model}/predict", content=small)
         assert reply.content == i2i.load(model).predict(i2i.decode(small)).encode()
+
+        for path in ("/docs.json", "/schema.json", "/static_content/main-openapi.html", "/healthz"):
+            reply = client.get(path)
+            assert (path, reply.status_code, reply.json()["code"]) == (path, 404, "not_found")
+        assert client.get("/openapi.json").json()["info"]["title"] == "i2i"
+        assert "i2i_requests_total" in client.get("/metrics").text
 
         in_flight = threads.submit(client.post, f"/v1/models/{model}/predict", content=large)
         held = re.compile(r"^i2i_held_bytes [1-9]", re.MULTILINE)
@@ -46,14 +52,14 @@ def test_a_server_answers_as_the_library_does_and_finishes_what_it_began(
 
 @pytest.mark.slow
 def test_a_job_outlives_processes_that_are_killed_and_stopped(
-    serving, model, wait_until, environment, tmp_path
+    serving, slow_model, wait_until, environment, tmp_path
 ):
     environment["I2I_JOBS_DIR"] = str(tmp_path)
     noise = np.random.default_rng(0).integers(0, 256, (1500, 1500, 3), np.uint8)
     picture = i2i.encode(i2i.Picture(noise))
     with serving("service.service:I2I") as (process, client):
         wait_until(lambda: client.get("/readyz").is_success)
-        job = client.post(f"/v1/models/{model}/jobs", content=picture).headers["Location"]
+        job = client.post(f"/v1/models/{slow_model}/jobs", content=picture).headers["Location"]
         wait_until(lambda: client.get(job).json()["progress"] > 0)
         assert client.get(job).json()["state"] == "running"
         for each in (*psutil.Process(process.pid).children(recursive=True), process):
@@ -65,17 +71,17 @@ def test_a_job_outlives_processes_that_are_killed_and_stopped(
         assert client.get(job).json()["state"] in ("queued", "running")
         wait_until(lambda: client.get(job).json()["state"] == "done")
         result = client.get(f"{job}/result").content
-    assert result == i2i.load(model).predict(i2i.decode(picture, depth=16)).encode()
+    assert result == i2i.load(slow_model).predict(i2i.decode(picture, depth=16)).encode()
 
 
 @pytest.mark.slow
 def test_a_signal_to_stop_ends_readiness_at_once_and_no_request(
-    serving, environment, model, wait_until
+    serving, environment, slow_model, wait_until
 ):
     environment["I2I_DRAIN_S"] = "3"
     noise = np.random.default_rng(0).integers(0, 256, (1200, 1600, 3), np.uint8)
     small, large = (i2i.encode(i2i.Picture(pixels)) for pixels in (noise[:40, :50], noise))
-    address = f"/v1/models/{model}/predict"
+    address = f"/v1/models/{slow_model}/predict"
     with serving("service.service:I2I") as (process, client), ThreadPoolExecutor() as threads:
         wait_until(lambda: client.get("/readyz").is_success)
         many = [threads.submit(client.post, address, content=large) for _ in range(3)]
@@ -136,15 +142,6 @@ def rewrite(folder: Path, **fields: object) -> str:
     changed["digest"] = digest_of(folder, changed)
     (folder / SPEC).write_text(json.dumps(changed))
     return changed["digest"][:12]
-
-
-def test_every_address_is_ours(serving):
-    with serving("service.service:I2I") as (_, client):
-        for path in ("/docs.json", "/schema.json", "/static_content/main-openapi.html", "/healthz"):
-            reply = client.get(path)
-            assert (path, reply.status_code, reply.json()["code"]) == (path, 404, "not_found")
-        assert client.get("/openapi.json").json()["info"]["title"] == "i2i"
-        assert "i2i_requests_total" in client.get("/metrics").text
 
 
 def test_a_wrong_setting_ends_the_start_with_its_name(environment):

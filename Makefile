@@ -1,4 +1,4 @@
-# make demo | test | check | docs | bench | results FOLDER=… | serve PORT=3000 | bento | image | image-test | sbom
+# make demo | test | test-slow | check | docs | bench | results FOLDER=… | serve PORT=3000 | bento | image | image-test | sbom
 # each from a fresh checkout; they install what they need
 
 PYTHON ?= python3
@@ -14,7 +14,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 # It advertises a successor at every build.
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: install demo test check docs bench results serve bento image image-test sbom
+.PHONY: install demo test test-slow check docs bench results serve bento image image-test sbom
 
 install: $(INSTALLED)
 
@@ -29,6 +29,10 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m 'not slow and not gpu and not data and not browser'
+
+# Those that need a GPU, real pictures or a browser are left out here too.
+test-slow: $(INSTALLED)
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m 'slow and not gpu and not data and not browser'
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

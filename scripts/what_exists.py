@@ -128,8 +128,8 @@ def used_by(name: str, thing: Any) -> str:
     own = inspect.getsourcefile(thing)
     found = [
         path.relative_to(ROOT).as_posix()
-        for room in ("training", "i2i")
-        for path in sorted((ROOT / room).rglob("*.py"))
+        for package in ("training", "i2i")
+        for path in sorted((ROOT / package).rglob("*.py"))
         if path.name != "__init__.py" and str(path) != own
         if name in imported(path)
     ]

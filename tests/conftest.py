@@ -1,7 +1,9 @@
-"""What tests of several rooms share."""
+"""What the tests of several packages share."""
 
+import fcntl
 import importlib.util
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -44,18 +46,37 @@ def test_data() -> Path:
     return Path(os.environ["I2I_TEST_DATA"])
 
 
+def made_once(name: str, make: Callable[[Path], None], factory: pytest.TempPathFactory) -> Path:
+    """A folder that the first of pytest-xdist's workers makes, for all of them."""
+    base = factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = base / name
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            unfinished = folder.with_suffix(".unfinished")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir()
+            make(unfinished)
+            unfinished.rename(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of two model folders that nobody trained, not to be written to.
 
     `tiny-x2` doubles a picture; `tiny-labels` tells three classes and had batch norm.
     """
+    return made_once("tiny-models", write_tiny_models, tmp_path_factory)
+
+
+def write_tiny_models(root: Path) -> None:
     import torch
 
     from i2i.nets import Autoencoder, ClassHead, Decoder, Encoder, PictureHead
     from i2i.spec import ClassInfo
 
-    root = tmp_path_factory.mktemp("models")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         enlarging = Autoencoder(
@@ -85,7 +106,6 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
             classes=tuple(ClassInfo(*entry) for entry in classes),
             temperature=0.5,
         )
-    return root
 
 
 @pytest.fixture(scope="session")
@@ -101,12 +121,15 @@ def tiny_labels(tiny_models: Path) -> Path:
 @pytest.fixture(scope="session")
 def tiny_map(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder that nobody trained, not to be written to; it tells a depth in metres."""
+    return made_once("tiny-maps", write_tiny_map, tmp_path_factory) / "tiny-map"
+
+
+def write_tiny_map(root: Path) -> None:
     import torch
 
     from i2i.nets import Autoencoder, Decoder, Encoder, PictureHead
     from i2i.spec import MapInfo
 
-    folder = tmp_path_factory.mktemp("models") / "tiny-map"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         head = PictureHead(8, channels=1, skip="none")
@@ -114,8 +137,7 @@ def tiny_map(tmp_path_factory: pytest.TempPathFactory) -> Path:
         torch.nn.init.normal_(head.residual.weight, std=0.1)
         assert head.residual.bias is not None
         torch.nn.init.constant_(head.residual.bias, 0.5)
-        export_untrained(folder, net, kind="map", map=MapInfo("m", -2.0, 6.0))
-    return folder
+        export_untrained(root / "tiny-map", net, kind="map", map=MapInfo("m", -2.0, 6.0))
 
 
 @pytest.fixture(scope="session")

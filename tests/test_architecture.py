@@ -11,22 +11,22 @@ import pytest
 import i2i
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("i2i", "training", "service", "benchmarks", "scripts")
+PACKAGES = ("i2i", "training", "service", "benchmarks", "scripts")
 MOST_LINES = 400
 LIGHTNING = {"pytorch_lightning", "lightning"}
 
-# What no file of a room may import, also inside a function.
+# What no file of a package may import, also inside a function.
 BANNED = {
     "i2i": {"training", "service", "bentoml", "fastapi", "starlette", "albumentations", *LIGHTNING},
     "training": {"service", "bentoml", "fastapi", "starlette"},
     "service": {"training", "torch", "torchvision", "torchmetrics", "albumentations", *LIGHTNING},
 }
 # Of i2i, what imports torch: the engine that needs it, and what trains.
-WITH_TORCH = ("engines/torch.py", "nets", "losses", "metrics", "explain")
+WITH_TORCH = ("engines/torch.py", "nets", "losses", "metrics")
 
 
-def files(room: str) -> list[Path]:
-    return sorted((ROOT / room).rglob("*.py"))
+def files(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
 
 
 def imports(path: Path, *, at_import: bool = False) -> set[str]:
@@ -51,13 +51,13 @@ def _runs_later(node: ast.AST) -> bool:
     return checking or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
 
 
-@pytest.mark.parametrize("room", BANNED)
-def test_a_room_imports_nothing_that_it_must_not_know(room: str) -> None:
-    assert files(room)
+@pytest.mark.parametrize("package", BANNED)
+def test_a_package_imports_nothing_that_it_must_not_know(package: str) -> None:
+    assert files(package)
     found = {
         str(path.relative_to(ROOT)): sorted(banned)
-        for path in files(room)
-        if (banned := imports(path) & BANNED[room])
+        for path in files(package)
+        if (banned := imports(path) & BANNED[package])
     }
     assert found == {}
 
@@ -82,11 +82,11 @@ def test_the_public_names_are_few_and_resolve() -> None:
         _ = i2i.nothing
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_no_file_is_long(room: str) -> None:
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_file_is_long(package: str) -> None:
     lengths = {
         str(path.relative_to(ROOT)): path.read_text(encoding="utf-8").count("\n")
-        for path in files(room)
+        for path in files(package)
     }
     assert {name: lines for name, lines in lengths.items() if lines > MOST_LINES} == {}
 

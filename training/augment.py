@@ -66,6 +66,9 @@ class Augmentation:
         if self._appearance is None:
             return image
         self._appearance.set_random_seed(int(random.integers(2**31)))
+        # albumentations knows bytes and floats: some of its transforms refuse 16 bits.
+        if image.dtype == np.uint16:
+            image = to_float(image)
         changed: Values = self._appearance(image=image)["image"]
         return changed
 

@@ -134,7 +134,7 @@ class Budget(Callback):
         self.text, self.limit = text, parse_budget(text)
         self.plan: Plan | None = None
         self.validated_at = self.validations = 0
-        # Step and cost from which on steps are measured; and what validations have cost since.
+        # From which on steps are measured: their number, and what was spent but for validations.
         self.mark: tuple[int, float] | None = None
         self.cost_of_validations = self.validation_began = 0.0
 
@@ -164,7 +164,7 @@ class Budget(Callback):
     ) -> None:
         done = trainer.global_step
         if self.mark is None and done >= self.first + SKIPPED_STEPS:
-            self.mark = done, self._spent(pl_module)
+            self.mark = done, self._spent(pl_module) - self.cost_of_validations
         elif self.mark is not None and self.plan is None and done >= self.mark[0] + MEASURED_STEPS:
             self._plan(trainer, pl_module)
         due = self.plan is not None and (
@@ -213,6 +213,7 @@ class Budget(Callback):
             "plan": ends,
             "validations": self.validations,
             "validated_at": self.validated_at,
+            "cost_of_validations": self.cost_of_validations,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -220,3 +221,4 @@ class Budget(Callback):
         if state_dict["budget"] == self.text and state_dict["plan"] is not None:
             self.plan = Plan(*state_dict["plan"])
             self.validations = state_dict["validations"]
+            self.cost_of_validations = state_dict.get("cost_of_validations", 0.0)

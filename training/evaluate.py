@@ -13,7 +13,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -40,7 +39,7 @@ from training.comparison import (
 from training.cost import cost
 from training.data.cache import Load
 from training.data.crops import to_tensor
-from training.data.files import find_photos, pair_with_masks, pair_with_targets, read_entry
+from training.data.files import find_photos, loads_of, pair_with_masks, pair_with_targets
 from training.ensemble import Ensemble, averaged
 from training.gallery import Gallery
 from training.pixels import Values, as_stored, to_8_bit, to_float
@@ -249,7 +248,7 @@ def find_samples(images: Path, masks: Path | None, targets: Path | None, task: T
         entries = pair_with_masks(images, _needed(masks, task))
     else:
         entries = pair_with_targets(images, _needed(targets, task))
-    return [partial(read_entry, entry, **task.read_options()) for entry in entries]
+    return loads_of(entries, task)
 
 
 def _needed(folder: Path | None, task: Task) -> Path:

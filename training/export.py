@@ -46,6 +46,7 @@ from training.margins import Margins, window_for, with_margin
 from training.pixels import as_stored, to_8_bit
 from training.recipe import build
 from training.tasks import Sample, Task
+from training.validation import validation_samples
 
 logger = logging.getLogger(__name__)
 
@@ -356,19 +357,11 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> None:
     options = build_parser().parse_args(arguments)
     task, _, recipe = read_checkpoint(options.checkpoint)
-    if options.images is not None:
-        loads = find_samples(options.images, options.masks, options.targets, task)
-    elif recipe["source"] is None:
-        raise ValueError("--images: expected a folder; the run had no data of its own")
+    if options.images is None:
+        samples = validation_samples(task, recipe)
     else:
-        loads = build(recipe["source"]).validation_loads(task)
-    samples = Samples(loads, cache_bytes=sys.maxsize)
-    known = recipe["data"].get("validation_digest")
-    if options.images is None and known not in (None, samples.digest):
-        raise ValueError(
-            "--images: expected a folder, for the run's validation pictures are no longer the same,"
-            " and those of now may have been trained on; name one of pictures that were not"
-        )
+        loads = find_samples(options.images, options.masks, options.targets, task)
+        samples = Samples(loads, cache_bytes=sys.maxsize)
     spec = export(
         options.checkpoint,
         options.output,

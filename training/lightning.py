@@ -29,6 +29,7 @@ from training.export import load_checkpoint
 from training.module import ImageToImage
 from training.precision import fastest_precision
 from training.recipe import build, class_of
+from training.short_help import short_help
 
 RUNS = Path("runs")
 CONFIG = "config.yaml"
@@ -44,53 +45,6 @@ OWN_CALLBACKS: dict[type[Callback], str] = {
     AveragedWeights: "set model.average_decay",
     PictureLog: "the run's folder has pictures/",
 }
-
-# Options of most runs, by command; `--help-all` lists the hundreds that there are.
-HELP = """\
-usage: python -m training {command} --config FILE [--config FILE …] [--KEY VALUE …]
-
-{text}
-
-Every key of a config can be given here too, and counts before the file's:
-{options}
-  --print_config               the whole config, and stop
-  --model.net.encoder.help i2i.nets.Encoder
-                               the arguments of a class; likewise for any key with a class_path
-  --help-all                   every option
-"""
-OPTIONS = {
-    "--data.root FOLDER": "the pictures",
-    "--ckpt_path FILE": "the checkpoint; resumes a fit: runs/RUN/checkpoints/last.ckpt",
-    "--budget '120 core-minutes'": "ends the run when spent; '60min': × the cores, or of the GPU",
-    "--run FOLDER": "where the run is kept; default: runs/TASK-001, or that of --ckpt_path",
-    "--model.learning_rate 1e-3": "at its highest",
-    "--model.optimizer Lion": "AdamW (default), Muon, SGD, Lion",
-    "--model.schedule Plateau": "Cosine (default), Polynomial, OneCycle, MultiStep, Constant",
-    "--data.batch_size 16": "crops in a batch",
-    "--data.num_workers 4": "processes that make batches; default: 1, more beside a GPU",
-    "--trainer.max_epochs 10": "",
-    "--trainer.precision 32-true": "default: bf16-mixed where the machine is faster by it",
-    "--trainer.accelerator gpu": "auto (default), cpu",
-    "--trainer.devices 2": "",
-    "--trainer.gradient_clip_val 1.0": "",
-    "--trainer.accumulate_grad_batches 4": "batches in a step of the optimizer",
-    "--trainer.logger false": "no curves; the run is kept all the same",
-}
-TEXTS = {
-    "fit": "Trains a net, and keeps config, curves, pictures and checkpoints in a folder in runs/.",
-    "validate": "Measures a checkpoint as a training's validation does.",
-    "test": "Measures a checkpoint, through Lightning's test loop.",
-    "predict": "Gives a callback of yours a checkpoint's answers to the validation pictures.",
-}
-ONLY_FIT = (
-    "--budget",
-    "--run",
-    "--model",
-    "--trainer.max",
-    "--trainer.grad",
-    "--trainer.acc",
-    "--trainer.log",
-)
 
 
 class TrainingCLI(LightningCLI):
@@ -115,20 +69,30 @@ class TrainingCLI(LightningCLI):
             " (only of fit)",
         )
 
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        super().parse_arguments(parser, args)
+        # What a config or the command line says itself, without the defaults.
+        self.said: Any = parser.parse_args(args, defaults=False)
+
     def before_instantiate_classes(self) -> None:
-        config = self.config[self.subcommand]
+        config, said = self.config[self.subcommand], self.said[self.subcommand]
         data = build(_plain(config.data))
         owned = data.task_arguments(config.model.task.get("init_args.ignore", 255))
         if class_of(config.model.task.class_path).needs != "masks":
             # A list may have masks that this task does not read.
             owned.pop("class_names", None)
+        _warn_of_unused(said, "model.task", owned, "data")
         _merge(config.model.task, owned)
         task = build(_plain(config.model.task))
+        _warn_of_unused(said, "model.net", task.net_arguments(), "task")
         _merge(config.model.net, task.net_arguments())
         self._choose_precision(config)
         # What is kept says nothing of this run alone, so that the next can begin with it.
         self.kept = config.clone()
         self.kept.run = self.kept.ckpt_path = None
+        if "class_weights" in owned:
+            # They are computed again, or not at all where the next run's data say so.
+            self.kept.model.task.init_args.class_weights = None
         if self.has_checkpoint:
             # Its weights would replace them, and their origin may be gone.
             config.model.initial_weights = None
@@ -318,15 +282,17 @@ def _merge(config: Namespace, owned: dict[str, Any]) -> None:
             config.init_args[name] = value
 
 
-def short_help(command: str) -> str:
-    """The options of most runs."""
-    shown = {k: v for k, v in OPTIONS.items() if command == "fit" or not k.startswith(ONLY_FIT)}
-    options = "\n".join(f"  {option:28} {text}".rstrip() for option, text in shown.items())
-    # An option too long for its column is told in the next line.
-    options = options.replace(
-        "accumulate_grad_batches 4 ", "accumulate_grad_batches 4\n" + 31 * " "
-    )
-    return HELP.format(command=command, text=TEXTS[command], options=options)
+def _warn_of_unused(said: Namespace, key: str, owned: dict[str, Any], owner: str) -> None:
+    """Logs a warning for each value below `key` that a user has set otherwise than its owner."""
+    for name, value in owned.items():
+        path = f"{key}.init_args.{name}"
+        if isinstance(value, dict):
+            _warn_of_unused(said, path, value, owner)
+        elif (given := said.get(path, value)) != value:
+            logging.getLogger(__name__).warning(
+                "%s: %s is not used, but the %s's %s; leave it out",
+                *(path.replace(".init_args", ""), given, owner, value),
+            )
 
 
 def main(arguments: list[str]) -> None:

@@ -33,10 +33,17 @@ def one_line(error: Exception) -> str:
     """The message in one line, without asides and without the stack of a loader's process."""
     lines = [line.strip() for line in str(error).splitlines()]
     if "Original Traceback (most recent call last):" in lines:
-        return lines[-1].partition(": ")[2]
+        return _of_process(str(error).splitlines())
     # A dict keeps the order, and each line once.
     said = dict.fromkeys(line for line in lines if line and not line.startswith(_ASIDES))
     return " ".join(line.removeprefix("- ") for line in said)
+
+
+def _of_process(lines: list[str]) -> str:
+    """What an error in a loader's process says, without its class: what follows the last stack."""
+    begin = max(i for i, line in enumerate(lines) if line.endswith("(most recent call last):"))
+    said = " ".join(line for line in lines[begin + 1 :] if line and not line.startswith(" "))
+    return said.partition(": ")[2] or said
 
 
 @dataclass(frozen=True)

@@ -230,10 +230,26 @@ class ImageToImage(pl.LightningModule):
                     f"checkpoint of another {name} than the config's: {difference}; "
                     "use the config.yaml beside the checkpoint"
                 )
+        self._check_data(recipe["data"])
         # The weights are the checkpoint's, wherever a config says to begin.
         self.begun_with = recipe.get("begun_with")
         self.earlier_core_minutes = recipe["core_minutes"]
         self.earlier_minutes = recipe.get("minutes", 0.0)
+
+    def _check_data(self, known: dict[str, Any]) -> None:
+        """Raises ValueError where a run that is resumed has other pictures than before."""
+        data = getattr(self.trainer, "datamodule", None)
+        # Nothing is compared where nothing is trained, or where a checkpoint is from earlier times.
+        mine = {} if data is None else data.provenance
+        sides = {"digest": "train", "validation_digest": "validate"}
+        both = sides.keys() & known.keys() & mine.keys()
+        changed = [sides[key] for key in sorted(both) if mine[key] != known[key]]
+        if changed:
+            raise ValueError(
+                "checkpoint of a run on other pictures: expected the same again, got others to "
+                f"{' and '.join(changed)}, so that its scores would not compare; bring the earlier "
+                "ones back, or begin a new run with --model.initial_weights instead of --ckpt_path"
+            )
 
 
 def seed() -> int:

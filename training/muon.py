@@ -24,7 +24,8 @@ class MuonWithAdamW(torch.optim.AdamW):
     """Muon for the convolutions of more than 3 channels on both sides, AdamW for all else.
 
     So AdamW moves a net's first layer, and a last one that gives a picture or up to 3 classes; one
-    of more classes goes by Muon. A kernel (O, I, h, w) is taken as a matrix (O, I · h · w).
+    of more classes goes by Muon. A kernel (O, I, h, w), or (I, O, h, w) where it is transposed,
+    is taken as a matrix with a row for each place of its first axis.
 
     Args:
         groups: parameters with their `lr` and `weight_decay`, which mean to Muon what they mean to

@@ -16,13 +16,17 @@ _HEAD = """# Results
 
 Models measured as they are served: whole pictures, through the engine, in 8 bit.
 Made from the files in `benchmarks/results` by `python -m training results --page`; a test compares
-the two. `make results FOLDER=…` measures again.
+the two. `make results FOLDER=…` measures the shipped models again, on those sets of
+`benchmarks/references.yaml` that are in FOLDER, laid out as for the
+[tests on real pictures](contracts.md#folders). Models named after the pictures they were trained on
+(`-t91-bsds200`, `-camvid`) do not ship; `python -m training results --data FOLDER --models
+MODEL_FOLDER --page` measures any model folder.
 
-Scores are compared within a table only: what was measured here was measured by the one protocol
-below it, and on all pictures of the set but where a row says otherwise. Below each score stands its
-95 % interval by bootstrap over the pictures (percentiles of 1000 draws). Multiply-adds count a
-transposed convolution at its input's resolution. Latencies are of machines of two cores, on one
-thread where nothing else is said, and not of the same machine for every model.
+Scores are compared within a table only: what was measured here was measured by the protocol below
+the table, and on all pictures of the set unless a row says otherwise. Below each score is its 95 %
+interval by bootstrap over the pictures (percentiles of 1000 draws). Multiply-adds count a
+transposed convolution at its input's resolution. Latencies were measured on machines of two cores,
+on one thread unless stated otherwise, and not on the same machine for every model.
 """
 
 # Scores of a table's columns, those of them that were measured.
@@ -89,7 +93,7 @@ def _overview(by_set: dict[str, list[Results]], titles: dict[str, str]) -> Itera
             size = [_short(cost["parameters"]), _short(cost["multiply_adds_640x360"])]
             costs[model] = [*size, f"{cost['picture_ms']:.0f}"]
     yield "## At a glance\n"
-    yield "In brackets the difference to the trivial answer.\n"
+    yield "The difference from the baseline is in brackets.\n"
     yield _row(["model", "score", "parameters", "multiply-adds, 640×360", "ms, 512×512"])
     yield "|" + "---|" * 5
     for model in sorted(scores):
@@ -114,7 +118,7 @@ def _literature(references: dict[str, Any], name: str, results: Results) -> list
 
 
 def _table(measured: list[Results], literature: list[dict[str, Any]]) -> Iterator[str]:
-    """The results of one protocol on one set, worst trivial answer and literature included."""
+    """The results of one protocol on one set, baseline and literature included."""
     first = measured[0]
     protocol = first["protocol"]
     names = _columns(first)
@@ -123,8 +127,8 @@ def _table(measured: list[Results], literature: list[dict[str, Any]]) -> Iterato
     heads += ["parameters", "multiply-adds, 640×360", "trained", "source"]
     yield _row(heads)
     yield "|" + "---|" * len(heads)
-    trivial = [_value(name, first["baseline"].get(name)) for name in names]
-    yield _row(["trivial answer", *trivial, "", "", "", "measured here"])
+    baseline = [_value(name, first["baseline"].get(name)) for name in names]
+    yield _row(["baseline", *baseline, "", "", "", "measured here"])
     for method in literature:
         scores = [_value(name, method.get(name)) for name in names]
         size = [_short(method.get("parameters")), _short(method.get("multiply_adds"))]

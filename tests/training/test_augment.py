@@ -97,6 +97,25 @@ def test_an_input_is_cut_off_as_a_file_would_and_stays_float32() -> None:
     assert stored.max() == 1
 
 
+@pytest.mark.parametrize(
+    "appearance",
+    [
+        A.HueSaturationValue(p=1),
+        A.GaussNoise(p=1),
+        A.ColorJitter(p=1),
+        A.RandomBrightnessContrast(),
+    ],
+    ids=lambda appearance: type(appearance).__name__,
+)
+def test_a_picture_of_16_bits_takes_any_appearance(appearance: A.BasicTransform) -> None:
+    image = np.random.default_rng(0).integers(0, 65536, (16, 16, 3)).astype(np.uint16)
+
+    changed = Augmentation([], [appearance]).appearance(image, np.random.default_rng(0))
+
+    assert changed.dtype == np.float32
+    assert 0 <= changed.min() < changed.max() <= 1
+
+
 def test_a_picture_smaller_than_the_crop_is_named() -> None:
     sample = Sample("small-one", np.zeros((16, 16, 3), np.uint8))
 

@@ -99,7 +99,11 @@ def test_a_resumed_run_goes_on_with_its_plan(fit: Callable[..., None]) -> None:
     budget = core_minutes() + 0.02
     fit(f"--budget={budget} core-minutes")
     checkpoint = Path("runs/super-resolution-001/checkpoints/last.ckpt")
-    steps = torch.load(checkpoint, weights_only=True)["global_step"]
+    before = torch.load(checkpoint, weights_only=True)
+    steps, kept = before["global_step"], before["callbacks"]["Budget"]
+    assert kept["validations"] >= 1
+    # Or else a resumed run would take the mean of the next one over all of them.
+    assert 0 < kept["cost_of_validations"] < 0.02
 
     fit(f"--budget={budget} core-minutes", f"--ckpt_path={checkpoint}")
 

@@ -232,14 +232,15 @@ def test_a_mistake_in_a_loaders_process_is_told_without_its_stack() -> None:
 
 
 def test_a_real_process_ends_with_a_line_and_a_status() -> None:
-    command = [sys.executable, "-m", "training", "export", "--checkpoint", "x", "--output", "y"]
+    command = [sys.executable, "-m", "training", "trian"]
 
     run = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
     )
 
-    assert run.returncode == 1
-    assert run.stderr.strip().splitlines() == ["export: x: expected a checkpoint, got no file"]
+    assert run.returncode == 2
+    assert run.stderr.splitlines() == ["", "unknown command: trian"]
+    assert "  fit " in run.stdout
 
 
 def test_the_loss_and_the_bar_can_be_chosen(start: Callable[..., None]) -> None:

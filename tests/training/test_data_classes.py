@@ -11,7 +11,6 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
-import yaml
 from PIL import Image
 from torch import nn
 
@@ -128,10 +127,20 @@ def test_the_data_ignore_what_the_task_ignores(
 
     cli.main(["fit", f"--config={configs / 'demo_segmentation.yaml'}", *data, *more])
 
-    kept = next(Path("runs").glob("*/config.yaml")).read_text()
-    weights = yaml.safe_load(kept)["model"]["task"]["init_args"]["class_weights"]
+    (run,) = Path("runs").iterdir()
+    weights = weights_of(run)
     # 1,200 and 960 of 3,200 pixels each are things.
     assert weights == pytest.approx([2 * 2160 / 6400, 2 * (1 - 2160 / 6400)], abs=1e-4)
+
+    # A run that begins with the config of this one is weighted as its own data say.
+    cli.main(["fit", f"--config={run / 'config.yaml'}", "--data.class_weights=none", "--run=plain"])
+    assert weights_of(Path("plain")) is None
+
+
+def weights_of(run: Path) -> list[float] | None:
+    recipe = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["recipe"]
+    weights: list[float] | None = recipe["task"]["init_args"]["class_weights"]
+    return weights
 
 
 def test_a_loss_of_ones_own_gets_the_weights() -> None:

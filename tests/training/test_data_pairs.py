@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,8 +13,8 @@ import pytest
 from PIL import Image
 
 from training.data import Pairs
-from training.data.files import Entry, find_pictures, read_entry
-from training.tasks import Paired, Segmentation
+from training.data.files import Entry, find_photos, find_pictures, loads_of, read_entry
+from training.tasks import Paired, Segmentation, SuperResolution
 
 PICTURES = Paired()
 
@@ -138,6 +139,40 @@ def test_a_link_to_no_picture_is_named(photos: Callable[..., Path]) -> None:
 
     with pytest.raises(ValueError, match=r"root/loop\.png: expected a picture, got a link to none"):
         find_pictures(root)
+
+
+def test_hidden_files_and_folders_are_not_read(photos: Callable[..., Path]) -> None:
+    # A hidden folder above is the user's own choice.
+    root = photos(Path(".cache/root"))
+    photos(root / ".ipynb_checkpoints")
+    (root / "._photo-0.png").write_bytes(b"what macOS leaves beside a picture")
+
+    assert [path.name for path in find_pictures(root)] == ["photo-0.png", "photo-1.png"]
+
+
+def test_pictures_that_are_not_read_are_told(
+    photos: Callable[..., Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    root = photos(Path("root"))
+    for name in ("IMG_1.HEIC", "b/frame.gif", ".hidden.gif", "notes.txt"):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_bytes(b"")
+
+    with caplog.at_level(logging.WARNING):
+        assert len(find_pictures(root)) == 2
+
+    assert re.search(r"2 pictures in root are not read, such as .*; save them as one", caplog.text)
+
+
+def test_pictures_of_one_name_are_told_apart_by_their_folders(photos: Callable[..., Path]) -> None:
+    for folder in ("a", "b"):
+        photos(Path("root", folder))
+    Path("root/b/photo-1.png").rename("root/b/other.png")
+
+    loads = loads_of(find_photos(Path("root")), SuperResolution(2))
+
+    names = [load().name for load in loads]
+    assert names == ["a/photo-0.png", "photo-1", "other", "b/photo-0.png"]
 
 
 def test_a_name_that_is_not_utf_8_is_named(photos: Callable[..., Path]) -> None:

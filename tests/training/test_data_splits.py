@@ -117,6 +117,41 @@ def test_folders_and_a_split_are_not_both_obeyed(photos: Callable[..., Path]) ->
         Photos("root", split=Fraction(), geometry=[]).validation_loads(TASK)
 
 
+def test_a_folder_that_trains_without_one_that_validates_is_told(
+    photos: Callable[..., Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    for folder in ("train", "valid", "test"):
+        photos(Path("root", folder))
+
+    with caplog.at_level(logging.WARNING):
+        data = Photos("root", geometry=[])
+        data.training_loads(TASK)
+        data.validation_loads(TASK)
+
+    (record,) = caplog.records
+    assert "root holds a folder train, but none named val" in record.getMessage()
+    caplog.clear()
+    Photos("root", split=Fraction(group="^[^/]+"), geometry=[]).training_loads(TASK)
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("made", "got"), [("train/images", "train"), ("notes", "notes"), (None, "none")]
+)
+def test_masks_that_lie_elsewhere_are_told_where_they_are_looked_for(
+    made: str | None, got: str
+) -> None:
+    if made is not None:
+        Path("set", made).mkdir(parents=True)
+
+    with pytest.raises(
+        ValueError,
+        match="set: expected the folders train/images, train/masks, val/images, val/masks, or "
+        f"images and masks to be split, got {got}",
+    ):
+        Masks("set", geometry=[]).validation_loads(Segmentation(["a", "b"]))
+
+
 def test_masks_need_no_folders_for_their_split(masked: Callable[[Path], Path]) -> None:
     root = masked(Path("set")) / "train"
     task = Segmentation(["ground", "thing"])

@@ -27,12 +27,12 @@ import time
 import cv2
 import numpy as np
 from torch.utils.data import DataLoader
-from training.data.module import one_thread
+from training.data.module import begin_worker
 
 cv2.setNumThreads(2)
 cv2.resize(np.zeros((720, 960, 3), np.uint8), (640, 480))
 time.sleep(0.5)
-print(len(list(DataLoader(range(4), num_workers=1, worker_init_fn=one_thread, timeout=30))))
+print(len(list(DataLoader(range(4), num_workers=1, worker_init_fn=begin_worker, timeout=30))))
 """
 
 

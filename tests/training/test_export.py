@@ -17,8 +17,9 @@ from PIL import Image
 import i2i
 from i2i.engines.openvino import OpenVINOEngine
 from i2i.engines.torch import TorchEngine
-from i2i.model_folder import ModelError, ModelFolder
+from i2i.model_folder import GRAPH, WEIGHTS, ModelError, ModelFolder
 from i2i.predictor import Predictor
+from i2i.spec import Graph
 from training import cli, latency
 from training.data.cache import Samples
 from training.evaluate import evaluate, task_of
@@ -38,6 +39,20 @@ def model(run: Any, tmp_path: Path) -> Path:
     """A copy of a model folder that a test may change."""
     copied: Path = shutil.copytree(run.model, tmp_path / "models" / "a-model")
     return copied
+
+
+@pytest.fixture
+def graph_of_the_run(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exports of the run take its model's graph: torch's exporter takes 3 s each time."""
+
+    def write_graph(
+        net: Any, kind: str, temperature: float, folder: Path, map: Any = None
+    ) -> Graph:
+        assert (folder / WEIGHTS).read_bytes() == (run.model / WEIGHTS).read_bytes()
+        shutil.copy(run.model / GRAPH, folder)
+        return ModelFolder.open(run.model).spec.graph
+
+    monkeypatch.setattr("training.export.write_graph", write_graph)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -78,7 +93,13 @@ def test_pictures_that_came_since_the_training_do_not_validate_unseen(run: Any) 
     assert "the run's validation pictures are no longer the same" in said
     assert not Path("model").exists()
 
+    shutil.move("more", "elsewhere")
+    said = message(["export", "--checkpoint", "moved.ckpt", "--output", "model"])
+    assert said.startswith("export: --images: expected a folder, for the run's pictures are no lon")
+    assert said.endswith("more, which is none; name the folder of those that validated it")
 
+
+@pytest.mark.usefixtures("graph_of_the_run")
 def test_a_failing_export_leaves_the_earlier_model(run: Any, model: Path) -> None:
     before = contents(model)
     good = Sample("good", np.array(Image.open(next(run.images.iterdir()))))
@@ -91,6 +112,7 @@ def test_a_failing_export_leaves_the_earlier_model(run: Any, model: Path) -> Non
     assert [p.name for p in model.parent.iterdir()] == ["a-model"]
 
 
+@pytest.mark.usefixtures("graph_of_the_run")
 def test_a_graph_that_scores_otherwise_is_not_exported(
     run: Any, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,6 +137,7 @@ def test_a_graph_that_scores_otherwise_is_not_exported(
     assert contents(model) == before
 
 
+@pytest.mark.usefixtures("graph_of_the_run")
 def test_an_export_replaces_an_earlier_model(run: Any, model: Path) -> None:
     (model / "stale.txt").write_text("of the earlier model")
     good = Sample("good", np.array(Image.open(next(run.images.iterdir()))))
@@ -238,6 +261,7 @@ def test_a_picture_that_is_met_exactly_has_a_finite_score(run: Any) -> None:
     json.dumps(results, allow_nan=False)
 
 
+@pytest.mark.usefixtures("graph_of_the_run")
 def test_a_graph_of_another_net_is_not_exported(
     run: Any, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -317,6 +341,7 @@ def test_a_window_keeps_the_price_of_the_margin_low(margin: int) -> None:
     assert (window / (window - 2 * margin)) ** 2 <= 1.8
 
 
+@pytest.mark.usefixtures("graph_of_the_run")
 def test_a_model_of_small_whole_pictures_is_timed_on_one(run: Any, tmp_path: Path) -> None:
     samples = [Sample("a", np.zeros((40, 40, 3), np.uint8))]
     export(run.checkpoint, tmp_path / "whole", samples, margins="whole", max_pixels=10_000)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -34,6 +35,12 @@ def fit(
         cli.main(["fit", *config, *fast, *more])
 
     return run
+
+
+@pytest.fixture
+def mine(trained: Callable[[str], Any], workplace: Path) -> Path:
+    """A copy of an earlier run of the same config, of two steps."""
+    return Path(shutil.copytree(trained("super_resolution_x2").folder, workplace / "mine"))
 
 
 def steps(run: Path) -> list[int]:
@@ -76,10 +83,9 @@ def test_a_resumed_run_goes_on_in_its_folder_with_its_curves_and_its_best_score(
 
 
 def test_a_run_does_not_mix_its_checkpoints_with_those_of_another(
-    fit: Callable[..., None],
+    fit: Callable[..., None], mine: Path
 ) -> None:
-    fit("--run", "mine")
-    shutil.copytree("mine", "other")
+    shutil.copytree(mine, "other")
     best, last = Path("mine/checkpoints/best.ckpt"), Path("mine/checkpoints/last.ckpt")
     before = best.read_bytes()
 
@@ -98,13 +104,12 @@ def test_a_run_does_not_mix_its_checkpoints_with_those_of_another(
 
 
 def test_a_run_that_was_moved_keeps_its_best_score(
-    fit: Callable[..., None], capsys: pytest.CaptureFixture[str]
+    fit: Callable[..., None], mine: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fit("--run", "mine", "--model.average_decay=0.0")
-    Path("mine").rename("moved")
+    mine.rename("moved")
 
-    # "last" is the one in the run's folder.
-    more = ("--trainer.max_epochs=2", "--model.learning_rate=10")
+    # "last" is the one in the run's folder. The second epoch undoes what the first has learnt.
+    more = ("--trainer.max_epochs=2", "--model.learning_rate=10", "--model.average_decay=0.0")
     fit("--run", "moved", "--ckpt_path", "last", *more)
 
     kept = sorted(Path("moved/checkpoints").iterdir())
@@ -114,11 +119,10 @@ def test_a_run_that_was_moved_keeps_its_best_score(
     assert "in moved/checkpoints/best.ckpt" in capsys.readouterr().out
 
 
-def test_the_curves_of_a_resumed_run_are_never_away(fit: Callable[..., None]) -> None:
-    fit("--run", "mine")
-    Curves("mine", resumed_step=2).experiment.log_metrics({"loss": 1.0}, step=2)
+def test_the_curves_of_a_resumed_run_are_never_away(mine: Path) -> None:
+    Curves(str(mine), resumed_step=2).experiment.log_metrics({"loss": 1.0}, step=2)
 
-    assert set(steps(Path("mine"))) == {0, 1}
+    assert set(steps(mine)) == {0, 1}
 
 
 def test_a_run_of_so_many_steps_ends_with_a_validation(fit: Callable[..., None]) -> None:
@@ -199,6 +203,19 @@ def test_a_callback_that_a_run_has_itself_is_refused(
     assert not list(Path("runs").iterdir())
 
 
+def test_a_value_that_the_task_owns_is_not_overwritten_without_a_word(
+    fit: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
+    own = ["--model.net.head.scale=2", "--model.net.encoder.input_channels=1"]
+
+    fit("--trainer.fast_dev_run=true", *own)
+
+    said = [r.getMessage() for r in caplog.records if r.name == "training.lightning"]
+    assert said == [
+        "model.net.encoder.input_channels: 1 is not used, but the task's 3; leave it out"
+    ]
+
+
 def test_a_list_with_classes_serves_a_task_that_reads_no_masks(
     fit: Callable[..., None], configs: Path
 ) -> None:
@@ -219,7 +236,9 @@ def test_without_a_terminal_each_validation_is_a_line(
 ) -> None:
     fit("--trainer.max_epochs=2", "--trainer.enable_progress_bar=true", "--trainer.logger=false")
 
-    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("step ")]
+    said = capsys.readouterr().out.splitlines()
+    assert "1 pictures train, 1 validate" in said
+    lines = [line for line in said if line.startswith("step ")]
     assert [line.split(",")[0] for line in lines] == ["step 2/4", "step 4/4"]
     for word in ("loss ", "psnr_y ", "samples/s", "MP/s", "core-min", " left"):
         assert all(word in line for line in lines)
@@ -254,7 +273,7 @@ def test_a_config_can_name_another_logger(
     fit: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    pytest.importorskip(package, reason=f"runs where pip install 'i2i[{package}]' was run")
+    pytest.importorskip(package, reason=f"runs where {package} is installed")
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     Path("logger.yaml").write_text(
         "trainer: {logger: " + logger.replace("path: ", "path: pytorch_lightning.loggers.") + "}"

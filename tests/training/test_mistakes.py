@@ -92,6 +92,23 @@ def test_a_file_that_is_no_text_is_no_config(content: bytes, reason: str) -> Non
     assert error.value.code in (2, f"validate: {told}")
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("ValueError: one.png: expected a\nsecond line", "one.png: expected a second line"),
+        ("ValueError: too: many\n  indented, as a stack", "too: many"),
+        ("KeyError", "KeyError"),
+    ],
+)
+def test_an_error_of_a_loaders_process_is_told_without_its_stack(text: str, said: str) -> None:
+    stack = 'Traceback (most recent call last):\n  File "crops.py", line 1, in f\n    g(x)\n'
+    between = "OSError: earlier\n\nDuring handling of the above exception, another occurred:\n\n"
+    begin = "Caught ValueError in DataLoader worker process 0.\nOriginal "
+
+    assert one_line(ValueError(begin + stack + text)) == said
+    assert one_line(ValueError(begin + stack + between + stack + text)) == said
+
+
 def test_what_was_typed_is_not_looked_for_in_the_file() -> None:
     Path("run.yaml").write_text(CONFIG)
     message = "scale: expected 2, 3 or 4, got 7"

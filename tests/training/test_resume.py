@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from PIL import Image
 from torch import Tensor
 
 import training
@@ -62,6 +63,25 @@ class KillAt(pl.Callback):
     ) -> None:
         if self.place == "validation" and trainer.global_step == 6:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+class InterruptAt(pl.Callback):
+    """Presses Ctrl-C in a step, or in the first validation."""
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any, **__: Any
+    ) -> None:
+        if self.place == "step" and trainer.global_step == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    def on_validation_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any, **__: Any
+    ) -> None:
+        if self.place == "validation" and not trainer.sanity_checking:
+            signal.raise_signal(signal.SIGINT)
 
 
 class Keeper(pl.Callback):
@@ -195,6 +215,59 @@ def test_a_killed_run_loses_a_step_and_ends_as_if_it_had_not_been_killed(
         torch.load(path.with_name("best.ckpt"), weights_only=True) for path in (straight, resumed)
     ]
     assert best[0]["global_step"] == best[1]["global_step"]
+
+
+@pytest.fixture
+def pythons_handler() -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt, whatever runs the tests has made of it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("pythons_handler")
+@pytest.mark.filterwarnings("ignore:.*your dataloader is not resumable", "ignore:.*is not empty")
+@pytest.mark.parametrize(("place", "step"), [("step", 2), ("validation", 3)])
+def test_ctrl_c_ends_a_step_and_leaves_what_to_go_on_with(
+    place: str, step: int, photos: Callable[..., Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    root = photos(Path("photos"))
+    _, straight = fit(root, "straight")
+
+    with pytest.raises(SystemExit):
+        fit(root, "half", InterruptAt(place))
+
+    last = Path("half/checkpoints/last.ckpt")
+    said = capfd.readouterr()
+    assert "stops after this step, or the validation; Ctrl-C again: at once" in said.err
+    assert f"stopped; go on with --ckpt_path {last}" in said.out
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    middle = torch.load(last, weights_only=True)
+    assert middle["global_step"] == step
+    _, resumed = fit(root, "half", resume=last)
+    check_equal(straight, resumed, middle)
+
+
+@pytest.mark.usefixtures("pythons_handler")
+def test_a_second_ctrl_c_ends_at_once(photos: Callable[..., Path]) -> None:
+    with pytest.raises(SystemExit):
+        fit(photos(Path("photos")), "run", InterruptAt("step"), InterruptAt("step"))
+
+    assert not Path("run/checkpoints/last.ckpt").exists()
+
+
+@pytest.mark.parametrize(("name", "side"), [("0", "train and validate"), ("z", "train")])
+def test_a_run_does_not_go_on_with_other_pictures(
+    name: str, side: str, photos: Callable[..., Path], picture: Callable[..., np.ndarray]
+) -> None:
+    root = photos(Path("photos"))
+    _, last = fit(root, "run", StopAfter(0))
+    # Every tenth picture validates: one before them all moves each by one place.
+    Image.fromarray(picture(seed=7)).save(root / f"{name}.png")
+
+    with pytest.raises(ValueError, match=f"got others to {side}, .*; bring the earlier"):
+        fit(root, "again", resume=last)
+    assert not Path("again/checkpoints").exists()
 
 
 def test_the_averaged_weights_are_validated_kept_and_exported(

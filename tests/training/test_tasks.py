@@ -48,6 +48,7 @@ TASKS: list[Task] = [
     Restoration(GaussianNoise(25), border=2),
     Colourisation(),
     Paired(),
+    Paired(input_channels=1),
     Reconstruction(),
     DenseMap("m", 0.5, 10.0, missing="ignore"),
 ]
@@ -301,20 +302,6 @@ def test_a_colourisation_sees_the_brightness_in_one_channel(
     assert (gray_image == image).all()
     assert (gray_target == image).all()
     assert gray_target.shape == (64, 80, 3)
-
-
-def test_a_pair_is_input_and_target_of_one_size_and_as_many_channels(
-    picture: Callable[..., np.ndarray],
-) -> None:
-    task, gray = Paired(), picture()[..., :1]
-
-    image, target = task.pair(Sample("s", gray, target=picture(seed=1)), RANDOM)
-
-    assert (image == gray).all()
-    assert image.shape == target.shape
-    assert task.pair(Sample("s", gray, target=gray), RANDOM)[0].shape == gray.shape
-    with pytest.raises(ValueError, match=r"s: expected a picture with a target"):
-        task.pair(Sample("s", gray), RANDOM)
 
 
 def test_a_reconstruction_goes_through_its_code_alone(picture: Callable[..., np.ndarray]) -> None:

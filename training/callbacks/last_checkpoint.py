@@ -1,8 +1,11 @@
-"""The checkpoint that a run is resumed from: at the end of each epoch, and within one."""
+"""The checkpoint that a run is resumed from: at each epoch's end, within one, and at Ctrl-C."""
 
 from __future__ import annotations
 
 import math
+import os
+import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,8 @@ class LastCheckpoint(Checkpoint):
     """Keeps `path` no older than an epoch, and no older than `minutes` or a validation and a step.
 
     Written only where a resumed run goes on exactly: at the end of an epoch, after its validation,
-    or between two steps of the optimiser, where no gradient is half accumulated.
+    or between two steps of the optimiser, where no gradient is half accumulated. The first Ctrl-C
+    lets the run come there, and ends it then; a second one ends it at once.
     """
 
     def __init__(self, path: Path, minutes: float) -> None:
@@ -23,11 +27,27 @@ class LastCheckpoint(Checkpoint):
             raise ValueError(f"checkpoint_minutes: expected 0 (every step) or more, got {minutes}")
         self.path, self.minutes = path, minutes
         self._written = time.monotonic()
+        self._stopping = False
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # Not where another handler has its reasons: a shell has those it runs behind it ignore
+        # Ctrl-C. Lightning puts Python's back when the run ends.
+        pythons = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        # Python takes signals in its main thread alone.
+        main = threading.current_thread() is threading.main_thread()
+        if pythons and main and not _writes_nothing(trainer):
+            signal.signal(signal.SIGINT, self._stop)
+
+    def _stop(self, number: int, frame: Any) -> None:
+        self._stopping = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        # Not print, which the signal may have interrupted, and which cannot be called again then.
+        os.write(2, b"\nstops after this step, or the validation; Ctrl-C again: at once\n")
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any, **__: Any
     ) -> None:
-        due = time.monotonic() - self._written >= 60 * self.minutes
+        due = self._stopping or time.monotonic() - self._written >= 60 * self.minutes
         # A validation follows the last batch: a run resumed between the two would leave it out.
         between = not trainer.is_last_batch and not trainer.fit_loop._should_accumulate()
         # All processes write or none does.
@@ -42,11 +62,20 @@ class LastCheckpoint(Checkpoint):
         self._write(trainer)
 
     def _write(self, trainer: pl.Trainer) -> None:
-        # Lightning sets it outside of the class, unseen by a type checker.
-        if trainer.fast_dev_run:  # type: ignore[attr-defined]
+        if _writes_nothing(trainer):
             return
         trainer.save_checkpoint(self.path)
         # The curves up to here: a kill costs none of them either.
         for logger in trainer.loggers:
             logger.save()
         self._written = time.monotonic()
+        if trainer.strategy.broadcast(self._stopping):
+            if trainer.is_global_zero:
+                print(f"stopped; go on with --ckpt_path {self.path}")
+            # Lightning ends the run as at any Ctrl-C.
+            raise KeyboardInterrupt
+
+
+def _writes_nothing(trainer: pl.Trainer) -> bool:
+    # Lightning sets it outside of the class, unseen by a type checker.
+    return bool(trainer.fast_dev_run)  # type: ignore[attr-defined]

@@ -42,6 +42,11 @@ class RunProgress(ProgressBar):
         self.started, self.first = time.monotonic(), trainer.fit_loop.total_batch_idx + 1
         self.samples = self.pixels = self.batches = 0
         self.loss = 0.0
+        data: Any = getattr(trainer, "datamodule", None)
+        if data is not None:
+            self.console.print(
+                f"{len(data.training)} pictures train, {len(data.validation)} validate"
+            )
         if self.console.is_terminal:
             self.bar.start()
 

@@ -13,6 +13,7 @@ from training.pixels import Values
 from training.tasks.task import Sample
 
 Load = Callable[[], Sample]
+Check = Callable[[Sample], None]
 
 
 class Samples(Sequence[Sample]):
@@ -23,20 +24,26 @@ class Samples(Sequence[Sample]):
 
     Args:
         cache_bytes: decoded bytes to keep at most; 0 keeps none.
+        check: raises where a sample is of no use, such as `Task.check_sample`.
 
     Attributes:
         name_of: the first sample's name for the digest of each picture's pixels.
         digest: of all names, pictures, masks and targets, in hexadecimal.
+        shorter_sides: of the pictures, in pixels.
     """
 
-    def __init__(self, loads: Sequence[Load], cache_bytes: int) -> None:
+    def __init__(self, loads: Sequence[Load], cache_bytes: int, check: Check | None = None) -> None:
         self._loads = loads
         self._kept: list[Sample] = []
         self.name_of: dict[bytes, str] = {}
+        self.shorter_sides: list[int] = []
         held = 0
         total = hashlib.sha256()
         for load in track(loads, "Reading pictures", transient=True):
             sample = load()
+            if check is not None:
+                check(sample)
+            self.shorter_sides.append(min(sample.image.shape[:2]))
             pixels = _digest(sample.image)
             self.name_of.setdefault(pixels, sample.name)
             others = [part for part in (sample.mask, sample.target) if part is not None]

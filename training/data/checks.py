@@ -7,6 +7,7 @@ import logging
 import numpy as np
 
 from training.data.cache import Samples
+from training.data.crops import ValidationPictures
 from training.data.splits import Parts
 from training.tasks.segmentation import Segmentation
 from training.tasks.task import Task
@@ -25,8 +26,13 @@ def check_needs(task: Task, given: str) -> None:
         )
 
 
-def check_masks(samples: Samples, task: Task) -> None:
-    """Raises ValueError where the masks hold no class but the first: mostly 0/255, not 0/1."""
+def check_masks(samples: Samples, task: Task, validating: bool = False) -> None:
+    """Raises ValueError where the masks hold no class but the first: mostly 0/255, not 0/1.
+
+    Args:
+        validating: whether these pictures validate: they may show the first class alone, as long as
+            no pixel is ignored.
+    """
     if not isinstance(task, Segmentation):
         return
     seen: set[int] = set()
@@ -35,11 +41,34 @@ def check_masks(samples: Samples, task: Task) -> None:
         seen |= set() if mask is None else set(np.unique(mask).tolist())
         if seen - {0, task.ignore}:
             return
+    if validating and task.ignore not in seen:
+        return
     raise ValueError(
         f"masks of {samples[0].name} and {len(samples) - 1} more: expected ids of at least two "
         f"classes, got {sorted(seen)} only, of which {task.ignore} means ignored; masks of 0 and "
         "255 must be saved as 0 and 1"
     )
+
+
+def check_sizes(pictures: ValidationPictures, samples: Samples) -> None:
+    """Raises ValueError where pictures are too small for the net or for the scores.
+
+    From the smallest on they are tried, up to the first that is large enough.
+    """
+    small: list[str] = []
+    for index in sorted(range(len(samples)), key=samples.shorter_sides.__getitem__):
+        try:
+            _, target = pictures[index]
+            target = pictures.task.target_tensor(target[None])
+            pictures.task.metrics().update(target, target)
+        except ValueError as error:
+            name = samples[index].name
+            small.append(f"{name}: cannot validate: {str(error).removeprefix(f'{name}: ')}")
+        else:
+            break
+    if small:
+        others = "" if len(small) == 1 else f" and {len(small) - 1} more such pictures"
+        raise ValueError(f"{small[0]}; take it{others} away, or let it train only")
 
 
 def check_files(parts: Parts) -> None:

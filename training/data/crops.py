@@ -89,19 +89,19 @@ class ValidationPictures(Dataset[Pair]):
     def __getitem__(self, index: int) -> Pair:
         sample = self.samples[index].in_colour()
         image, target = self.task.pair(sample, np.random.default_rng([self.seed, index]))
-        top, height = self._span(image.shape[0], sample.name)
-        left, width = self._span(image.shape[1], sample.name)
+        top, height = self._span(image.shape[0])
+        left, width = self._span(image.shape[1])
         scale = self.task.scale
         image = image[top : top + height, left : left + width]
         target = target[scale * top : scale * (top + height), scale * left : scale * (left + width)]
         return to_tensor(image), to_tensor(target)
 
-    def _span(self, length: int, name: str) -> tuple[int, int]:
+    def _span(self, length: int) -> tuple[int, int]:
         """Begin and length of the part of an axis that is taken."""
         taken = min(length, self.longest) // self.multiple * self.multiple
         if taken == 0:
             raise ValueError(
-                f"{name}: expected an input of at least {self.multiple} pixels a side, got {length}"
+                f"expected an input of at least {self.multiple} pixels a side, got {length}"
             )
         return (length - taken) // 2 // self.multiple * self.multiple, taken
 

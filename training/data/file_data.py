@@ -10,7 +10,7 @@ from i2i.image.picture import Depth
 from i2i.nets.style import check_choice
 from training.data.cache import Load
 from training.data.checks import check_files
-from training.data.files import load_of
+from training.data.files import loads_of
 from training.data.module import ImageData
 from training.data.splits import Parts, Split, read_lines
 from training.recipe import describe
@@ -29,6 +29,7 @@ class FileData(ImageData):
         super().__init__(**options)
         check_choice("depth", depth, Depth)
         self.split, self.depth = split, depth
+        self._found: Parts | None = None
 
     @abstractmethod
     def parts(self, task: Task) -> Parts:
@@ -39,12 +40,18 @@ class FileData(ImageData):
         return {"depth": self.depth, **split}
 
     def training_loads(self, task: Task) -> list[Load]:
-        parts = self.parts(task)
+        parts = self._parts(task)
         check_files(parts)
-        return [load_of(entry, task, self.depth) for entry in parts[0]]
+        return loads_of(parts[0], task, self.depth)
 
     def validation_loads(self, task: Task) -> list[Load]:
-        return [load_of(entry, task, self.depth) for entry in self.parts(task)[1]]
+        return loads_of(self._parts(task)[1], task, self.depth)
+
+    def _parts(self, task: Task) -> Parts:
+        # Found once: what is to be told of the files is told once too.
+        if self._found is None:
+            self._found = self.parts(task)
+        return self._found
 
 
 def read_classes(folder: Path) -> list[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,9 @@ from training.pixels import Pixels, Values
 from training.tasks.task import Sample, Task
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
+# Pictures of these kinds are not read, which is told: they would be missed without a word.
+_OTHERS = "arw avif cr2 cr3 dng exr gif heic heif jfif jp2 jxl nef pgm ppm psd tga"
+OTHER_SUFFIXES = {f".{name}" for name in _OTHERS.split()}
 # A data set's picture is trusted more than a stranger's, and a scan may be large.
 MAX_PIXELS = 400_000_000
 MASK_FORMATS = ("PNG", "TIFF", "BMP")
@@ -45,6 +49,7 @@ def find_pictures(root: Path) -> list[Path]:
     """All pictures below `root`, by their suffix, in the order of their paths.
 
     Links to pictures are followed, links to folders below `root` are not: they may go in circles.
+    Names that begin with a dot are left out: what is hidden is a system's, such as `._photo.png`.
 
     Raises:
         ValueError: the folder is missing or holds no picture; a link leads to none; a name is not
@@ -53,7 +58,14 @@ def find_pictures(root: Path) -> list[Path]:
     if not root.is_dir():
         what = "a file" if root.is_file() else "none"
         raise ValueError(f"expected a folder of pictures, got {root}, which is {what}")
-    named = [path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES]
+    shown = [path for path in root.rglob("*") if not _is_hidden(path.relative_to(root))]
+    named = [path for path in shown if path.suffix.lower() in SUFFIXES]
+    others = [path for path in shown if path.suffix.lower() in OTHER_SUFFIXES]
+    if others:
+        logging.getLogger(__name__).warning(
+            "%d pictures in %s are not read, such as %s; save them as one of %s",
+            *(len(others), root, others[0].name, ", ".join(sorted(SUFFIXES))),
+        )
     for path in named:
         if path.is_symlink() and not path.exists():
             raise ValueError(f"{path}: expected a picture, got a link to none; mend or remove it")
@@ -68,6 +80,10 @@ def find_pictures(root: Path) -> list[Path]:
     if not found:
         raise ValueError(f"expected pictures ({', '.join(sorted(SUFFIXES))}) in {root}, got none")
     return found
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 def find_photos(root: Path) -> list[Entry]:
@@ -138,9 +154,18 @@ def _by_stem(paths: list[Path]) -> dict[str, Path]:
     return found
 
 
-def load_of(entry: Entry, task: Task, depth: Depth = 8) -> Load:
-    """What reads the sample of these files as the task wants it, by `read_entry`."""
-    return partial(read_entry, entry, **task.read_options(), depth=depth)
+def loads_of(entries: Sequence[Entry], task: Task, depth: Depth = 8) -> list[Load]:
+    """What reads the samples of these files as the task wants them, by `read_entry`.
+
+    A sample has the stem of its picture as its name, or, where two are alike, the whole path in
+    its set.
+    """
+    stems = Counter(entry.image.stem for entry in entries)
+    options = {**task.read_options(), "depth": depth}
+    return [
+        partial(read_entry, entry, whole_name=stems[entry.image.stem] > 1, **options)
+        for entry in entries
+    ]
 
 
 def read_entry(
@@ -149,12 +174,14 @@ def read_entry(
     ignore: int = 255,
     kind: Kind = "image",
     depth: Depth = 8,
+    whole_name: bool = False,
 ) -> Sample:
     """The sample of these files; a gray picture has one channel.
 
     Args:
         kind: the task's; a target is read as a map for `map`, else as a picture.
         depth: bits of the pictures; 16 keeps those of 16-bit files.
+        whole_name: whether the sample's name is the picture's path in its set, not its stem alone.
 
     Raises:
         ValueError: a file cannot be read, or the mask does not fit the picture or the classes.
@@ -167,7 +194,7 @@ def read_entry(
     if entry.target is not None:
         target = read_target(entry.target, kind, depth)
         _check_size(entry.target, target, image)
-    return Sample(entry.image.stem, image, mask, target)
+    return Sample(entry.name if whole_name else entry.image.stem, image, mask, target)
 
 
 def _check_size(path: Path, values: Values, image: Values) -> None:

@@ -34,4 +34,4 @@ class Masks(FileData):
 
     def parts(self, task: Task) -> Parts:
         check_needs(task, "masks")
-        return split_folder(self.root, self.split, find_masked)
+        return split_folder(self.root, self.split, find_masked, ["images", "masks"])

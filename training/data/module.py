@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, cast
 
 import cv2
+import numpy as np
 import pytorch_lightning as pl
 from rich.progress import track
 from torch.utils.data import DataLoader
@@ -16,7 +18,7 @@ from i2i.nets import Autoencoder
 from i2i.nets.style import check_choice
 from training.augment import Augmentation, Transform
 from training.data.cache import Load, Samples
-from training.data.checks import check_masks, warn_of_leaks
+from training.data.checks import check_masks, check_sizes, warn_of_leaks
 from training.data.class_weights import ClassWeights, class_weights
 from training.data.crops import (
     EpochSampler,
@@ -140,9 +142,10 @@ class ImageData(pl.LightningDataModule):
 
     def setup(self, stage: str) -> None:
         if self.validation is None:
-            self.validation = Samples(self.validation_loads(self.task), self.cache_bytes)
+            self.validation = self._read(self.validation_loads(self.task))
+            check_masks(self.validation, self.task, validating=True)
         if stage == "fit" and self.training is None:
-            self.training = Samples(self.training_loads(self.task), self.cache_bytes)
+            self.training = self._read(self.training_loads(self.task))
             check_masks(self.training, self.task)
             warn_of_leaks(self.training, self.validation)
             self.provenance = {
@@ -152,6 +155,9 @@ class ImageData(pl.LightningDataModule):
                 "validation_digest": self.validation.digest,
                 "seed": self.seed,
             }
+
+    def _read(self, loads: Sequence[Load]) -> Samples:
+        return Samples(loads, self.cache_bytes, self.task.check_sample)
 
     def state_dict(self) -> dict[str, Any]:
         """The epoch, and the batch in it, whose crops a resumed run begins with."""
@@ -169,6 +175,10 @@ class ImageData(pl.LightningDataModule):
         assert self.trainer is not None
         crops = TrainingCrops(self.training, self.task, self.augmentation, self.seed)
         check_inputs([crops[0, index][0] for index in range(self.batch_size)], self._multiple)
+        # A picture smaller than the crop would end the run when its turn comes.
+        sides = self.training.shorter_sides
+        smallest = self.training[sides.index(min(sides))].in_colour()
+        self.augmentation.geometry(smallest, np.random.default_rng(self.seed))
         device, workers = self.trainer.strategy.root_device.type, self.num_workers
         if workers is None:
             gpus = self.trainer.num_devices
@@ -188,18 +198,18 @@ class ImageData(pl.LightningDataModule):
             persistent_workers=workers > 0,
             prefetch_factor=self.prefetch if workers > 0 else None,
             pin_memory=device == "cuda",
-            worker_init_fn=one_thread,
+            worker_init_fn=begin_worker,
             drop_last=True,
         )
 
     def val_dataloader(self) -> DataLoader[Pair]:
         assert self.validation is not None
-        return DataLoader(
-            ValidationPictures(
-                self.validation, self.task, self.seed, self._multiple, self.validation_longest
-            ),
-            batch_size=1,
+        pictures = ValidationPictures(
+            self.validation, self.task, self.seed, self._multiple, self.validation_longest
         )
+        # The first validation comes after an epoch, which a picture that fails it would cost.
+        check_sizes(pictures, self.validation)
+        return DataLoader(pictures, batch_size=1)
 
     test_dataloader = val_dataloader
     predict_dataloader = val_dataloader
@@ -215,7 +225,10 @@ def workers_beside_gpu(gpus: int, cores: int) -> int:
     return max(1, min(_MOST_WORKERS, cores // gpus - 1))
 
 
-def one_thread(worker: int) -> None:
-    """OpenCV would begin one for each core, in each worker."""
-    # Not 1: that ends the pool of threads which a forked worker has only inherited, and hangs.
+def begin_worker(worker: int) -> None:
+    """Leaves to the training process what is its own: the cores, and the answer to Ctrl-C."""
+    # OpenCV would begin a thread for each core. Not 1: that ends the pool of threads which a forked
+    # worker has only inherited, and hangs.
     cv2.setNumThreads(0)
+    # A terminal tells all processes; without its batches the step that is to end would not.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

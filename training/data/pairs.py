@@ -31,7 +31,7 @@ class Pairs(FileData):
 
     def parts(self, task: Task) -> Parts:
         check_needs(task, "targets")
-        return split_folder(self.root, self.split, find_pairs)
+        return split_folder(self.root, self.split, find_pairs, ["input", "target"])
 
 
 def find_pairs(root: Path) -> list[Entry]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -123,14 +124,20 @@ def read_lines(path: Path, what: str) -> list[str]:
     return [line.strip() for line in text.rstrip().splitlines()]
 
 
-def split_folder(root: Path, split: Split | None, find: Callable[[Path], list[Entry]]) -> Parts:
+def split_folder(
+    root: Path,
+    split: Split | None,
+    find: Callable[[Path], list[Entry]],
+    folders: Sequence[str] = (),
+) -> Parts:
     """Training and validation of a folder: its folders `train` and `val`, else what a split says.
 
     Args:
         find: gives the pictures of a folder.
+        folders: that `find` looks for, if it does for any.
 
     Raises:
-        ValueError: there are both, or one side is empty.
+        ValueError: there are both, or one side is empty, or folders are missing.
     """
     if (root / "train").is_dir() and (root / "val").is_dir():
         if split is not None:
@@ -139,6 +146,20 @@ def split_folder(root: Path, split: Split | None, find: Callable[[Path], list[En
                 f"{type(split).__name__}; give root one of them, or no split"
             )
         return find(root / "train"), find(root / "val")
+    if not all((root / folder).is_dir() for folder in folders):
+        expected = ", ".join(f"{side}/{folder}" for side in ("train", "val") for folder in folders)
+        got = ", ".join(sorted(path.name for path in root.iterdir())) if root.is_dir() else ""
+        raise ValueError(
+            f"{root}: expected the folders {expected}, or {' and '.join(folders)} to be split, "
+            f"got {got or 'none'}"
+        )
+    if split is None and (root / "train").is_dir():
+        logging.getLogger(__name__).warning(
+            "%s holds a folder train, but none named val: every tenth picture of all its folders "
+            "validates, those of a test set train too; name the one that validates val, or give "
+            "the folder train as the root",
+            root,
+        )
     return divide(find(root), split or EveryTenth(), str(root))
 
 

@@ -62,15 +62,20 @@ class DenseMap(Task):
         self.unit, self.low, self.high, self.missing = unit, low, high, missing
         self.loss = loss or MaskedL1()
 
-    def pair(self, sample: Sample, random: np.random.Generator) -> tuple[Values, Values]:
+    def check_sample(self, sample: Sample) -> None:
         if sample.target is None or sample.target.ndim != 2:
             raise ValueError(f"{sample.name}: expected a picture with a map; use data of pairs")
-        known = np.isfinite(sample.target)
-        if self.missing == "error" and not known.all():
+        missing = np.count_nonzero(~np.isfinite(sample.target))
+        if self.missing == "error" and missing:
             raise ValueError(
-                f"{sample.name}: expected a finite number for every pixel, got {(~known).sum()} "
+                f"{sample.name}: expected a finite number for every pixel, got {missing} "
                 "that are NaN or infinite; mend the map, or set missing: ignore"
             )
+
+    def pair(self, sample: Sample, random: np.random.Generator) -> tuple[Values, Values]:
+        self.check_sample(sample)
+        assert sample.target is not None
+        known = np.isfinite(sample.target)
         return sample.image, np.where(known, sample.target, np.float32(np.nan))
 
     def net_arguments(self) -> dict[str, Any]:

@@ -112,6 +112,9 @@ class Task(ABC):
         """The classes of a segmentation."""
         return ()
 
+    def check_sample(self, sample: Sample) -> None:  # noqa: B027 (most tasks take any)
+        """Raises ValueError where a sample, whole and as it was read, does not fit the task."""
+
     def check_net(self, net: nn.Module) -> None:  # noqa: B027 (most tasks take any net)
         """Raises ValueError where the net does not fit the task."""
 

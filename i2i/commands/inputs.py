@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_PICTURES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".tif", ".tiff", ".bmp"}
+from i2i.image.formats import READ_SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def _of(name: str, output: Path) -> Iterator[Found]:
     inside = written.is_relative_to(base.resolve())
     none = True
     for file in files:
-        named = file.suffix.lower() in _PICTURES and not os.path.isdir(file)
+        named = file.suffix.lower() in READ_SUFFIXES and not os.path.isdir(file)
         # What cannot be looked at or read is tried, so that opening it says why.
         readable = os.access(file.parent, os.X_OK)
         is_picture = named and (os.path.isfile(file) or not readable)
@@ -72,7 +72,7 @@ def _of(name: str, output: Path) -> Iterator[Found]:
         none = False
         yield Found(file, file.parent.relative_to(base))
     if none:
-        suffixes = " ".join(sorted(_PICTURES))
+        suffixes = " ".join(sorted(READ_SUFFIXES))
         raise ValueError(f"{name}: expected pictures ({suffixes}), got none")
 
 

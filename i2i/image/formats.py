@@ -1,4 +1,4 @@
-"""The formats that are written: names, media types, suffixes, and what each can hold."""
+"""Suffixes that are read; the formats that are written: names, media types, what each can hold."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ Format = Literal["png", "jpeg", "webp", "tiff"]
 FORMATS: tuple[Format, ...] = ("png", "jpeg", "webp", "tiff")
 MEDIA_TYPES: dict[Format, str] = {name: f"image/{name}" for name in FORMATS}
 SUFFIXES: dict[Format, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tiff"}
+
+# Of files that are taken for pictures where a folder is gone through.
+READ_SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".tif", ".tiff", ".bmp"}
+)
 
 # libjpeg's JPEG_MAX_DIMENSION (the format could hold 65,535) and libwebp's WEBP_MAX_DIMENSION.
 _MAX_SIDE: dict[Format, int] = {"jpeg": 65_500, "webp": 16_383}

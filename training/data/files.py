@@ -13,15 +13,15 @@ import numpy as np
 from PIL import Image
 
 from i2i.image import read, read_map
+from i2i.image.formats import READ_SUFFIXES
 from i2i.image.picture import Depth
 from i2i.spec import Kind
 from training.data.cache import Load
 from training.pixels import Pixels, Values
 from training.tasks.task import Sample, Task
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
 # Pictures of these kinds are not read, which is told: they would be missed without a word.
-_OTHERS = "arw avif cr2 cr3 dng exr gif heic heif jfif jp2 jxl nef pgm ppm psd tga"
+_OTHERS = "arw avif cr2 cr3 dng exr gif heic heif jp2 jxl nef pgm ppm psd tga"
 OTHER_SUFFIXES = {f".{name}" for name in _OTHERS.split()}
 # A data set's picture is trusted more than a stranger's, and a scan may be large.
 MAX_PIXELS = 400_000_000
@@ -59,12 +59,12 @@ def find_pictures(root: Path) -> list[Path]:
         what = "a file" if root.is_file() else "none"
         raise ValueError(f"expected a folder of pictures, got {root}, which is {what}")
     shown = [path for path in root.rglob("*") if not _is_hidden(path.relative_to(root))]
-    named = [path for path in shown if path.suffix.lower() in SUFFIXES]
+    named = [path for path in shown if path.suffix.lower() in READ_SUFFIXES]
     others = [path for path in shown if path.suffix.lower() in OTHER_SUFFIXES]
     if others:
         logging.getLogger(__name__).warning(
             "%d pictures in %s are not read, such as %s; save them as one of %s",
-            *(len(others), root, others[0].name, ", ".join(sorted(SUFFIXES))),
+            *(len(others), root, others[0].name, ", ".join(sorted(READ_SUFFIXES))),
         )
     for path in named:
         if path.is_symlink() and not path.exists():
@@ -78,7 +78,9 @@ def find_pictures(root: Path) -> list[Path]:
             ) from error
     found = sorted(path for path in named if path.is_file())
     if not found:
-        raise ValueError(f"expected pictures ({', '.join(sorted(SUFFIXES))}) in {root}, got none")
+        raise ValueError(
+            f"expected pictures ({', '.join(sorted(READ_SUFFIXES))}) in {root}, got none"
+        )
     return found
 
 

@@ -150,22 +150,20 @@ def export_untrained(folder: Path, net: Any, **fields: Any) -> None:
     """Writes `net` as a model folder, as the export does, without scores."""
     from dataclasses import replace
 
-    import safetensors.torch
-
     from i2i.engines.torch import TorchEngine
-    from i2i.image import Picture, encode
-    from i2i.model_folder import GOLDEN_INPUT, GOLDEN_OUTPUT, SPEC, WEIGHTS, ModelFolder, digest_of
+    from i2i.image import Picture
+    from i2i.model_folder import ModelFolder
     from i2i.nets.description import describe
     from i2i.nets.folding import fold
     from i2i.nets.margin import margin
     from i2i.predictor import Predictor
     from i2i.spec import ModelSpec
     from training.graph import write_graph
+    from training.model_writing import write_golden, write_spec, write_weights
 
     folder.mkdir()
     folded = fold(net.eval())
-    weights = {name: value.contiguous() for name, value in folded.state_dict().items()}
-    (folder / WEIGHTS).write_bytes(safetensors.torch.save(weights))
+    write_weights(folded, folder)
     spec = ModelSpec(
         name=folder.name,
         task="test",
@@ -179,8 +177,5 @@ def export_untrained(folder: Path, net: Any, **fields: Any) -> None:
     spec = replace(spec, graph=write_graph(folded, spec.kind, spec.temperature, folder, spec.map))
     pixels = np.random.default_rng(0).integers(0, 256, (21, 34, 3), np.uint8)
     reference = Predictor(ModelFolder(folder, spec), TorchEngine(net, spec))
-    golden = reference.predict(Picture(pixels))
-    (folder / GOLDEN_INPUT).write_bytes(encode(golden.source))
-    np.savez(folder / GOLDEN_OUTPUT, **golden.planes)  # type: ignore[arg-type]  # an overload
-    spec = replace(spec, digest=digest_of(folder, spec.to_dict()))
-    (folder / SPEC).write_text(spec.to_json(), encoding="utf-8")
+    write_golden(reference.predict(Picture(pixels)), folder)
+    write_spec(spec, folder)

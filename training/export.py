@@ -15,34 +15,25 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-import safetensors.torch
 import torch
 from rich.console import Console
 
 from i2i.engines import open_engine
 from i2i.engines.torch import TorchEngine
-from i2i.image import Picture, encode
-from i2i.model_folder import (
-    CARD,
-    GOLDEN_INPUT,
-    GOLDEN_OUTPUT,
-    SPEC,
-    WEIGHTS,
-    ModelError,
-    ModelFolder,
-    digest_of,
-)
+from i2i.image import Picture
+from i2i.model_folder import CARD, SPEC, ModelError, ModelFolder
 from i2i.nets import Autoencoder
 from i2i.nets.description import describe
 from i2i.nets.folding import fold
 from i2i.nets.margin import margin
-from i2i.predictor import Prediction, Predictor, golden_difference
+from i2i.predictor import Predictor, golden_difference
 from i2i.spec import Measurement, ModelSpec
 from training.card import card
 from training.data.cache import Samples
 from training.evaluate import add_samples_arguments, evaluate, find_samples
 from training.graph import write_graph
 from training.margins import Margins, window_for, with_margin
+from training.model_writing import write_golden, write_spec, write_weights
 from training.pixels import as_stored, to_8_bit
 from training.recipe import build
 from training.tasks import Sample, Task
@@ -99,8 +90,7 @@ def export(
         folder = Path(temporary) / output.name
         folder.mkdir()
         folded = fold(net)
-        weights = {name: value.contiguous() for name, value in folded.state_dict().items()}
-        (folder / WEIGHTS).write_bytes(safetensors.torch.save(weights))
+        write_weights(folded, folder)
         spec = _spec(output.name, task, folded, recipe, licence)
         graph = write_graph(folded, task.kind, spec.temperature, folder, spec.map)
         spec = replace(spec, graph=graph)
@@ -108,11 +98,8 @@ def export(
         pictures = [_input(sample, task) for sample in samples[:MARGIN_SAMPLES]]
         spec = with_margin(reference, pictures, margins, margin_tolerance, max_pixels)
         reference = Predictor(ModelFolder(folder, spec), TorchEngine(net, spec))
-        golden = reference.predict(_golden_input(samples[0], task))
-        _write_golden(folder, golden)
-        spec = _measured(spec, folder, reference, task, samples)
-        spec = replace(spec, digest=digest_of(folder, spec.to_dict()))
-        (folder / SPEC).write_text(spec.to_json(), encoding="utf-8")
+        write_golden(reference.predict(_golden_input(samples[0], task)), folder)
+        spec = write_spec(_measured(spec, folder, reference, task, samples), folder)
         (folder / CARD).write_text(card(spec), encoding="utf-8")
         ModelFolder.open(folder)
         _replace(output, folder)
@@ -217,19 +204,6 @@ def _input(sample: Sample, task: Task) -> Picture:
 def _golden_input(sample: Sample, task: Task) -> Picture:
     pixels = _input(sample, task).pixels
     return Picture(np.ascontiguousarray(pixels[:GOLDEN_SIDE, :GOLDEN_SIDE]), None)
-
-
-def _write_golden(folder: Path, golden: Prediction) -> None:
-    (folder / GOLDEN_INPUT).write_bytes(encode(golden.source))
-    image = None if golden.picture is None else golden.picture.pixels
-    outputs = {
-        "image": image,
-        "labels": golden.labels,
-        "confidence": golden.confidence,
-        "map": golden.map,
-    }
-    given: dict[str, Any] = {name: v for name, v in outputs.items() if v is not None}
-    np.savez_compressed(folder / GOLDEN_OUTPUT, **given)
 
 
 def _measured(

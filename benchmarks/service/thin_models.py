@@ -6,19 +6,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import safetensors.torch
 import torch
 
 from benchmarks.service.pictures import photo
-from i2i import Predictor, encode
+from i2i import Predictor
 from i2i.engines.torch import TorchEngine
-from i2i.model_folder import GOLDEN_INPUT, GOLDEN_OUTPUT, SPEC, WEIGHTS, ModelFolder, digest_of
+from i2i.model_folder import ModelFolder
 from i2i.nets import Autoencoder, ClassHead, Decoder, Encoder, PictureHead
 from i2i.nets.description import describe
 from i2i.nets.margin import margin
 from i2i.spec import ClassInfo, ModelSpec
 from training.graph import write_graph
+from training.model_writing import write_golden, write_spec, write_weights
 
 WINDOW = 384
 CLASSES = (ClassInfo("ground", (16, 16, 16)), ClassInfo("sky", (70, 110, 240)))
@@ -36,7 +35,7 @@ def write_thin_models(folder: Path) -> None:
 def _write(folder: Path, encoder: Any, decoder: Any, head: Any, **fields: Any) -> None:
     folder.mkdir()
     net = Autoencoder(encoder, decoder, head).eval()
-    (folder / WEIGHTS).write_bytes(safetensors.torch.save(net.state_dict()))
+    write_weights(net, folder)
     spec = ModelSpec(
         name=folder.name,
         kind="labels" if "classes" in fields else "image",
@@ -49,8 +48,6 @@ def _write(folder: Path, encoder: Any, decoder: Any, head: Any, **fields: Any) -
         **fields,
     )
     spec = replace(spec, graph=write_graph(net, spec.kind, spec.temperature, folder))
-    golden = Predictor(ModelFolder(folder, spec), TorchEngine(net, spec)).predict(photo(40, 50))
-    (folder / GOLDEN_INPUT).write_bytes(encode(golden.source))
-    np.savez(folder / GOLDEN_OUTPUT, **golden.planes)  # type: ignore[arg-type]  # an overload
-    spec = replace(spec, digest=digest_of(folder, spec.to_dict()))
-    (folder / SPEC).write_text(spec.to_json(), encoding="utf-8")
+    reference = Predictor(ModelFolder(folder, spec), TorchEngine(net, spec))
+    write_golden(reference.predict(photo(40, 50)), folder)
+    write_spec(spec, folder)

@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output has gone (`i2i models | head`); so has the place for a message.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, MemoryError) as error:
         print(f"i2i: {error}", file=sys.stderr)
         return EXIT_USAGE
     except KeyboardInterrupt:

@@ -62,7 +62,7 @@ class ModelFolder:
             spec = ModelSpec.from_json((path / SPEC).read_text(encoding="utf-8"))
         except (ValueError, RecursionError) as error:
             raise ModelError(f"{path / SPEC}: {error}") from error
-        if not set(OUTPUTS[spec.kind]) <= set(spec.graph.outputs):
+        if tuple(spec.graph.outputs) != tuple(OUTPUTS[spec.kind]):
             raise ModelError(
                 f"{path / SPEC}: expected the graph outputs {', '.join(OUTPUTS[spec.kind])} of "
                 f"kind {spec.kind!r}, got {', '.join(spec.graph.outputs)}; export again"

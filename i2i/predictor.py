@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from i2i.engines import Engine, open_engine
 from i2i.engines.engine import Outputs
-from i2i.halves import run_window
-from i2i.hidden import with_colours_carried_on
+from i2i.engines.halves import run_window
 from i2i.image import ImageError, Picture
+from i2i.image.hidden import with_colours_carried_on
 from i2i.image.picture import Samples
 from i2i.model_folder import ModelError, ModelFolder, find_model
 from i2i.prediction import Plane, Prediction, View, join, to_samples
@@ -59,12 +59,12 @@ class Predictor:
         self.folder, self.engine = folder, engine
         self.spec = folder.spec
 
-    def tolerance(self) -> float:
-        """How far from the golden sample an answer of this engine may be, in [0, 1].
+    def check_precision(self) -> None:
+        """Raises ModelError where the export found the engine's precision too coarse."""
+        self._tolerance()
 
-        Raises:
-            ModelError: the export measured none for the engine and its precision.
-        """
+    def _tolerance(self) -> float:
+        """How far from the golden sample an answer of this engine may be, in [0, 1]."""
         tolerance = self.spec.tolerance.get(self.engine.name, {}).get(self.engine.precision)
         if tolerance is None:
             raise ModelError(
@@ -164,7 +164,7 @@ class Predictor:
             ModelError: the answer differs by more than the spec's tolerance for engine and
                 precision.
         """
-        tolerance = self.tolerance()
+        tolerance = self._tolerance()
         picture, expected = self.folder.golden()
         difference = golden_difference(self.predict(picture), expected)
         # Written so that a NaN fails too.
@@ -285,7 +285,7 @@ def load(
     """
     folder = ModelFolder.open(find_model(model))
     predictor = Predictor(folder, open_engine(folder, engine, precision, threads))
-    predictor.tolerance()  # raises where there is none
+    predictor.check_precision()
     return predictor
 
 

@@ -105,6 +105,8 @@ class ModelSpec:
     """What a model takes, gives, costs and scored.
 
     Attributes:
+        name: lower-case letters, digits, '-' and '.'; that of the folder.
+        task: what it was trained for, as the task calls itself: super-resolution, denoise, …
         kind: `image` gives a picture of scale x the size, `labels` a class for every pixel with its
             confidence, `map` a float for every pixel.
         scale: output pixels per input pixel along each axis.
@@ -114,6 +116,10 @@ class ModelSpec:
         margin_kind: `exact` by interval arithmetic, or `measured` on validation pictures.
         tiling: pictures are cut into windows, or predicted `whole` up to `max_pixels`.
         window: largest side of a window, in input pixels.
+        max_pixels: of a picture, with tiling `whole`; None with windows.
+        classes: name and colour of each label, with kind `labels`.
+        map: unit and range of the values, with kind `map`.
+        graph: names of the inputs and outputs of graph.onnx.
         tolerance: largest difference from the float32 reference, by engine and precision, in output
             values ([0, 1]; for labels: of the confidence).
         temperature: the class scores were divided by this before the softmax (in the graph).
@@ -121,6 +127,8 @@ class ModelSpec:
         protocol: how the scores were measured.
         scores: what was measured, by the name of the set.
         provenance: config, seed, budget, data digest, licence, versions, commit.
+        digest: SHA-256 over all that decides a prediction, in hex: `i2i.model_folder.digest_of`.
+        schema_version: of this class; others are refused.
     """
 
     name: str
@@ -182,6 +190,8 @@ class ModelSpec:
             )
         if self.tiling == "whole" and self.max_pixels is None:
             raise ValueError("max_pixels: expected a number with tiling 'whole', got none")
+        if self.tiling == "windows" and self.max_pixels is not None:
+            raise ValueError(f"max_pixels: expected none with windows, got {self.max_pixels}")
         if self.max_pixels is not None and self.max_pixels < 1:
             raise ValueError(f"max_pixels: expected at least 1, got {self.max_pixels}")
         if self.kind == "labels" and not 2 <= len(self.classes) <= 256:
@@ -212,7 +222,12 @@ class ModelSpec:
         }
 
     def to_json(self) -> str:
-        return json.dumps(self.to_dict(), indent=2) + "\n"
+        """`to_dict` as JSON.
+
+        Raises:
+            ValueError: a score or another number is NaN or infinite.
+        """
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> ModelSpec:
@@ -235,6 +250,7 @@ class ModelSpec:
 
     @classmethod
     def from_json(cls, text: str) -> ModelSpec:
+        """The spec that `to_json` wrote; errors as of `from_dict`."""
         return cls.from_dict(json.loads(text, parse_constant=_refuse))
 
 

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Callable
 
-from i2i.halves import run_window
+from i2i.engines.halves import run_window
 from i2i.predictor import Band, Cancelled, DeadlineExceeded, Sweep
 from service.turns import Turns
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from i2i.model_folder import GRAPH, WEIGHTS
 from i2i.nets import Autoencoder
-from i2i.nets.outputs import Outputs
+from i2i.nets.last_step import LastStep
 from i2i.spec import OUTPUTS, Graph, Kind, MapInfo
 
 OPSET = 20
@@ -31,12 +31,12 @@ INPUT = "input"
 class _Deployed(nn.Module):
     """The net with what a prediction needs at its end."""
 
-    def __init__(self, net: nn.Module, outputs: Outputs) -> None:
+    def __init__(self, net: nn.Module, last: LastStep) -> None:
         super().__init__()
-        self.net, self.outputs = net, outputs
+        self.net, self.last = net, last
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        outputs: tuple[Tensor, ...] = self.outputs(self.net(image))
+        outputs: tuple[Tensor, ...] = self.last(self.net(image))
         return outputs
 
 
@@ -57,7 +57,7 @@ def write_graph(
         # The exporter warns of its own internals.
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            _Deployed(net, Outputs(kind, temperature, map)).eval(),
+            _Deployed(net, LastStep(kind, temperature, map)).eval(),
             (sample.contiguous(),),
             dynamo=True,
             input_names=[INPUT],

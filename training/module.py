@@ -14,8 +14,8 @@ from torch import Tensor
 
 from i2i.losses import with_auxiliary
 from i2i.nets import Autoencoder
+from i2i.nets.last_step import LastStep
 from i2i.nets.margin import margin
-from i2i.nets.outputs import Outputs
 from training.budget import core_minutes, minutes
 from training.callbacks import AveragedWeights, BestCheckpoint, LastCheckpoint, PictureLog
 from training.initial_weights import begin_with
@@ -78,7 +78,7 @@ class ImageToImage(pl.LightningModule):
         self.compiles = compile
         # Input pixels at each side of a crop whose outputs do not count.
         self.border = margin(net) if net.padding == "valid" else 0
-        self.outputs = Outputs(task.kind, map=task.map_info())
+        self.outputs = LastStep(task.kind, map=task.map_info())
         self.scores = task.metrics()
         self.earlier_core_minutes = self.earlier_minutes = 0.0
         # What the run may cost, where it has such a limit.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from i2i.halves import run_window
+from i2i.engines.halves import run_window
 from i2i.predictor import Predictor
 from i2i.windows import cut, keep, stitch
 from training.degradations import BT601

@@ -5,12 +5,15 @@ from __future__ import annotations
 import glob
 import itertools
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from i2i.image.formats import READ_SUFFIXES
+
+_NUMBER = re.compile(r"_\d+$")
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,7 @@ def find(inputs: Sequence[str], output: Path) -> list[Found]:
     found: dict[Path, Found] = {}
     for name in inputs:
         for one in _of(name, output):
-            # `Path.resolve` raises for links that go round in a circle.
-            found.setdefault(Path(os.path.realpath(one.path)), one)
+            found.setdefault(_real(one.path), one)
     return list(found.values())
 
 
@@ -52,28 +54,35 @@ def _of(name: str, output: Path) -> Iterator[Found]:
     else:
         yield Found(path)  # or whatever the name is: opening it says what is wrong
         return
-    written = output.resolve()
-    if written == base.resolve():
+    written = _real(output)
+    if written == _real(base):
         raise ValueError(
             f"--output: expected another folder than {base}, where the pictures are: a second call "
             "would take the answers for pictures"
         )
-    inside = written.is_relative_to(base.resolve())
+    inside = written.is_relative_to(_real(base))
     none = True
     for file in files:
-        named = file.suffix.lower() in READ_SUFFIXES and not os.path.isdir(file)
-        # What cannot be looked at or read is tried, so that opening it says why.
-        readable = os.access(file.parent, os.X_OK)
-        is_picture = named and (os.path.isfile(file) or not readable)
-        if not is_picture and not (os.path.isdir(file) and not os.access(file, os.R_OK)):
-            continue
-        if inside and Path(os.path.realpath(file)).is_relative_to(written):
+        if not _is_wanted(file) or (inside and _real(file).is_relative_to(written)):
             continue
         none = False
         yield Found(file, file.parent.relative_to(base))
     if none:
         suffixes = " ".join(sorted(READ_SUFFIXES))
         raise ValueError(f"{name}: expected pictures ({suffixes}), got none")
+
+
+def _is_wanted(file: Path) -> bool:
+    """A picture by its name; or what cannot be looked at or read, for opening it says why."""
+    if os.path.isdir(file):
+        return not os.access(file, os.R_OK)
+    named = file.suffix.lower() in READ_SUFFIXES
+    return named and (os.path.isfile(file) or not os.access(file.parent, os.X_OK))
+
+
+def _real(path: Path) -> Path:
+    """Where a path leads; `Path.resolve` would raise for links that go round in a circle."""
+    return Path(os.path.realpath(path))
 
 
 def _below(folder: Path) -> Iterator[Path]:
@@ -90,8 +99,8 @@ def output_paths(found: Sequence[Found], output: Path, suffix: str) -> list[tupl
 
     An output never has the path of an input, nor that of another input's output.
     """
-    taken = {Path(os.path.realpath(one.path)) for one in found}
-    folders = {one.folder: Path(os.path.realpath(output / one.folder)) for one in found}
+    taken = {_real(one.path) for one in found}
+    folders = {one.folder: _real(output / one.folder) for one in found}
     numbers: Counter[tuple[Path, str]] = Counter()
     paths = []
     for one in found:
@@ -109,6 +118,15 @@ def output_paths(found: Sequence[Found], output: Path, suffix: str) -> list[tupl
 
 
 def shared_stems(found: Sequence[Found]) -> set[Path]:
-    """The files whose output would have the name of another's, but for its number."""
+    """The files whose output may have, or have had, the name of another's: by stem or by number.
+
+    Beside two files `a` the name a_1 is the second one's, or that of a file `a_1`. What earlier
+    calls named is not known here.
+    """
     counts = Counter((one.folder, one.path.stem) for one in found)
-    return {one.path for one in found if counts[one.folder, one.path.stem] > 1}
+    shared = {key for key, count in counts.items() if count > 1}
+    return {
+        one.path
+        for one in found
+        if {(one.folder, one.path.stem), (one.folder, _NUMBER.sub("", one.path.stem))} & shared
+    }

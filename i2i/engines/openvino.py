@@ -11,8 +11,14 @@ from numpy.typing import NDArray
 from i2i.engines.engine import EngineName, Outputs, Precision
 from i2i.model_folder import ModelError, ModelFolder
 
-# How OpenVINO says that it gets no memory.
-_NO_MEMORY = ("Failed to allocate", "can't alloc", "bad_alloc")
+# How OpenVINO says that it gets no memory, or no thread.
+_NO_MEMORY = (
+    "Failed to allocate",
+    "can't alloc",
+    "bad_alloc",
+    "Cannot allocate memory",
+    "Resource temporarily unavailable",
+)
 _TYPES = {"f32": openvino.Type.f32, "bf16": openvino.Type.bf16}
 
 
@@ -21,6 +27,7 @@ class OpenVINOEngine:
 
     Raises:
         ModelError: the graph cannot be read, or the processor cannot compute in this precision.
+        MemoryError: there is too little memory for the model now.
     """
 
     name: EngineName = "openvino"
@@ -48,6 +55,10 @@ class OpenVINOEngine:
                 },
             )
         except RuntimeError as error:
+            if _lacks_memory(error):
+                raise MemoryError(
+                    f"{folder.path}: expected memory for it, got too little"
+                ) from error
             raise ModelError(
                 f"{folder.graph}: OpenVINO cannot read the graph; export again"
             ) from error
@@ -60,7 +71,7 @@ class OpenVINOEngine:
             self._request.start_async([image], share_inputs=True)
             self._request.wait()
         except RuntimeError as error:
-            if any(words in str(error) for words in _NO_MEMORY):
+            if _lacks_memory(error):
                 raise MemoryError(f"expected memory for {image.shape}, got too little") from error
             raise
         results = self._request.results
@@ -68,3 +79,7 @@ class OpenVINOEngine:
 
     def release_memory(self) -> None:
         self._request.get_compiled_model().release_memory()
+
+
+def _lacks_memory(error: RuntimeError) -> bool:
+    return any(words in str(error) for words in _NO_MEMORY)

@@ -12,8 +12,8 @@ from torch import nn
 from i2i.engines.engine import EngineName, Outputs, Precision
 from i2i.model_folder import ModelError, ModelFolder
 from i2i.nets import Autoencoder
-from i2i.nets.description import build
-from i2i.nets.outputs import Outputs as LastStep
+from i2i.nets.description import build, lacks_memory
+from i2i.nets.last_step import LastStep
 from i2i.spec import ModelSpec
 
 
@@ -40,6 +40,7 @@ class TorchEngine:
 
         Raises:
             ModelError: the spec names no class of `i2i.nets`, or the weights are not its weights.
+            MemoryError: there is too little memory for the model now.
         """
         torch.set_num_threads(threads)
         try:
@@ -47,18 +48,19 @@ class TorchEngine:
             if not isinstance(net, Autoencoder):
                 raise ValueError(f"net: expected an Autoencoder, got an {type(net).__name__}")
             net.load_state_dict(load_file(folder.weights))
+            return cls(net, folder.spec, precision)
         except (ValueError, RuntimeError, SafetensorError) as error:
+            if lacks_memory(error):
+                raise MemoryError(
+                    f"{folder.path}: expected memory for it, got too little"
+                ) from error
             raise ModelError(f"{folder.path}: {error}") from error
-        return cls(net, folder.spec, precision)
 
     def run(self, image: NDArray[np.float32]) -> Outputs:
         try:
             outputs = self._forward(image)
-        except torch.OutOfMemoryError:
-            outputs = None
         except RuntimeError as error:
-            # What a processor's allocator raises has no class of its own.
-            if "can't allocate memory" not in str(error):
+            if not lacks_memory(error):
                 raise
             outputs = None
         if outputs is None:

@@ -1,7 +1,7 @@
 """Bytes to pixels and back: the one door for pictures, in training, command line and service."""
 
 from i2i.image.decoding import Header, decode, read, read_header
-from i2i.image.encoding import encode, encode_labels
+from i2i.image.encoding import encode
 from i2i.image.files import write_bytes
 from i2i.image.formats import FORMATS, MEDIA_TYPES, SUFFIXES, Format, check_format
 from i2i.image.maps import decode_map, encode_map, map_levels, read_map
@@ -21,7 +21,6 @@ __all__ = [
     "decode",
     "decode_map",
     "encode",
-    "encode_labels",
     "encode_map",
     "map_levels",
     "open_writer",

@@ -113,7 +113,19 @@ class _Joined(io.RawIOBase):
         return len(read)
 
 
-def take_apart(data: bytes) -> Parts:
+def take_apart(data: bytes | bytearray | memoryview) -> Parts:
+    """What a file holds, by its first bytes.
+
+    Raises:
+        ImageError: it is no picture that is read, or ends before its pixels.
+        TypeError: no bytes.
+    """
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise TypeError(
+            f"data: expected the bytes of a file, got {type(data).__name__}; `read` and `read_map` "
+            "of i2i.image take a path"
+        )
+    data = bytes(data)  # no copy of bytes
     if not data:
         raise ImageError("empty", "there are no bytes", _READABLE, "nothing")
     kind = data[:4] + data[8:12] if data.startswith(b"RIFF") else data[:8]
@@ -227,8 +239,12 @@ def _take_jpeg(data: bytes) -> Parts:
             continue  # between scans: for the decoder
         elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             if marker not in _JPEG_FRAMES or data[start + 4] != 8:
+                lossy = f"{data[start + 4]} bits, frame {marker:#x}"
                 raise ImageError(
-                    "unsupported_format", "a JPEG of this kind is not read", "8 bits, lossy"
+                    "unsupported_format",
+                    "a JPEG of this kind is not read; save it as a usual JPEG, or as PNG",
+                    "8 bits, baseline or progressive",
+                    lossy,
                 )
             kept.append(view[start:end])
         elif marker == 0xE1 and data.startswith(b"Exif\0\0", start + 4):

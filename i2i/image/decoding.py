@@ -46,7 +46,7 @@ class Header:
     depth: Depth = 8
 
 
-def read_header(data: bytes) -> Header:
+def read_header(data: bytes | bytearray | memoryview) -> Header:
     """Format, size and depth of the picture in `data`, without decoding it.
 
     Raises:
@@ -67,7 +67,7 @@ def read_header(data: bytes) -> Header:
 
 
 def decode(
-    data: bytes,
+    data: bytes | bytearray | memoryview,
     *,
     max_pixels: int = MAX_PIXELS,
     depth: Depth = 8,
@@ -89,11 +89,6 @@ def decode(
         ValueError: another depth or profile.
         TypeError: no bytes.
     """
-    if not isinstance(data, bytes | bytearray | memoryview):
-        raise TypeError(
-            f"data: expected the bytes of a file, got {type(data).__name__}; i2i.image.read takes "
-            "a path"
-        )
     if depth not in (8, 16):
         raise ValueError(f"depth: expected 8 or 16, got {depth}")
     if profile not in ("convert", "keep"):
@@ -116,7 +111,7 @@ def decode(
 
 
 def read(
-    path: Path,
+    path: str | Path,
     *,
     max_pixels: int = MAX_PIXELS,
     depth: Depth = 8,
@@ -129,11 +124,11 @@ def read(
         OSError: the file cannot be read.
     """
     with naming(path):
-        return decode(path.read_bytes(), max_pixels=max_pixels, depth=depth, profile=profile)
+        return decode(Path(path).read_bytes(), max_pixels=max_pixels, depth=depth, profile=profile)
 
 
 @contextlib.contextmanager
-def naming(path: Path) -> Iterator[None]:
+def naming(path: str | Path) -> Iterator[None]:
     """An ImageError inside names the file."""
     try:
         yield

@@ -1,13 +1,11 @@
-"""Pixels to bytes: a picture or labels as a file without metadata."""
+"""Pixels to bytes: a picture as a file without metadata."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from i2i.image.formats import Format, check_format
@@ -30,7 +28,13 @@ def encode(picture: Picture, format: Format = "png") -> bytes:
     Raises:
         ImageError: format_cannot_hold: a side is too long or 16 bits are too deep for the format;
             a gray profile for WebP.
+        TypeError: no Picture.
     """
+    if not isinstance(picture, Picture):
+        raise TypeError(
+            f"picture: expected an i2i.image.Picture, got {type(picture).__name__}; Picture(array) "
+            "gives one"
+        )
     check_format(format, picture.height, picture.width, picture.depth)
     if format in ("png", "tiff"):
         return _lossless(picture, format)
@@ -42,27 +46,6 @@ def encode(picture: Picture, format: Format = "png") -> bytes:
     if picture.alpha is not None:
         image.putalpha(Image.fromarray(picture.alpha))
     return _save(image, format, icc_profile=picture.profile)
-
-
-def encode_labels(
-    labels: NDArray[np.uint8],
-    colours: Sequence[tuple[int, int, int]],
-    format: Format = "png",
-) -> bytes:
-    """Labels (H, W) as an indexed picture: the values in the file are the labels themselves.
-
-    Args:
-        colours: (red, green, blue) of label 0, 1, ...; a label beyond them is black.
-
-    Raises:
-        ImageError: format_cannot_hold, the format is not png or tiff.
-    """
-    if format not in ("png", "tiff"):
-        raise ImageError("format_cannot_hold", f"{format} would blur labels", "png or tiff", format)
-    (height, width), buffer = labels.shape, io.BytesIO()
-    with open_writer(buffer, format, height, width, 1, palette=colours) as writer:
-        writer.write(labels[..., None])
-    return buffer.getvalue()
 
 
 def _lossless(picture: Picture, format: Literal["png", "tiff"]) -> bytes:

@@ -25,8 +25,8 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        if error.filename not in (None, str(temporary)):
-            raise  # of another file, in the caller's block
+        if error.errno is None or error.filename not in (None, str(temporary)):
+            raise  # of another file, or of none, in the caller's block
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         with contextlib.suppress(OSError):  # gone after the rename

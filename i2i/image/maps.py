@@ -21,7 +21,7 @@ from i2i.image.tiff import BLACK_IS_ZERO, WHITE_IS_ZERO
 from i2i.image.tiff_strips import numbers_of
 
 
-def read_map(path: Path, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.float32]:
+def read_map(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.float32]:
     """The numbers in a file, as `decode_map`.
 
     Raises:
@@ -29,10 +29,12 @@ def read_map(path: Path, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.float32]
         OSError: the file cannot be read.
     """
     with naming(path):
-        return decode_map(path.read_bytes(), max_pixels=max_pixels)
+        return decode_map(Path(path).read_bytes(), max_pixels=max_pixels)
 
 
-def decode_map(data: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.float32]:
+def decode_map(
+    data: bytes | bytearray | memoryview, *, max_pixels: int = MAX_PIXELS
+) -> NDArray[np.float32]:
     """The numbers in the bytes of a file, (H, W), upright.
 
     Float TIFF (16, 32 or 64 bits) as it is, NaN and infinities too; gray PNG and TIFF of 8 or 16

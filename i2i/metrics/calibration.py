@@ -32,7 +32,8 @@ def reliability(
     counted = target != ignore
     sure, right = confidence[counted].double(), (labels == target)[counted].double()
     if not ((sure >= 0) & (sure <= 1)).all():
-        raise ValueError("expected confidences in [0, 1], got others; take the softmax first")
+        got = f"{sure.min():.3g} to {sure.max():.3g}"
+        raise ValueError(f"expected confidences in [0, 1], got {got}; take the softmax first")
     places = (torch.ceil(sure * num_bins).long() - 1).clamp(min=0)
     columns = torch.stack([torch.ones_like(sure), right, sure], dim=1)
     return columns.new_zeros(num_bins, 3).index_add_(0, places, columns)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from i2i.nets.activations import activation_layer
-from i2i.nets.convolutions import convolution
+from i2i.nets.convolutions import styled_convolution
 from i2i.nets.style import Style
 
 # Of the large-kernel block: four pixels to each side, more than ConvNeXt's 7.
@@ -73,9 +73,9 @@ class ResidualBlock(Residual):
 
     def __init__(self, channels: int, style: Style, dilation: int = 1) -> None:
         super().__init__(style)
-        self.first = convolution(channels, channels, style, dilation=dilation)
+        self.first = styled_convolution(channels, channels, style, dilation=dilation)
         self.activation = activation_layer(style.activation)
-        self.second = small(convolution(channels, channels, style, dilation=dilation))
+        self.second = small(styled_convolution(channels, channels, style, dilation=dilation))
 
     def branch(self, x: Tensor) -> Tensor:
         out: Tensor = self.second(self.activation(self.first(x)))
@@ -89,11 +89,11 @@ class BottleneckBlock(Residual):
         super().__init__(style)
         narrow = max(1, channels // 4)
         self.layers = nn.Sequential(
-            convolution(channels, narrow, style, kernel_size=1),
+            styled_convolution(channels, narrow, style, kernel_size=1),
             activation_layer(style.activation),
-            convolution(narrow, narrow, style),
+            styled_convolution(narrow, narrow, style),
             activation_layer(style.activation),
-            small(convolution(narrow, channels, style, kernel_size=1)),
+            small(styled_convolution(narrow, channels, style, kernel_size=1)),
         )
 
     def branch(self, x: Tensor) -> Tensor:
@@ -112,13 +112,15 @@ class FactorisedBlock(Residual):
         super().__init__(style)
         bare = replace(style, norm="none")
         self.layers = nn.Sequential(
-            convolution(channels, channels, bare, kernel_size=(3, 1)),
+            styled_convolution(channels, channels, bare, kernel_size=(3, 1)),
             activation_layer(style.activation),
-            convolution(channels, channels, style, kernel_size=(1, 3)),
+            styled_convolution(channels, channels, style, kernel_size=(1, 3)),
             activation_layer(style.activation),
-            convolution(channels, channels, bare, kernel_size=(3, 1), dilation=dilation),
+            styled_convolution(channels, channels, bare, kernel_size=(3, 1), dilation=dilation),
             activation_layer(style.activation),
-            small(convolution(channels, channels, style, kernel_size=(1, 3), dilation=dilation)),
+            small(
+                styled_convolution(channels, channels, style, kernel_size=(1, 3), dilation=dilation)
+            ),
         )
 
     def branch(self, x: Tensor) -> Tensor:
@@ -137,12 +139,12 @@ class LargeKernelBlock(Residual):
     def __init__(self, channels: int, style: Style) -> None:
         super().__init__(style)
         self.part = (channels + 1) // 2
-        self.wide = convolution(
+        self.wide = styled_convolution(
             self.part, self.part, style, kernel_size=LARGE_KERNEL, groups=self.part
         )
-        self.expand = convolution(channels, 2 * channels, style, kernel_size=1)
+        self.expand = styled_convolution(channels, 2 * channels, style, kernel_size=1)
         self.activation = activation_layer(style.activation)
-        self.project = small(convolution(2 * channels, channels, style, kernel_size=1))
+        self.project = small(styled_convolution(2 * channels, channels, style, kernel_size=1))
 
     def branch(self, x: Tensor) -> Tensor:
         mixed = torch.cat([self.wide(x[:, : self.part]), x[:, self.part :]], dim=1)
@@ -162,12 +164,12 @@ class DenseBlock(Residual):
         growth = (channels + 1) // 2
         self.layers = nn.ModuleList(
             nn.Sequential(
-                convolution(channels + i * growth, growth, style),
+                styled_convolution(channels + i * growth, growth, style),
                 activation_layer(style.activation),
             )
             for i in range(3)
         )
-        self.fuse = small(convolution(channels + 3 * growth, channels, style, kernel_size=1))
+        self.fuse = small(styled_convolution(channels + 3 * growth, channels, style, kernel_size=1))
 
     def branch(self, x: Tensor) -> Tensor:
         for layer in self.layers:
@@ -189,16 +191,16 @@ class InceptionBlock(Residual):
         self.branches = nn.ModuleList()
         for side in (1, 3, 5):
             layers = [
-                convolution(channels, narrow, style, kernel_size=1),
+                styled_convolution(channels, narrow, style, kernel_size=1),
                 activation_layer(style.activation),
             ]
             if side > 1:
                 layers += [
-                    convolution(narrow, narrow, style, kernel_size=side),
+                    styled_convolution(narrow, narrow, style, kernel_size=side),
                     activation_layer(style.activation),
                 ]
             self.branches.append(nn.Sequential(*layers))
-        self.fuse = small(convolution(3 * narrow, channels, style, kernel_size=1))
+        self.fuse = small(styled_convolution(3 * narrow, channels, style, kernel_size=1))
 
     def branch(self, x: Tensor) -> Tensor:
         seen = [branch(x) for branch in self.branches]
@@ -216,8 +218,8 @@ class ReparameterisedBlock(nn.Module):
     def __init__(self, channels: int, style: Style) -> None:
         super().__init__()
         self.channels, self.style = channels, style
-        self.wide = small(convolution(channels, channels, style))
-        self.narrow = small(convolution(channels, channels, style, kernel_size=1))
+        self.wide = small(styled_convolution(channels, channels, style))
+        self.narrow = small(styled_convolution(channels, channels, style, kernel_size=1))
         self.same = nn.BatchNorm2d(channels) if style.norm == "batch" else nn.Identity()
         self.activation = activation_layer(style.activation)
         self.dropout = dropout(style)
@@ -233,7 +235,7 @@ class PlainBlock(nn.Module):
 
     def __init__(self, channels: int, style: Style) -> None:
         super().__init__()
-        self.convolution = convolution(channels, channels, style)
+        self.convolution = styled_convolution(channels, channels, style)
         self.activation = activation_layer(style.activation)
         self.dropout = dropout(style)
 

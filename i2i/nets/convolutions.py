@@ -20,7 +20,7 @@ from i2i.nets.style import Initialisation, Padding, Style
 KernelSize = int | tuple[int, int]
 
 
-def convolution(
+def styled_convolution(
     inputs: int,
     outputs: int,
     style: Style,
@@ -45,7 +45,7 @@ def convolution(
     return nn.Sequential(layer, *norm_layers(style.norm, outputs))
 
 
-def transposed_convolution(
+def styled_transposed_convolution(
     inputs: int, outputs: int, style: Style, *, kernel_size: int = 4, stride: int = 2
 ) -> nn.Sequential:
     """A transposed one and its norm, (N, inputs, H, W) → (N, outputs, H · stride, W · stride)."""

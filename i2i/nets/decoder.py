@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from i2i.nets.activations import activation_layer
 from i2i.nets.blocks import blocks
-from i2i.nets.convolutions import convolution, transposed_convolution
+from i2i.nets.convolutions import styled_convolution, styled_transposed_convolution
 from i2i.nets.style import (
     Activation,
     BlockKind,
@@ -114,16 +114,16 @@ class Decoder(nn.Module):
 
 def _up(inputs: int, width: int, up: Up, style: Style) -> nn.Sequential:
     if up == "transposed":
-        return transposed_convolution(inputs, width, style)
-    return nn.Sequential(nn.Upsample(scale_factor=2), convolution(inputs, width, style))
+        return styled_transposed_convolution(inputs, width, style)
+    return nn.Sequential(nn.Upsample(scale_factor=2), styled_convolution(inputs, width, style))
 
 
 def _join(skip: Skip, width: int, skip_width: int, style: Style) -> nn.Module:
     """What a feature goes through before it is added, or the channels after concatenation."""
     if skip == "concat":
-        return convolution(width + skip_width, width, style, kernel_size=1)
+        return styled_convolution(width + skip_width, width, style, kernel_size=1)
     if skip == "add" and width != skip_width:
-        return convolution(skip_width, width, style, kernel_size=1)
+        return styled_convolution(skip_width, width, style, kernel_size=1)
     return nn.Identity()
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+import torch
 from torch import nn
 
 
@@ -26,6 +27,7 @@ def build(description: dict[str, Any]) -> nn.Module:
     Raises:
         ValueError: the class is not in `i2i.nets`, or does not take these arguments. A model folder
             may name nothing else, so opening one runs no code but ours.
+        RuntimeError: torch gets no memory for the weights.
     """
     import i2i.nets
 
@@ -41,11 +43,18 @@ def build(description: dict[str, Any]) -> nn.Module:
     }
     try:
         net: nn.Module = getattr(i2i.nets, name)(**arguments)
-    except (TypeError, AttributeError, RuntimeError, ImportError) as error:
+    except (TypeError, AttributeError, ArithmeticError, RuntimeError, ImportError) as error:
         # What constructors do with arguments of other types: a string for a part, a list for a
         # number. ImportError: torchvision is not installed.
+        if lacks_memory(error):
+            raise
         raise ValueError(f"net {name}: {error}") from error
     return net
+
+
+def lacks_memory(error: Exception) -> bool:
+    """Whether torch says that it gets no memory: a processor's allocator has no class for it."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _plain(value: Any) -> Any:

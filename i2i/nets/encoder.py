@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from i2i.nets.activations import activation_layer
 from i2i.nets.blocks import blocks
-from i2i.nets.convolutions import convolution
+from i2i.nets.convolutions import styled_convolution
 from i2i.nets.style import (
     Activation,
     BlockKind,
@@ -100,6 +100,7 @@ class Encoder(FeatureEncoder):
             )
         check_counts("widths", widths, 1)
         check_counts("depths", depths, 0)
+        check_counts("input_channels", [input_channels], 1)
         check_choice("stem_stride", stem_stride, StemStride)
         check_choice("down", down, Down)
         style = Style(block, dilations, activation, norm, padding, dropout, initialisation)
@@ -132,12 +133,12 @@ class Encoder(FeatureEncoder):
 
 def _down(inputs: int, width: int, stride: int, down: Down, style: Style) -> nn.Sequential:
     if stride == 1:
-        return convolution(inputs, width, style)
+        return styled_convolution(inputs, width, style)
     if down == "stride":
-        return convolution(inputs, width, style, kernel_size=4, stride=2)
+        return styled_convolution(inputs, width, style, kernel_size=4, stride=2)
     if down == "max":
         # The other order is the same where an activation rises everywhere; gelu and silu do not,
         # and OpenVINO 2026.4 exchanges the two all the same: a test of the graph shows it.
         activation = activation_layer(style.activation)
-        return nn.Sequential(convolution(inputs, width, style), activation, nn.MaxPool2d(2))
-    return nn.Sequential(convolution(inputs, width, style), nn.AvgPool2d(2))
+        return nn.Sequential(styled_convolution(inputs, width, style), activation, nn.MaxPool2d(2))
+    return nn.Sequential(styled_convolution(inputs, width, style), nn.AvgPool2d(2))

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from i2i.nets.convolutions import conv2d, conv_transpose2d
-from i2i.nets.style import Padding, Style, check_choice
+from i2i.nets.style import Padding, Style, check_choice, check_counts
 
 PictureSkip = Literal["bicubic", "identity", "none"]
 PictureActivation = Literal["linear", "clamp", "sigmoid"]
@@ -49,6 +49,7 @@ class PictureHead(nn.Module):
         activation: PictureActivation = "linear",
     ) -> None:
         super().__init__()
+        check_counts("features, stride, channels, scale", [features, stride, channels, scale], 1)
         check_choice("skip", skip, PictureSkip)
         check_choice("padding", padding, Padding)
         check_choice("activation", activation, PictureActivation)
@@ -95,6 +96,7 @@ class ClassHead(nn.Module):
         self, features: int, stride: int = 1, classes: int = 2, padding: Padding = Style.padding
     ) -> None:
         super().__init__()
+        check_counts("features, stride, classes", [features, stride, classes], 1)
         check_choice("padding", padding, Padding)
         self.features, self.stride, self.classes, self.padding = features, stride, classes, padding
         self.scores = enlargement(features, classes, stride, padding)

@@ -46,6 +46,7 @@ class LeNet(FeatureEncoder):
         if not widths:
             raise ValueError("widths: expected one for each stage, got none")
         check_counts("widths", widths, 1)
+        check_counts("input_channels", [input_channels], 1)
         check_choice("subsampling", subsampling, Subsampling)
         self.widths, self.input_channels = list(widths), input_channels
         self.stem_stride, self.subsampling = 1, subsampling

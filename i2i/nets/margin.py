@@ -64,8 +64,6 @@ _LEAVES = (
     PartialConvTranspose2d,
     ReflectConv2d,
 )
-# Far enough from 0 that no interval reaches a border.
-_FAR = 2**20
 
 
 @dataclass(frozen=True)
@@ -96,9 +94,7 @@ def extents(net: Autoencoder, axis: int = 0) -> tuple[int, int]:
     graph = _Tracer().trace(net)
     modules = dict(net.named_modules())
     before = after = 0
-    # The phases repeat with size_multiple input pixels; _FAR is a multiple of every stride in use.
-    start = _FAR * net.size_multiple * net.scale
-    for output in range(start, start + net.size_multiple * net.scale):
+    for output in range(_period(net)):
         seen = _input_interval(graph, modules, Interval(output, output), axis)
         before = max(before, output // net.scale - seen.low)
         after = max(after, seen.high - output // net.scale)
@@ -132,11 +128,16 @@ def receptive_fields(net: Autoencoder) -> dict[str, tuple[int, int]]:
         if node.op == "call_module":
             sides = []
             for axis in (0, 1):
-                starts = range(_FAR, _FAR + net.size_multiple * net.scale)
-                seen = [_input_interval(graph, modules, Interval(i, i), axis, node) for i in starts]
+                units = (Interval(i, i) for i in range(_period(net)))
+                seen = [_input_interval(graph, modules, unit, axis, node) for unit in units]
                 sides.append(max(interval.high - interval.low + 1 for interval in seen))
             fields[str(node.target)] = (sides[0], sides[1])
     return fields
+
+
+def _period(net: Autoencoder) -> int:
+    """Output pixels after which the phases repeat."""
+    return net.size_multiple * net.scale
 
 
 def _input_interval(

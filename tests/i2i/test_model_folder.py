@@ -55,6 +55,14 @@ def test_an_exported_folder_opens(folder: Path) -> None:
     assert outputs["image"].shape == (42, 68, 3)
 
 
+def test_outputs_in_another_order_are_refused(tiny_labels: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_labels, tmp_path / "tiny-labels")
+    graph = json.loads((folder / SPEC).read_text())["graph"]
+    rewrite(folder, graph={**graph, "outputs": ["confidence", "labels"]})
+    with pytest.raises(ModelError, match=r"outputs labels, confidence of .*, got confidence"):
+        ModelFolder.open(folder)
+
+
 @pytest.mark.parametrize("name", DIGESTED)
 def test_a_changed_file_is_told_by_its_digest(folder: Path, name: str) -> None:
     content = bytearray((folder / name).read_bytes())

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from i2i.engines import Engine
-from i2i.image import ImageError, Picture, decode
+from i2i.image import ImageError, Picture, decode, decode_map, encode, read_header
 from i2i.model_folder import ModelError, ModelFolder, digest_of
 from i2i.prediction import to_samples
 from i2i.predictor import Cancelled, DeadlineExceeded, Predictor, load
@@ -166,8 +166,11 @@ def test_a_model_of_whole_pictures_gets_one_window(noise: Noise) -> None:
 def test_what_is_no_picture_is_told_how_to_become_one(noise: Noise, enlarging: Predictor) -> None:
     with pytest.raises(TypeError, match=r"expected an i2i.image.Picture, got ndarray; .*Picture"):
         enlarging.predict(noise(4, 4))  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="expected the bytes of a file, got str"):
-        decode("photo.png")  # type: ignore[arg-type]
+    for read_bytes in (decode, read_header, decode_map):
+        with pytest.raises(TypeError, match="expected the bytes of a file, got str"):
+            read_bytes("photo.png")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"expected an i2i.image.Picture, got ndarray"):
+        encode(noise(4, 4))  # type: ignore[arg-type]
 
 
 def test_a_precision_that_the_export_left_out_is_refused(tiny_x2: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from i2i.spec import SCHEMA_VERSION, ClassInfo, Graph, Kind, MapInfo, Measurement, ModelSpec
+from i2i.spec import SCHEMA_VERSION, ClassInfo, Graph, Kind, MapInfo, Measurement, ModelSpec, Tiling
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 words = st.text(max_size=12)
@@ -33,6 +33,7 @@ measurements = st.builds(
 def specs(draw: st.DrawFn) -> ModelSpec:
     """Specs of every kind and tiling."""
     kind: Kind = draw(st.sampled_from(["image", "labels", "map"]))
+    tiling: Tiling = draw(st.sampled_from(["windows", "whole"]))
     multiple, kept = draw(st.integers(1, 32)), draw(st.integers(1, 9))
     margin = multiple * draw(st.integers(0, 9))
     classes = st.lists(st.builds(ClassInfo, words, colours), min_size=2, max_size=5)
@@ -46,9 +47,9 @@ def specs(draw: st.DrawFn) -> ModelSpec:
         size_multiple=multiple,
         margin=margin,
         margin_kind=draw(st.sampled_from(["exact", "measured"])),
-        tiling=draw(st.sampled_from(["windows", "whole"])),
+        tiling=tiling,
         window=2 * margin + kept * multiple,
-        max_pixels=draw(st.integers(1, 10**9)),
+        max_pixels=draw(st.integers(1, 10**9)) if tiling == "whole" else None,
         classes=tuple(draw(classes)) if kind == "labels" else (),
         map=draw(maps) if kind == "map" else None,
         temperature=draw(st.floats(0.01, 100)),
@@ -129,7 +130,7 @@ def test_what_is_left_out_has_its_default() -> None:
         ("window", 0, "window: expected at least 1, got 0"),
         ("window", 32, "window: expected more than twice the margin 16, got 32"),
         ("window", 100, "window: expected a multiple of size_multiple 8, got 100"),
-        ("max_pixels", 0, "max_pixels: expected at least 1, got 0"),
+        ("max_pixels", 10, "max_pixels: expected none with windows, got 10"),
         ("max_pixels", "many", "spec.max_pixels: expected int, got 'many'"),
         ("classes", [], "classes: expected 2 to 256 for labels, got 0"),
         ("classes", {"a": 1}, "spec.classes: expected .*tuple.*, got {'a': 1}"),
@@ -173,6 +174,17 @@ def test_a_wrong_value_is_named_with_what_was_expected(
 ) -> None:
     with pytest.raises(ValueError, match=complaint):
         ModelSpec.from_dict({**data, field: value})
+
+
+def test_a_limit_of_pixels_is_at_least_one(data: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="max_pixels: expected at least 1, got 0"):
+        ModelSpec.from_dict({**data, "tiling": "whole", "max_pixels": 0})
+
+
+def test_what_json_does_not_know_is_not_written() -> None:
+    spec = ModelSpec(name="x", kind="image", task="t", net={}, protocol={"psnr": float("nan")})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        spec.to_json()
 
 
 @pytest.mark.parametrize("field", ["name", "kind", "task", "net"])

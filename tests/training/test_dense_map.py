@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from i2i.nets.outputs import Outputs
+from i2i.nets.last_step import LastStep
 from i2i.spec import MapInfo
 from training.tasks import DenseMap, Sample
 from training.tasks.dense_map import MedianScores
@@ -33,7 +33,7 @@ def test_the_loss_is_0_where_the_output_in_its_unit_is_the_target(
     task = DenseMap("m", low, low + span)
     output = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(seed))
 
-    (values,) = Outputs("map", map=task.map_info())(output)
+    (values,) = LastStep("map", map=task.map_info())(output)
 
     assert values.shape == (2, 8, 8)
     assert task.loss_of(output, values).item() == pytest.approx(0, abs=1e-5)
@@ -42,9 +42,9 @@ def test_the_loss_is_0_where_the_output_in_its_unit_is_the_target(
 
 def test_the_outputs_of_a_map_want_its_range_and_those_of_others_none() -> None:
     with pytest.raises(ValueError, match="map: expected one with kind 'map' alone, got None"):
-        Outputs("map")
+        LastStep("map")
     with pytest.raises(ValueError, match="map: expected one with kind 'map' alone"):
-        Outputs("image", map=MapInfo("m", 0, 1))
+        LastStep("image", map=MapInfo("m", 0, 1))
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
@@ -65,7 +65,7 @@ def test_an_ignored_number_counts_neither_in_the_loss_nor_in_the_scores(wrong: f
     target[0] = wrong
     _, ignoring = task.pair(Sample("s", IMAGE, target=target), RANDOM)
     output = torch.rand(1, 1, 8, 8, requires_grad=True)
-    (prediction,) = Outputs("map", map=task.map_info())(output)
+    (prediction,) = LastStep("map", map=task.map_info())(output)
     expected = torch.from_numpy(ignoring)[None]
 
     loss = task.loss_of(output, expected)

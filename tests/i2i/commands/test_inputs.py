@@ -100,6 +100,19 @@ def test_names_that_need_a_number_are_told(tree: Path) -> None:
     }
 
 
+def test_a_name_that_may_be_the_number_of_others_is_told(tree: Path) -> None:
+    for name in ["b.jpg", "b_1.png", "b_1_2.png", "c_1.png", "c_2.png"]:
+        Path("photos", name).touch()
+    names = {path.name for path in shared_stems(find(["photos"], Path("out")))}
+    assert names == {"b.png", "b.jpg", "b_1.png"}
+
+
+def test_an_output_that_is_a_link_in_a_circle_holds_no_picture(tree: Path) -> None:
+    Path("loop").symlink_to("loop2")
+    Path("loop2").symlink_to("loop")
+    assert len(find(["photos"], Path("loop"))) == 4
+
+
 def test_links_in_a_circle_are_no_pictures(tree: Path) -> None:
     Path("photos/loop.png").symlink_to("loop2.png")
     Path("photos/loop2.png").symlink_to("loop.png")

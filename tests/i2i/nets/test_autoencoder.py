@@ -279,6 +279,15 @@ def wrong(value: object) -> Any:
             lambda: ClassHead(8, padding=wrong("same")),
             "padding: expected one of zeros, valid, reflect, replicate, partial, got 'same'",
         ),
+        (lambda: Encoder([8], [0], input_channels=0), r"input_channels: expected .* 1, got \[0\]"),
+        (
+            lambda: ClassHead(8, classes=0),
+            r"classes: expected numbers of at least 1, got \[8, 1, 0",
+        ),
+        (
+            lambda: PictureHead(8, scale=0),
+            r"scale: expected numbers of at least 1, got \[8, 1, 3, 0",
+        ),
         (lambda: joined(head=ClassHead(9)), "head features: .* last width 8, got 9"),
         (lambda: joined(head=ClassHead(8, stride=2)), "stem_stride x scale = 1, got 2"),
         (lambda: joined(head=PictureHead(8, scale=2)), "stem_stride x scale = 2, got 1"),

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from i2i.nets.convolutions import (
     conv2d,
     conv_transpose2d,
-    convolution,
-    transposed_convolution,
+    styled_convolution,
+    styled_transposed_convolution,
 )
 from i2i.nets.style import Initialisation, Padding, Style
 
@@ -30,8 +30,8 @@ def test_the_transposed_convolution_is_the_adjoint_of_the_strided_one(
     inputs: int, outputs: int, rows: int, columns: int, seed: int
 ) -> None:
     torch.manual_seed(seed)
-    down = convolution(inputs, outputs, Style(), kernel_size=4, stride=2)[0].double()
-    up = transposed_convolution(outputs, inputs, Style())[0].double()
+    down = styled_convolution(inputs, outputs, Style(), kernel_size=4, stride=2)[0].double()
+    up = styled_transposed_convolution(outputs, inputs, Style())[0].double()
     # A convolution has its weights as (outputs, inputs, …); so has its adjoint, the other way.
     up.load_state_dict({"weight": down.weight, "bias": torch.zeros(inputs)})
     x = torch.randn(1, inputs, 2 * rows, 2 * columns, dtype=torch.float64)
@@ -175,11 +175,11 @@ def test_a_convolution_starts_with_the_power_its_name_says(
 ) -> None:
     torch.manual_seed(0)
     style = Style(initialisation=initialisation)
-    layer = convolution(64, 64, style, kernel_size=4, stride=2)
+    layer = styled_convolution(64, 64, style, kernel_size=4, stride=2)
     # Twice the power: half of it is lost in the activation. xavier's is the mean of both ways.
     expected = power
     if transposed:
-        layer = transposed_convolution(64, 64, style)
+        layer = styled_transposed_convolution(64, 64, style)
     if initialisation == "xavier":
         expected = 2 / (1 + 4) if transposed else 2 / (1 + 1 / 4)
 
@@ -189,7 +189,7 @@ def test_a_convolution_starts_with_the_power_its_name_says(
 
 
 def test_orthogonal_weights_keep_directions_apart() -> None:
-    layer = convolution(8, 6, Style(initialisation="orthogonal"), kernel_size=1)[0]
+    layer = styled_convolution(8, 6, Style(initialisation="orthogonal"), kernel_size=1)[0]
     assert isinstance(layer, nn.Conv2d)
     rows = layer.weight.detach().flatten(1)
 

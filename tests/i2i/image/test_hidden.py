@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-import i2i.hidden
-from i2i.hidden import with_colours_carried_on
+import i2i.image.hidden
 from i2i.image import Picture
+from i2i.image.hidden import with_colours_carried_on
 from i2i.predictor import Predictor, load
 
 sides = st.integers(1, 40)
@@ -52,7 +52,7 @@ def test_strips_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     alpha = (generator.random((61, 37)) < 0.02).astype(np.uint8)
     whole = with_colours_carried_on(pixels, alpha)
 
-    monkeypatch.setattr(i2i.hidden, "STRIP_PIXELS", 37 * 16)
+    monkeypatch.setattr(i2i.image.hidden, "STRIP_PIXELS", 37 * 16)
     np.testing.assert_array_equal(with_colours_carried_on(pixels, alpha), whole)
 
 

@@ -14,6 +14,7 @@ from i2i.image import (
     read_header,
     write_bytes,
 )
+from i2i.image.files import replacing
 from tests.i2i.makers import VALID, smooth
 
 
@@ -33,6 +34,12 @@ def test_write_replaces_whole_files(tmp_path: Path) -> None:
         write_bytes(path, data)
         assert path.read_bytes() == data
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_error_of_the_callers_block_keeps_its_words(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"^the reason$"), replacing(tmp_path / "picture.png"):
+        raise OSError("the reason")
+    assert not list(tmp_path.iterdir())
 
 
 def test_write_into_what_is_no_folder_names_the_file(tmp_path: Path) -> None:

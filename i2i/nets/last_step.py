@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from i2i.spec import Kind, MapInfo
 
 
-class Outputs(nn.Module):
+class LastStep(nn.Module):
     """Clamps a picture; picks the class of the highest score; gives a map its unit.
 
     Args:

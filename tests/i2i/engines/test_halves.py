@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from i2i.engines.engine import Engine, EngineName, Outputs, Precision
-from i2i.halves import run_window
+from i2i.engines.halves import run_window
 from i2i.image import Picture
 from i2i.model_folder import ModelFolder
 from i2i.predictor import Predictor

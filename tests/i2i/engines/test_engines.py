@@ -280,3 +280,22 @@ def test_opening_openvino_reports_nothing_to_its_makers(tmp_path):
     output = subprocess.check_output([sys.executable, "-c", code], env=home, text=True)
     assert output == "openvino.tools.ovc.telemetry_stub\n"
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_model_that_lacks_memory_is_not_called_broken(
+    tiny_x2: Path, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError(f"{engine}: {words}")
+
+    if engine == "openvino":
+        import openvino
+
+        words = "Exception from src: Resource temporarily unavailable"
+        monkeypatch.setattr(openvino.Core, "compile_model", fail)
+    else:
+        words = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
+        monkeypatch.setattr(torch.nn.Conv2d, "__init__", fail)
+    with pytest.raises(MemoryError, match="expected memory for it, got too little"):
+        load(tiny_x2, engine=engine)

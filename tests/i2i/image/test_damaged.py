@@ -68,6 +68,13 @@ def test_random_bytes_are_a_picture_or_an_image_error(start: bytes, rest: bytes)
     assert is_picture_or_image_error(start + rest)
 
 
+def test_a_jpeg_of_12_bits_is_told_what_came() -> None:
+    data = bytearray(encoded(Image.fromarray(smooth(64, 64)), "JPEG"))
+    data[data.index(b"\xff\xc0") + 4] = 12
+    with pytest.raises(ImageError, match=r"expected 8 bits, .*, got 12 bits, frame 0xc0"):
+        decode(data)
+
+
 def test_a_png_whose_checksum_is_wrong_is_damaged() -> None:
     data = bytearray(encoded(Image.fromarray(smooth(64, 64)), "PNG"))
     data[data.index(b"IDAT") + 40] ^= 1
@@ -110,7 +117,7 @@ for name, data, code in table:
 after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 assert after - before < 32 * 1024, (before, after)
 """
-    place = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
+    place = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), "OMP_NUM_THREADS": "1"}
     subprocess.run([sys.executable, "-c", script], check=True, env=place)
 
 

@@ -39,6 +39,7 @@ def core_seconds(config: Path, root: str, precision: str, steps: int, folder: Pa
     run = folder / f"{precision}-{steps}"
     command = [sys.executable, "-m", "training", "fit", "--config", str(config)]
     command += ["--data.root", root, "--trainer.precision", precision, "--run", str(run)]
+    command += ["--trainer.accelerator", "cpu"]
     command += ["--trainer.max_steps", str(steps), "--trainer.limit_val_batches", "1"]
     command += ["--trainer.enable_progress_bar", "false", "--trainer.num_sanity_val_steps", "0"]
     subprocess.run(

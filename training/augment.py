@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from i2i.windows import reflect
-from training.pixels import Pixels, Values, to_8_bit, to_float
+from training.pixels import Pixels, Values, brightness, from_float, to_8_bit, to_float
 from training.tasks.task import Sample
 
 # albumentations asks the network for a newer version when it is imported.
@@ -168,6 +168,16 @@ class Crop(A.DualTransform):
         # OpenCV drops an axis of one channel.
         resized = cv2.resize(part, (self.width, self.height), interpolation=interpolation)
         return resized.reshape(self.height, self.width, *part.shape[2:])
+
+
+class OneChannel(A.ImageOnlyTransform):
+    """A gray picture, of one channel: what spoils it is the same in all colours.
+
+    The noise of a gray scan is; a net that has seen coloured noise alone leaves it in.
+    """
+
+    def apply(self, img: Values, **params: Any) -> Values:
+        return from_float(brightness(img)[..., None], img.dtype)
 
 
 class Stored(A.ImageOnlyTransform):

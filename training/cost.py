@@ -63,6 +63,9 @@ def _deployed(predictor: Predictor) -> dict[str, Any]:
         check=False,
     )
     if run.returncode:
-        raise ValueError(f"cost: the model's own process failed: {run.stderr.strip()[-300:]}")
+        raise ValueError(
+            f"cost: the model's own process failed: {run.stderr.strip()[-300:]}; --no-cost leaves "
+            "it out"
+        )
     measured: dict[str, Any] = json.loads(run.stdout)
     return measured

@@ -19,13 +19,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from i2i.nets.style import check_choice
-from training.pixels import Values, from_float, in_colour, to_8_bit, to_float
+from training.pixels import Pixels, Values, brightness, from_float, in_colour, to_8_bit, to_float
 
 # A number, or (low, high) between which one is drawn for each picture.
 Range = float | tuple[float, float]
 Shape = Literal["rectangles", "strokes", "both"]
-
-BT601 = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 class Degradation(ABC):
@@ -152,8 +150,7 @@ class Gray(Degradation):
     def __call__(self, image: Values, random: np.random.Generator) -> Values:
         if image.shape[2] == 1:
             return image
-        brightness = to_float(image) @ BT601
-        return from_float(in_colour(brightness[..., None]), image.dtype)
+        return from_float(in_colour(brightness(image)[..., None]), image.dtype)
 
 
 class Holes(Degradation):
@@ -185,26 +182,38 @@ class Holes(Degradation):
         height, width = image.shape[:2]
         wanted = draw(self.share, random) * height * width
         holes = np.zeros((height, width), np.uint8)
-        while np.count_nonzero(holes) < wanted:
+        covered = 0
+        while covered < wanted:
             rectangle = (
                 random.random() < 0.5 if self.shape == "both" else self.shape == "rectangles"
             )
             middle = random.uniform(0, (height, width))
             sides = np.array([draw(self.size, random), draw(self.size, random)])
             if rectangle:
-                top, left = np.maximum(middle - sides / 2, 0).astype(int)
-                bottom, right = (middle + sides / 2).astype(int) + 1
-                holes[top:bottom, left:right] = 1
+                corners = middle - sides / 2, middle + sides / 2
+                hole = _box(holes, np.array(corners).astype(int))
+                covered += hole.size - int(np.count_nonzero(hole))
+                hole[:] = 1
             else:
                 # A random walk, whose six steps lead about `size` away.
                 walk = np.cumsum(random.normal(0, sides.mean() / 2.5, (6, 2)), axis=0)
-                points = (middle + walk - walk[0])[:, ::-1].astype(np.int32)
+                points = (middle + walk - walk[0]).astype(np.int32)
                 thickness = 1 + round(sides.min() / 5)
-                cv2.polylines(holes, [points], isClosed=False, color=1, thickness=thickness)
+                around = _box(holes, points, thickness)
+                covered -= int(np.count_nonzero(around))
+                cv2.polylines(holes, [points[:, ::-1]], False, color=1, thickness=thickness)
+                covered += int(np.count_nonzero(around))
         spoiled: Values = in_colour(image).copy()
         colour = np.array(self.colour, np.float32) / np.float32(255)
         spoiled[holes == 1] = from_float(colour, image.dtype)
         return spoiled
+
+
+def _box(plane: Pixels, points: NDArray[np.integer], beyond: int = 0) -> Pixels:
+    """The part of a plane that holds points (row, column), and `beyond` pixels around them."""
+    first, last = points.min(axis=0) - beyond, points.max(axis=0) + beyond
+    (top, left), (bottom, right) = np.maximum(0, first), np.maximum(0, last + 1)
+    return plane[top:bottom, left:right]
 
 
 class Chain(Degradation):

@@ -6,7 +6,6 @@ import argparse
 import logging
 import math
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-import torch
 from rich.console import Console
 
 from i2i.engines import open_engine
@@ -29,13 +27,13 @@ from i2i.nets.margin import margin
 from i2i.predictor import Predictor, golden_difference
 from i2i.spec import Measurement, ModelSpec
 from training.card import card
+from training.checkpoint import read_checkpoint
 from training.data.cache import Samples
 from training.evaluate import add_samples_arguments, evaluate, find_samples
 from training.graph import write_graph
 from training.margins import Margins, window_for, with_margin
 from training.model_writing import write_golden, write_spec, write_weights
 from training.pixels import as_stored, to_8_bit
-from training.recipe import build
 from training.tasks import Sample, Task
 from training.validation import validation_samples
 
@@ -95,7 +93,7 @@ def export(
         graph = write_graph(folded, task.kind, spec.temperature, folder, spec.map)
         spec = replace(spec, graph=graph)
         reference = Predictor(ModelFolder(folder, spec), TorchEngine(net, spec))
-        pictures = [_input(sample, task) for sample in samples[:MARGIN_SAMPLES]]
+        pictures = [_input(samples[i], task) for i in range(min(MARGIN_SAMPLES, len(samples)))]
         spec = with_margin(reference, pictures, margins, margin_tolerance, max_pixels)
         reference = Predictor(ModelFolder(folder, spec), TorchEngine(net, spec))
         write_golden(reference.predict(_golden_input(samples[0], task)), folder)
@@ -117,46 +115,6 @@ def _replace(output: Path, folder: Path) -> None:
         if earlier.exists():
             earlier.rename(output)
         raise
-
-
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint as Lightning wrote it, with a recipe in it.
-
-    Raises:
-        ValueError: the file is no checkpoint, or not of this project.
-    """
-    if not path.is_file():
-        raise ValueError(f"{path}: expected a checkpoint, got no file")
-    try:
-        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        # torch.load raises what its unpickler meets: there is no common class.
-        raise ValueError(f"{path}: expected a checkpoint, got another or a damaged file") from error
-    if not isinstance(checkpoint, dict) or "recipe" not in checkpoint:
-        raise ValueError(f"{path}: expected a checkpoint of `python -m training fit`")
-    return checkpoint
-
-
-def read_checkpoint(path: Path) -> tuple[Task, Autoencoder, dict[str, Any]]:
-    """Task, net with its averaged weights, and recipe of a checkpoint.
-
-    Raises:
-        ValueError: the file is no checkpoint, or not of this project, or its weights are of another
-            net.
-    """
-    checkpoint = load_checkpoint(path)
-    recipe = checkpoint["recipe"]
-    task, net = build(recipe["task"]), build(recipe["net"])
-    weights = {
-        name.removeprefix("net."): value
-        for name, value in checkpoint["state_dict"].items()
-        if name.startswith("net.")
-    }
-    try:
-        net.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ValueError(f"{path}: expected the weights of its net, got others: {error}") from error
-    return task, net.eval(), recipe
 
 
 def _spec(
@@ -265,12 +223,21 @@ def _score(predictor: Predictor, task: Task, samples: Sequence[Sample], expected
     return score
 
 
-def _in_8_bit(sample: Sample) -> Sample:
-    """As `evaluate` reads it, whatever the run was trained on."""
-    target = sample.target
-    if target is not None and target.ndim == 3:
-        target = to_8_bit(target)
-    return replace(sample, image=to_8_bit(sample.image), target=target)
+class In8Bit(Sequence[Sample]):
+    """Samples as `evaluate` reads them, whatever the run was trained on; each when it is used."""
+
+    def __init__(self, samples: Sequence[Sample]) -> None:
+        self._samples = samples
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __getitem__(self, index: int) -> Sample:  # type: ignore[override]
+        sample = self._samples[index]
+        target = sample.target
+        if target is not None and target.ndim == 3:
+            target = to_8_bit(target)
+        return replace(sample, image=to_8_bit(sample.image), target=target)
 
 
 def _check_output(output: Path) -> None:
@@ -335,11 +302,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         samples = validation_samples(task, recipe)
     else:
         loads = find_samples(options.images, options.masks, options.targets, task)
-        samples = Samples(loads, cache_bytes=sys.maxsize)
+        samples = Samples(loads)
     spec = export(
         options.checkpoint,
         options.output,
-        [_in_8_bit(sample) for sample in samples],
+        In8Bit(samples),
         options.licence,
         options.margin,
         options.margin_tolerance,

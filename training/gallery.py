@@ -12,10 +12,10 @@ import numpy as np
 from i2i.image import Picture, encode, write_bytes
 from i2i.resize import bicubic
 from i2i.views import false_colours, overlay, palette
-from training.degradations import BT601
-from training.pixels import Pixels, Values, in_colour, to_8_bit, to_float
+from training.pixels import Pixels, Values, brightness, in_colour, to_8_bit, to_float
 from training.protocol import in_words
 from training.tasks import Task
+from training.tasks.task import side_by_side
 
 if TYPE_CHECKING:
     from training.evaluate import Judged
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 # Differences of brightness, of 255, that are drawn in white; and of a map, as a share of its range.
 _WHITE = 32
 _WHITE_OF_MAP = 0.1
-_GAP = 4
 
 _PAGE = Template("""<!doctype html>
 <html lang="en">
@@ -130,11 +129,10 @@ def panels(judged: Judged, task: Task) -> Pixels:
     else:
         if image.shape[:2] != target.shape[:2]:
             image = bicubic(image, *target.shape[:2])
-        error = 255 * np.abs(_brightness(answer) - _brightness(target))
+        error = 255 * np.abs(brightness(answer) - brightness(target))
         shown = [in_colour(to_8_bit(picture)) for picture in (answer, target)]
         parts = [image, *shown, false_colours(error, 0, _WHITE)]
-    gap = np.full((image.shape[0], _GAP, 3), 255, np.uint8)
-    return np.concatenate([p for part in parts for p in (part, gap)][:-1], axis=1)
+    return side_by_side(*parts)
 
 
 def scale_in_words(task: Task) -> str:
@@ -151,12 +149,6 @@ def scale_in_words(task: Task) -> str:
         most = f"{white:g} {limits.unit}"
         return f"Error: from black (none) to white ({most} or more); gray is unknown."
     return f"Error of brightness, from black (none) to white ({_WHITE} of 255 or more)."
-
-
-def _brightness(picture: Values) -> Values:
-    if picture.shape[2] == 1:
-        return to_float(picture)[..., 0]
-    return to_float(picture) @ BT601
 
 
 def _wrong(image: Pixels, labels: Values, target: Values, ignore: int) -> Pixels:

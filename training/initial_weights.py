@@ -8,7 +8,7 @@ import safetensors.torch
 from torch import Tensor, nn
 
 from i2i.model_folder import ModelFolder, find_model
-from training.export import read_checkpoint
+from training.checkpoint import read_checkpoint
 
 
 def begin_with(net: nn.Module, origin: str) -> str:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import torch
 from jsonargparse import Namespace, namespace_to_dict
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, ProgressBar
@@ -23,15 +24,16 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from training.budget import Budget
 from training.callbacks import AveragedWeights, LastCheckpoint, PictureLog, RunProgress
+from training.checkpoint import load_checkpoint
 from training.curves import Curves
 from training.data.module import ImageData
-from training.export import load_checkpoint
 from training.module import ImageToImage
 from training.precision import fastest_precision
 from training.recipe import build, class_of
 from training.short_help import short_help
 
 RUNS = Path("runs")
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "32", "bf16", "16")
 CONFIG = "config.yaml"
 # Tell the further processes of a run, which run this file again, the folder and the precision of
 # the first.
@@ -128,7 +130,15 @@ class TrainingCLI(LightningCLI):
         plugins = plugins if isinstance(plugins, list) else [plugins]
         if any(issubclass(class_of(each.class_path), PrecisionPlugin) for each in plugins):
             return
+        if config.trainer.accelerator == "auto" and torch.backends.mps.is_available():
+            # Apple's GPUs have no float64, which the scores are computed in.
+            config.trainer.accelerator = "cpu"
         chosen = config.trainer.precision or self.resumed_precision
+        if chosen is not None and str(chosen) not in PRECISIONS:
+            raise ValueError(
+                f"precision: expected one of {', '.join(PRECISIONS)}, got {chosen}; the loss is "
+                "computed in float32"
+            )
         if chosen is None and "LOCAL_RANK" in os.environ:
             chosen = os.environ.get(PRECISION_VARIABLE)
         config.trainer.precision = chosen or fastest_precision(config.trainer.accelerator)
@@ -310,6 +320,11 @@ def main(arguments: list[str]) -> None:
             run(["--help" if each == "--help-all" else each for each in arguments])
         except MisconfigurationException as error:
             raise ValueError(str(error)) from error
+        except torch.OutOfMemoryError as error:
+            raise ValueError(
+                "expected memory on the GPU for a batch, got too little; lower --data.batch_size "
+                "(and raise --trainer.accumulate_grad_batches), or the crop's size"
+            ) from error
 
 
 def _tells(record: logging.LogRecord) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from training.initial_weights import begin_with
 from training.optimisers import AdamW, Optimiser
 from training.recipe import describe, first_difference
 from training.schedules import Cosine, Rate, Schedule
+from training.seed import run_seed
 from training.tasks import Task
 
 
@@ -113,7 +113,7 @@ class ImageToImage(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Any, batch_index: int) -> None:
         """Dropout's random state follows from seed, epoch and batch: a resumed run repeats it."""
-        key = [seed(), self.current_epoch, batch_index, self.global_rank]
+        key = [run_seed(), self.current_epoch, batch_index, self.global_rank]
         torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_index: int) -> None:
@@ -207,6 +207,7 @@ class ImageToImage(pl.LightningModule):
         checkpoint["recipe"] = {
             "task": describe(self.task),
             "net": describe(self.net),
+            "optimisation": self._optimisation(),
             "data": data.provenance if data is not None else {},
             "source": data.source() if data is not None else None,
             "begun_with": self.begun_with,
@@ -216,25 +217,39 @@ class ImageToImage(pl.LightningModule):
             "device": device_name(self.device),
             "precision": self.trainer.precision,
             "budget": self.budget,
-            "seed": seed(),
+            "seed": run_seed(),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         recipe = checkpoint.get("recipe")
         if recipe is None:
             raise ValueError("checkpoint: expected one of `python -m training fit`, got no recipe")
-        for name, mine in (("task", describe(self.task)), ("net", describe(self.net))):
-            difference = first_difference(mine, recipe[name], name)
+        parts = {"task": describe(self.task), "net": describe(self.net)}
+        if self.trainer.state.fn == "fit":
+            parts["optimisation"] = self._optimisation()
+        for name, mine in parts.items():
+            # A checkpoint from earlier times does not tell of its optimisation.
+            difference = first_difference(mine, recipe.get(name, mine), name)
             if difference is not None:
                 raise ValueError(
-                    f"checkpoint of another {name} than the config's: {difference}; "
-                    "use the config.yaml beside the checkpoint"
+                    f"checkpoint of another {name} than the config's: {difference}; use the "
+                    "config.yaml beside the checkpoint, or begin a new run with "
+                    "--model.initial_weights instead of --ckpt_path"
                 )
         self._check_data(recipe["data"])
         # The weights are the checkpoint's, wherever a config says to begin.
         self.begun_with = recipe.get("begun_with")
         self.earlier_core_minutes = recipe["core_minutes"]
         self.earlier_minutes = recipe.get("minutes", 0.0)
+
+    def _optimisation(self) -> dict[str, Any]:
+        """What the optimiser's state and the place in the epoch depend on."""
+        data, kind = getattr(self.trainer, "datamodule", None), type(self.optimizer)
+        return {
+            "optimizer": f"{kind.__module__}.{kind.__qualname__}",
+            "weight_decay": self.weight_decay,
+            "batch_size": getattr(data, "batch_size", None),
+        }
 
     def _check_data(self, known: dict[str, Any]) -> None:
         """Raises ValueError where a run that is resumed has other pictures than before."""
@@ -250,11 +265,6 @@ class ImageToImage(pl.LightningModule):
                 f"{' and '.join(changed)}, so that its scores would not compare; bring the earlier "
                 "ones back, or begin a new run with --model.initial_weights instead of --ckpt_path"
             )
-
-
-def seed() -> int:
-    """That of the run, which Lightning keeps in the environment: `seed_everything`."""
-    return int(os.environ.get("PL_GLOBAL_SEED", 0))
 
 
 def device_name(device: torch.device) -> str:

@@ -9,6 +9,8 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
+_BT601 = np.array([0.299, 0.587, 0.114], np.float32)
+
 Pixels = NDArray[np.uint8]
 # A picture (H, W, C) uint8, uint16 or float32; of a sample's target also a map (H, W) float32.
 Values = NDArray[Any]
@@ -22,6 +24,13 @@ def white_of(dtype: DTypeLike) -> int:
 def to_float(image: Values) -> NDArray[np.float32]:
     """A picture as float32."""
     return np.multiply(image, np.float32(1 / white_of(image.dtype)), dtype=np.float32)
+
+
+def brightness(image: Values) -> NDArray[np.float32]:
+    """Of a picture (H, W, 1 or 3), by BT.601: (H, W) float32 with white at 1."""
+    values = to_float(image)
+    weighted: NDArray[np.float32] = values[..., 0] if image.shape[2] == 1 else values @ _BT601
+    return weighted
 
 
 def from_float(values: NDArray[np.float32], dtype: DTypeLike) -> Values:

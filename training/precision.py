@@ -29,7 +29,7 @@ def fastest_precision(accelerator: str) -> RunPrecision:
     """
     if accelerator in ("gpu", "cuda", "auto") and torch.cuda.is_available():
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
-    elif accelerator == "cpu" or (accelerator == "auto" and not torch.mps.is_available()):
+    elif accelerator == "cpu" or (accelerator == "auto" and not torch.backends.mps.is_available()):
         fast = _this_processor_gains()
     else:
         fast = False

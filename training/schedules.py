@@ -157,7 +157,10 @@ class Rate(LRScheduler):
         mode: Literal["min", "max"],
     ) -> None:
         if schedule.needs_end and not math.isfinite(steps):
-            raise ValueError("max_epochs: expected a number of epochs, over which the rate falls")
+            raise ValueError(
+                "max_epochs: expected a number of epochs, over which the rate falls, got none; set "
+                "--trainer.max_epochs or --budget, or --model.schedule Constant"
+            )
         self.schedule, self.mode = schedule, mode
         self.end_at(steps)
         self.lowered, self.best, self.waited = 1.0, -math.inf, 0

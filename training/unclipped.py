@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from i2i.engines.halves import run_window
 from i2i.predictor import Predictor
 from i2i.windows import cut, keep, stitch
-from training.degradations import BT601
-from training.pixels import Pixels, from_float, in_colour
+from training.pixels import Pixels, brightness, from_float, in_colour
 
 
 def predict_unclipped(predictor: Predictor, image: NDArray[np.float32]) -> Pixels:
@@ -27,5 +26,5 @@ def predict_unclipped(predictor: Predictor, image: NDArray[np.float32]) -> Pixel
         output = run_window(predictor.engine, predictor.spec, batch)["image"][0]
         stitch(answer, keep(output.transpose(1, 2, 0), window, scale=1), window, scale=1)
     if image.shape[2] == 1:
-        answer = (answer @ BT601)[..., None]
+        answer = brightness(answer)[..., None]
     return from_float(answer, np.uint8)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from training.data.cache import Samples
@@ -25,7 +24,7 @@ def validation_samples(task: Task, recipe: dict[str, Any]) -> Samples:
             "--images: expected a folder, for the run's pictures are no longer where they were: "
             f"{error}; name the folder of those that validated it"
         ) from error
-    samples = Samples(loads, cache_bytes=sys.maxsize)
+    samples = Samples(loads)
     if recipe["data"].get("validation_digest") not in (None, samples.digest):
         raise ValueError(
             "--images: expected a folder, for the run's validation pictures are no longer the same,"

@@ -125,7 +125,7 @@ def _train(run: Path, study: dict[str, Any], options: list[str], data: Path, see
     fit += [f"--data.also={json.dumps(also)}"] if also else []
     fit += [f"--seed_everything={seed}", f"--data.seed={seed}", *options]
     fit += ["--budget", study["budget"], "--run", str(unfinished)]
-    _training("fit", *fit, "--trainer.enable_progress_bar=false")
+    _training("fit", *fit, "--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false")
     unfinished.rename(run)
 
 

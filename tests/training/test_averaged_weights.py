@@ -11,7 +11,7 @@ from training.callbacks.averaged_weights import averaging
 def averages(decay: float, values: list[float]) -> list[float]:
     """The average after each step of one weight that goes through these values."""
     weight = nn.ParameterList([torch.zeros(())])
-    averaged = AveragedModel(weight, avg_fn=averaging(decay))
+    averaged = AveragedModel(weight, multi_avg_fn=averaging(decay))
     found = []
     for value in values:
         weight[0].data.fill_(value)
@@ -33,6 +33,15 @@ def test_a_long_run_averages_as_its_decay_says() -> None:
 
 def test_an_average_without_decay_is_the_weights() -> None:
     assert averages(0.0, [1.0, 5.0, -2.0]) == [1.0, 5.0, -2.0]
+
+
+def test_what_is_counted_is_copied() -> None:
+    norm = nn.BatchNorm2d(2)
+    averaged = AveragedModel(norm, multi_avg_fn=averaging(0.9), use_buffers=True)
+    for _ in range(3):
+        norm(torch.rand(1, 2, 4, 4))
+        averaged.update_parameters(norm)
+    assert averaged.module.num_batches_tracked == norm.num_batches_tracked == 3
 
 
 @pytest.mark.parametrize("decay", [-0.1, 1.0])

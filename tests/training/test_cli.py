@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from training import cli, lightning, mistakes
 
@@ -153,6 +154,55 @@ def test_resuming_with_another_config_names_the_difference(
         start("--ckpt_path", str(checkpoint), "--model.net.encoder.init_args.depths=[0, 1]")
 
     assert re.search(words, said(error, capsys))
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ("--model.optimizer=SGD", r"optimisation\.optimizer: expected .*SGD, got .*AdamW"),
+        ("--model.weight_decay=0.5", r"optimisation\.weight_decay: expected 0\.5, got 0\.0"),
+        ("--data.batch_size=2", r"optimisation\.batch_size: expected 2, got 1"),
+    ],
+)
+def test_resuming_with_other_steps_names_the_difference(
+    changed: str,
+    words: str,
+    start: Callable[..., None],
+    trained: Callable[[str], Any],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = trained("demo_super_resolution")
+    config = ["--config", str(run.checkpoint.parents[1] / "config.yaml")]
+
+    with pytest.raises(SystemExit) as error:
+        start(*config, "--ckpt_path", str(run.checkpoint), "--trainer.max_epochs=9", changed)
+
+    told = said(error, capsys)
+    assert re.search(words, told)
+    assert "--model.initial_weights instead of --ckpt_path" in told
+
+
+def test_a_precision_that_the_loss_has_not_is_refused(
+    start: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as error:
+        start("--trainer.precision=bf16-true")
+
+    assert "expected one of 32-true, bf16-mixed, 16-mixed, " in said(error, capsys)
+
+
+def test_a_gpu_without_memory_is_told_what_to_lower(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(arguments: list[str]) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("sys.argv", ["training"])
+    monkeypatch.setattr(lightning, "run", fail)
+    with pytest.raises(SystemExit) as error:
+        cli.main(["fit"])
+
+    assert "lower --data.batch_size" in said(error, capsys)
 
 
 def test_an_unknown_command_ends_with_the_list(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,8 +15,8 @@ from i2i.engines.torch import TorchEngine
 from i2i.model_folder import ModelFolder
 from i2i.predictor import Predictor
 from training import cli
+from training.checkpoint import read_checkpoint
 from training.evaluate import evaluate, find_samples, task_of
-from training.export import read_checkpoint
 
 NAMES = sorted(path.stem for path in (Path(cli.__file__).parent / "configs").glob("*.yaml"))
 

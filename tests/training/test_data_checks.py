@@ -49,7 +49,7 @@ def mask(name: str, *ids: int) -> Sample:
 )
 def test_a_picture_too_small_to_validate_is_named(small: Sample, words: str) -> None:
     samples = samples_of(photo("large", 64, 64), small, photo("small", 30, 30))
-    pictures = ValidationPictures(samples, SuperResolution(2), seed=0, multiple=2)
+    pictures = ValidationPictures(samples, SuperResolution(2), multiple=2)
 
     with pytest.raises(ValueError, match=f"{words}.*; take it away, or let it train only"):
         check_sizes(pictures, samples)
@@ -57,7 +57,7 @@ def test_a_picture_too_small_to_validate_is_named(small: Sample, words: str) -> 
 
 def test_pictures_too_small_to_validate_are_counted_and_others_not_tried() -> None:
     samples = samples_of(photo("a", 9, 64), photo("b", 64, 64), photo("c", 5, 64))
-    pictures = ValidationPictures(samples, SuperResolution(2), seed=0, multiple=2)
+    pictures = ValidationPictures(samples, SuperResolution(2), multiple=2)
 
     with pytest.raises(ValueError, match=r"c: .*take it and 1 more such pictures away"):
         check_sizes(pictures, samples)
@@ -70,7 +70,7 @@ def test_pictures_too_small_to_validate_are_counted_and_others_not_tried() -> No
             seen.append(index)
             return super().__getitem__(index)
 
-    check_sizes(Spy(large, SuperResolution(2), seed=0, multiple=2), large)
+    check_sizes(Spy(large, SuperResolution(2), multiple=2), large)
     assert seen == [1]
 
 

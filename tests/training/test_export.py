@@ -21,9 +21,10 @@ from i2i.model_folder import GRAPH, WEIGHTS, ModelError, ModelFolder
 from i2i.predictor import Predictor
 from i2i.spec import Graph
 from training import cli, latency
+from training.checkpoint import read_checkpoint
 from training.data.cache import Samples
 from training.evaluate import evaluate, task_of
-from training.export import _in_8_bit, export, read_checkpoint
+from training.export import In8Bit, export
 from training.margins import window_for
 from training.recipe import build
 from training.tasks import Sample, SuperResolution
@@ -353,7 +354,7 @@ def test_a_model_of_small_whole_pictures_is_timed_on_one(run: Any, tmp_path: Pat
 
 def test_samples_of_16_bits_are_measured_as_evaluate_reads_them() -> None:
     deep = np.full((4, 4, 3), 65535, np.uint16)
-    sample = _in_8_bit(Sample("deep", deep, target=deep))
+    sample = In8Bit([Sample("deep", deep, target=deep)])[0]
     for picture in (sample.image, sample.target):
         assert picture is not None
         assert picture.dtype == np.uint8

@@ -18,7 +18,7 @@ from i2i.nets import Autoencoder, ClassHead, Decoder, Encoder, PictureHead
 from i2i.nets.style import Norm
 from training import cli
 from training.card import card
-from training.export import read_checkpoint
+from training.checkpoint import read_checkpoint
 from training.initial_weights import begin_with
 from training.module import ImageToImage
 from training.tasks import SuperResolution

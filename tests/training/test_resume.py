@@ -21,9 +21,9 @@ from torch import Tensor
 import training
 from i2i.nets import Autoencoder, Decoder, Encoder, PictureHead
 from training.callbacks import AtomicCheckpoints
+from training.checkpoint import read_checkpoint
 from training.data import Photos
 from training.data.crops import TrainingCrops
-from training.export import read_checkpoint
 from training.module import ImageToImage
 from training.schedules import Plateau
 from training.tasks import Sample, SuperResolution

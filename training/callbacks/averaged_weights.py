@@ -13,16 +13,19 @@ class AveragedWeights(WeightAveraging):
     """Exponential moving average of weights and buffers, with a warm-up of its decay."""
 
     def __init__(self, decay: float) -> None:
-        super().__init__(use_buffers=True, avg_fn=averaging(decay))
+        super().__init__(use_buffers=True, multi_avg_fn=averaging(decay))
 
 
-def averaging(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
-    """The average after a step, of the average before it, the weights, and the steps before.
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
+
+def averaging(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
+    """Brings averages of one type up to date with the weights, given the steps before this one.
 
     At step t the decay is min(`decay`, (1 + t) / (10 + t)), as in TensorFlow's
     `ExponentialMovingAverage` with `num_updates`: the average spans about the last ninth of the
     steps, until `decay` spans less. At a constant 0.999, a run of 1,000 steps would end with a
-    third of the weights it began with.
+    third of the weights it began with. What is counted in whole numbers is copied.
 
     Raises:
         ValueError: `decay` is outside [0, 1).
@@ -30,8 +33,13 @@ def averaging(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
     if not 0 <= decay < 1:
         raise ValueError(f"average_decay: expected 0 or more, below 1, got {decay}")
 
-    def average(averaged: Tensor, current: Tensor, steps: Tensor | int) -> Tensor:
+    def average(averaged: Tensors, current: Tensors, steps: Tensor | int) -> None:
+        if not averaged[0].is_floating_point():
+            torch._foreach_copy_(averaged, current)
+            return
         share = torch.as_tensor((1 + steps) / (10 + steps)).clamp(max=decay)
-        return share * averaged + (1 - share) * current
+        # All at once: a call for each of hundreds of small tensors takes several times as long.
+        torch._foreach_mul_(averaged, share)
+        torch._foreach_add_(averaged, torch._foreach_mul(current, 1 - share))
 
     return average

@@ -13,6 +13,9 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
+# Batches between two moments at which several processes agree whether to write.
+ASKED_EVERY = 16
+
 
 class LastCheckpoint(Checkpoint):
     """Keeps `path` no older than an epoch, and no older than `minutes` or a validation and a step.
@@ -45,12 +48,19 @@ class LastCheckpoint(Checkpoint):
         os.write(2, b"\nstops after this step, or the validation; Ctrl-C again: at once\n")
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any, **__: Any
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
     ) -> None:
         due = self._stopping or time.monotonic() - self._written >= 60 * self.minutes
         # A validation follows the last batch: a run resumed between the two would leave it out.
         between = not trainer.is_last_batch and not trainer.fit_loop._should_accumulate()
-        # All processes write or none does.
+        # All processes write or none does. To ask makes a GPU wait: not after every step.
+        if trainer.world_size > 1 and batch_idx % ASKED_EVERY:
+            return
         if trainer.strategy.broadcast(due and between):
             self._write(trainer)
 

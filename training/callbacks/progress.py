@@ -41,7 +41,7 @@ class RunProgress(ProgressBar):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.started, self.first = time.monotonic(), trainer.fit_loop.total_batch_idx + 1
         self.samples = self.pixels = self.batches = 0
-        self.loss = 0.0
+        self.loss, self.told = 0.0, -math.inf
         data: Any = getattr(trainer, "datamodule", None)
         if data is not None:
             self.console.print(
@@ -64,7 +64,9 @@ class RunProgress(ProgressBar):
         self.batches += 1
         # Stays on the device: to read it would wait for the step. Lightning has divided it.
         self.loss += outputs["loss"].detach() * trainer.accumulate_grad_batches
-        if self.console.is_terminal:
+        # Once a second: to read the processor time of all processes takes milliseconds.
+        if self.console.is_terminal and time.monotonic() - self.told >= 1:
+            self.told = time.monotonic()
             done, total = self._batches(trainer)
             said = f"{self._pace(pl_module)}, {self._left(trainer)} left"
             self.bar.update(self.task, completed=done, total=total, description=said)

@@ -15,6 +15,8 @@ from training.tasks.task import Sample
 Load = Callable[[], Sample]
 Check = Callable[[Sample], None]
 
+CACHE_BYTES = 4 << 30
+
 
 class Samples(Sequence[Sample]):
     """The samples that `loads` give.
@@ -30,14 +32,17 @@ class Samples(Sequence[Sample]):
         name_of: the first sample's name for the digest of each picture's pixels.
         digest: of all names, pictures, masks and targets, in hexadecimal.
         shorter_sides: of the pictures, in pixels.
+        kept_bytes: of the samples in memory.
     """
 
-    def __init__(self, loads: Sequence[Load], cache_bytes: int, check: Check | None = None) -> None:
+    def __init__(
+        self, loads: Sequence[Load], cache_bytes: int = CACHE_BYTES, check: Check | None = None
+    ) -> None:
         self._loads = loads
         self._kept: list[Sample] = []
         self.name_of: dict[bytes, str] = {}
         self.shorter_sides: list[int] = []
-        held = 0
+        held = self.kept_bytes = 0
         total = hashlib.sha256()
         for load in track(loads, "Reading pictures", transient=True):
             sample = load()
@@ -52,6 +57,7 @@ class Samples(Sequence[Sample]):
             held += sample.image.nbytes + sum(part.nbytes for part in others)
             if held <= cache_bytes:
                 self._kept.append(sample)
+                self.kept_bytes = held
         self.digest = total.hexdigest()
         if 0 < cache_bytes < held:
             logging.getLogger(__name__).warning(

@@ -9,7 +9,6 @@ import numpy as np
 from training.data.cache import Samples
 from training.data.crops import ValidationPictures
 from training.data.splits import Parts
-from training.tasks.segmentation import Segmentation
 from training.tasks.task import Task
 
 # What gives a task what it needs.
@@ -33,7 +32,7 @@ def check_masks(samples: Samples, task: Task, validating: bool = False) -> None:
         validating: whether these pictures validate: they may show the first class alone, as long as
             no pixel is ignored.
     """
-    if not isinstance(task, Segmentation):
+    if task.needs != "masks":
         return
     seen: set[int] = set()
     for index in range(len(samples)):

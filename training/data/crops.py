@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -53,9 +54,9 @@ class TrainingCrops(Dataset[Pair]):
 
     def __getitem__(self, key: tuple[int, int]) -> Pair:
         random = np.random.default_rng([self.seed, *key])
-        sample = self.samples[int(random.integers(len(self.samples)))].in_colour()
+        sample = self.samples[int(random.integers(len(self.samples)))]
         sample = self.augmentation.geometry(sample, random)
-        image, target = self.task.pair(sample, random)
+        image, target = self.task.widened(*self.task.pair(sample, random))
         image, target = cut_border(image, target, self.task.border)
         image = self.augmentation.appearance(image, random)
         return to_tensor(image), to_tensor(target)
@@ -65,7 +66,7 @@ class ValidationPictures(Dataset[Pair]):
     """Pairs of the pictures themselves, cut at the bottom right to what the net takes.
 
     Quick, and good enough to choose a checkpoint; the scores that are published are measured on
-    whole pictures by `evaluate`.
+    whole pictures by `evaluate`. Degradations are the same in every run.
 
     Args:
         multiple: the net's size_multiple.
@@ -73,25 +74,27 @@ class ValidationPictures(Dataset[Pair]):
     """
 
     def __init__(
-        self, samples: Sequence[Sample], task: Task, seed: int, multiple: int, longest: int = 512
+        self, samples: Sequence[Sample], task: Task, multiple: int, longest: int = 512
     ) -> None:
         if longest < multiple:
             raise ValueError(
                 f"validation_longest: expected at least {multiple} pixels, which this net takes a "
                 f"multiple of, got {longest}"
             )
-        self.samples, self.task, self.seed = samples, task, seed
+        self.samples, self.task = samples, task
         self.multiple, self.longest = multiple, longest
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def __getitem__(self, index: int) -> Pair:
-        sample = self.samples[index].in_colour()
-        image, target = self.task.pair(sample, np.random.default_rng([self.seed, index]))
+        scale, border = self.task.scale, math.ceil(self.task.border / self.multiple) * self.multiple
+        # A pair of all of a large picture would cost more than the net.
+        sample = middle(self.samples[index], scale * (self.longest + 2 * border), self.multiple)
+        pair = self.task.pair(sample, np.random.default_rng([0, index]))
+        image, target = self.task.widened(*pair)
         top, height = self._span(image.shape[0])
         left, width = self._span(image.shape[1])
-        scale = self.task.scale
         image = image[top : top + height, left : left + width]
         target = target[scale * top : scale * (top + height), scale * left : scale * (left + width)]
         return to_tensor(image), to_tensor(target)
@@ -104,6 +107,20 @@ class ValidationPictures(Dataset[Pair]):
                 f"expected an input of at least {self.multiple} pixels a side, got {length}"
             )
         return (length - taken) // 2 // self.multiple * self.multiple, taken
+
+
+def middle(sample: Sample, side: int, multiple: int) -> Sample:
+    """The middle of a sample, of at most `side` pixels a side, from a multiple of `multiple` on."""
+    spans = []
+    for length in sample.image.shape[:2]:
+        first = max(0, length - side) // 2 // multiple * multiple
+        spans.append(slice(first, first + side))
+    rows, columns = spans
+
+    def cut(values: Any) -> Any:
+        return None if values is None else values[rows, columns]
+
+    return Sample(sample.name, cut(sample.image), cut(sample.mask), cut(sample.target))
 
 
 def cut_border(image: Values, target: Values, border: int) -> tuple[Values, Values]:

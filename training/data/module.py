@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, cast
@@ -17,7 +18,7 @@ from i2i.engines.engine import available_cpus
 from i2i.nets import Autoencoder
 from i2i.nets.style import check_choice
 from training.augment import Augmentation, Transform
-from training.data.cache import Load, Samples
+from training.data.cache import CACHE_BYTES, Load, Samples
 from training.data.checks import check_masks, check_sizes, warn_of_leaks
 from training.data.class_weights import ClassWeights, class_weights
 from training.data.crops import (
@@ -28,6 +29,7 @@ from training.data.crops import (
     check_inputs,
     collate,
 )
+from training.seed import run_seed
 from training.tasks.segmentation import Segmentation
 from training.tasks.task import Task
 
@@ -48,7 +50,7 @@ class ImageData(pl.LightningDataModule):
             beside a net that runs on processors, several beside a GPU, which is not to wait.
         prefetch: batches that each process makes ahead.
         cache_bytes: decoded pictures to keep in memory, in bytes; 0 decodes them at each use.
-        seed: of the crops and their augmentation.
+        seed: of the crops and their augmentation; by default the run's.
         class_weights: of the task's cross-entropy, from the pixels of the training masks.
     """
 
@@ -61,8 +63,8 @@ class ImageData(pl.LightningDataModule):
         validation_longest: int = 512,
         num_workers: int | None = None,
         prefetch: int = 2,
-        cache_bytes: int = 4 * 2**30,
-        seed: int = 0,
+        cache_bytes: int = CACHE_BYTES,
+        seed: int | None = None,
         class_weights: ClassWeights = "none",
     ) -> None:
         super().__init__()
@@ -153,11 +155,12 @@ class ImageData(pl.LightningDataModule):
                 "pictures": len(self.training),
                 "digest": self.training.digest,
                 "validation_digest": self.validation.digest,
-                "seed": self.seed,
+                "seed": self._seed,
             }
 
     def _read(self, loads: Sequence[Load]) -> Samples:
-        return Samples(loads, self.cache_bytes, self.task.check_sample)
+        kept = 0 if self.validation is None else self.validation.kept_bytes
+        return Samples(loads, self.cache_bytes - kept, self.task.check_sample)
 
     def state_dict(self) -> dict[str, Any]:
         """The epoch, and the batch in it, whose crops a resumed run begins with."""
@@ -173,12 +176,12 @@ class ImageData(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Pair]:
         assert self.training is not None
         assert self.trainer is not None
-        crops = TrainingCrops(self.training, self.task, self.augmentation, self.seed)
+        crops = TrainingCrops(self.training, self.task, self.augmentation, self._seed)
         check_inputs([crops[0, index][0] for index in range(self.batch_size)], self._multiple)
         # A picture smaller than the crop would end the run when its turn comes.
         sides = self.training.shorter_sides
-        smallest = self.training[sides.index(min(sides))].in_colour()
-        self.augmentation.geometry(smallest, np.random.default_rng(self.seed))
+        smallest = self.training[sides.index(min(sides))]
+        self.augmentation.geometry(smallest, np.random.default_rng(self._seed))
         device, workers = self.trainer.strategy.root_device.type, self.num_workers
         if workers is None:
             gpus = self.trainer.num_devices
@@ -195,6 +198,8 @@ class ImageData(pl.LightningDataModule):
             batch_size=self.batch_size,
             collate_fn=collate,
             num_workers=workers,
+            # Other ways to begin a process would copy all pictures to each.
+            multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
             persistent_workers=workers > 0,
             prefetch_factor=self.prefetch if workers > 0 else None,
             pin_memory=device == "cuda",
@@ -205,7 +210,7 @@ class ImageData(pl.LightningDataModule):
     def val_dataloader(self) -> DataLoader[Pair]:
         assert self.validation is not None
         pictures = ValidationPictures(
-            self.validation, self.task, self.seed, self._multiple, self.validation_longest
+            self.validation, self.task, self._multiple, self.validation_longest
         )
         # The first validation comes after an epoch, which a picture that fails it would cost.
         check_sizes(pictures, self.validation)
@@ -213,6 +218,10 @@ class ImageData(pl.LightningDataModule):
 
     test_dataloader = val_dataloader
     predict_dataloader = val_dataloader
+
+    @property
+    def _seed(self) -> int:
+        return run_seed() if self.seed is None else self.seed
 
     @property
     def _multiple(self) -> int:

@@ -39,6 +39,8 @@ class SuperResolution(Task):
     ) -> None:
         if scale not in (2, 3, 4):
             raise ValueError(f"scale: expected 2, 3 or 4, got {scale}")
+        if border < 0:
+            raise ValueError(f"border: expected at least 0, got {border}")
         if degradation is not None:
             check_degradation(degradation)
         self.scale, self.border, self.degradation = scale, border, degradation

@@ -67,9 +67,17 @@ class Task(ABC):
     def pair(self, sample: Sample, random: np.random.Generator) -> tuple[Values, Values]:
         """Input and target of one sample.
 
-        The input is (H, W, C), the target (scale · H, scale · W, C), a mask or a map (H, W). In
-        evaluation a gray picture stays one channel, and a float32 input is rounded to 8 bit.
+        The input is (H, W, C), the target (scale · H, scale · W, C), a mask or a map (H, W). Of a
+        gray picture both may stay one channel. In evaluation a float32 input is rounded to 8 bit.
         """
+
+    def widened(self, image: Values, target: Values) -> tuple[Values, Values]:
+        """A pair as batches need it: what the net takes and gives in colour is no longer gray."""
+        channels = self.net_arguments().get("encoder", {}).get("input_channels", 3)
+        return (
+            in_colour(image) if channels == 3 else image,
+            in_colour(target) if target.ndim == 3 else target,
+        )
 
     @abstractmethod
     def net_arguments(self) -> dict[str, Any]:

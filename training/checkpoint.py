@@ -1,0 +1,56 @@
+"""A checkpoint of `python -m training fit`, read back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from i2i.nets import Autoencoder
+from training.recipe import build
+from training.tasks import Task
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint as Lightning wrote it, with a recipe in it.
+
+    Raises:
+        ValueError: the file is no checkpoint, or not of this project.
+    """
+    if not path.is_file():
+        raise ValueError(
+            f"{path}: expected a checkpoint such as runs/RUN/checkpoints/best.ckpt, got no file"
+        )
+    try:
+        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        # torch.load raises what its unpickler meets: there is no common class.
+        raise ValueError(f"{path}: expected a checkpoint, got another or a damaged file") from error
+    if not isinstance(checkpoint, dict) or "recipe" not in checkpoint:
+        raise ValueError(
+            f"{path}: expected a checkpoint of `python -m training fit`, got one without a recipe"
+        )
+    return checkpoint
+
+
+def read_checkpoint(path: Path) -> tuple[Task, Autoencoder, dict[str, Any]]:
+    """Task, net with its averaged weights, and recipe of a checkpoint.
+
+    Raises:
+        ValueError: the file is no checkpoint, or not of this project, or its weights are of another
+            net.
+    """
+    checkpoint = load_checkpoint(path)
+    recipe = checkpoint["recipe"]
+    task, net = build(recipe["task"]), build(recipe["net"])
+    weights = {
+        name.removeprefix("net."): value
+        for name, value in checkpoint["state_dict"].items()
+        if name.startswith("net.")
+    }
+    try:
+        net.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f"{path}: expected the weights of its net, got others: {error}") from error
+    return task, net.eval(), recipe

@@ -8,6 +8,7 @@ import math
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -303,6 +304,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     else:
         loads = find_samples(options.images, options.masks, options.targets, task)
         samples = Samples(loads)
+    earlier = None
+    if (options.output / SPEC).is_file():
+        with suppress(ModelError):
+            earlier = ModelFolder.open(options.output).spec.address
     spec = export(
         options.checkpoint,
         options.output,
@@ -313,6 +318,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options.max_pixels,
     )
     console = Console()
+    if earlier is not None:
+        console.print(f"in the place of {earlier}", highlight=False)
     cut = f"margin {spec.margin} ({spec.margin_kind}), window {spec.window}"
     whole = f"whole, up to {spec.max_pixels} pixels"
     console.print(f"{options.output}: {spec.address}, {cut if spec.tiling == 'windows' else whole}")

@@ -129,7 +129,8 @@ def panels(judged: Judged, task: Task) -> Pixels:
     else:
         if image.shape[:2] != target.shape[:2]:
             image = bicubic(image, *target.shape[:2])
-        error = 255 * np.abs(brightness(answer) - brightness(target))
+        seen = brightness if task.monitor == "psnr_y" else _colours
+        error = 255 * np.abs(seen(answer) - seen(target)).reshape(*target.shape[:2], -1).mean(-1)
         shown = [in_colour(to_8_bit(picture)) for picture in (answer, target)]
         parts = [image, *shown, false_colours(error, 0, _WHITE)]
     return side_by_side(*parts)
@@ -148,7 +149,12 @@ def scale_in_words(task: Task) -> str:
         white = _WHITE_OF_MAP * (limits.high - limits.low)
         most = f"{white:g} {limits.unit}"
         return f"Error: from black (none) to white ({most} or more); gray is unknown."
-    return f"Error of brightness, from black (none) to white ({_WHITE} of 255 or more)."
+    what = "brightness" if task.monitor == "psnr_y" else "red, green and blue, their mean"
+    return f"Error of {what}, from black (none) to white ({_WHITE} of 255 or more)."
+
+
+def _colours(picture: Values) -> Values:
+    return to_float(in_colour(picture))
 
 
 def _wrong(image: Pixels, labels: Values, target: Values, ignore: int) -> Pixels:

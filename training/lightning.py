@@ -317,7 +317,8 @@ def main(arguments: list[str]) -> None:
     with warnings.catch_warnings():
         _silence()
         try:
-            run(["--help" if each == "--help-all" else each for each in arguments])
+            whole = ["--help" if each == "--help-all" else each for each in arguments]
+            run(with_own_config(whole))
         except MisconfigurationException as error:
             raise ValueError(str(error)) from error
         except torch.OutOfMemoryError as error:
@@ -327,9 +328,22 @@ def main(arguments: list[str]) -> None:
             ) from error
 
 
+def with_own_config(arguments: list[str]) -> list[str]:
+    """The arguments, with the config of the run whose checkpoint they name, if they name none."""
+    said = dict(itertools.pairwise(each for one in arguments for each in one.split("=", 1)))
+    if "--config" in said or "-c" in said or "--ckpt_path" not in said:
+        return arguments
+    named = said["--ckpt_path"]
+    run = Path(said.get("--run", "")) if named in ("best", "last") else Path(named).parent.parent
+    config = run / CONFIG
+    return (
+        [arguments[0], "--config", str(config), *arguments[1:]] if config.is_file() else arguments
+    )
+
+
 def _tells(record: logging.LogRecord) -> bool:
     return not record.getMessage().startswith(
-        ("💡", "The following callbacks returned in", "`weights_only` was not set")
+        ("💡", "TPU", "The following callbacks returned in", "`weights_only` was not set")
     )
 
 
@@ -345,8 +359,6 @@ def _silence() -> None:
     # The loaders' number of workers is a setting of ours, with a reason beside it.
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     warnings.filterwarnings("ignore", ".*Consider setting `persistent_workers.*")
-    # The summary counts parameters of 4 bytes, which is what mixed precision keeps.
-    warnings.filterwarnings("ignore", ".*is not supported by the model summary.*")
     # They are those of the command line.
     warnings.filterwarnings("ignore", ".*LightningCLI's args parameter.*")
     # A resumed run goes on in its folder.
@@ -371,6 +383,7 @@ def run(arguments: list[str]) -> None:
         args=arguments,
         trainer_defaults={
             "max_epochs": 10,
+            "enable_model_summary": False,
             "plugins": [{"class_path": "training.callbacks.AtomicCheckpoints"}],
         },
         parser_kwargs={"prog": "python -m training", "exit_on_error": False}

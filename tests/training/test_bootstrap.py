@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from i2i.metrics import confusion_matrix, iou, reliability
 from training.bootstrap import RELIABILITY, Tally, intervals, paired_differences
 from training.degradations import Gray
-from training.tasks import Restoration, Segmentation, Task
+from training.tasks import DenseMap, Restoration, Segmentation, Task
+from training.tasks.scores import PictureScores
 
 PICTURES = Restoration(Gray())
 LABELS = Segmentation(["ground", "leaf", "sky"])
@@ -61,6 +62,48 @@ def test_a_picture_drawn_twice_counts_as_two(seed: int, times: list[int]) -> Non
     mean = np.average([0.0, 0.1, 0.2, 0.3], weights=times)
     assert scores["picture_mean/image_iou"] == pytest.approx(mean)
     assert 0 <= scores["calibration_error"] <= 1
+
+
+def mapped() -> Tally:
+    sums = np.random.default_rng(0).uniform(1, 9, (4, 4)).tolist()
+    return scored(DenseMap("m", 0, 10), [{"errors": of_picture} for of_picture in sums])
+
+
+class Branching(Restoration):
+    """A task whose scores look at their sums, which a batch of sets cannot."""
+
+    def metrics(self) -> PictureScores:
+        class Scores(PictureScores):
+            def compute(self) -> dict[str, Any]:
+                return super().compute() if self.count > 2 else {}
+
+        return Scores(border=0)
+
+
+BRANCHING = [{"psnr_y": v, "ssim_y": 0.5, "psnr": v, "count": 1.0} for v in (1.0, 2.0, 3.0, 4.0)]
+
+
+@pytest.mark.parametrize(
+    "tally",
+    [
+        decibels([20.0, 30.0, 40.0, 50.0]),
+        labelled(0)[0],
+        mapped(),
+        scored(Branching(Gray()), BRANCHING),
+    ],
+    ids=["pictures", "labels", "map", "branching"],
+)
+def test_many_sets_at_once_score_as_each_by_itself(tally: Tally) -> None:
+    draws = np.random.default_rng(0).multinomial(4, np.full(4, 1 / 4), size=20)
+    draws[0] = [1, 1, 0, 0]
+
+    at_once = tally.scores_of_draws(draws)
+
+    for index, weights in enumerate(draws):
+        here = {name: values[index] for name, values in at_once.items()}
+        assert {n: v for n, v in here.items() if np.isfinite(v)} == pytest.approx(
+            tally.scores(weights)
+        )
 
 
 def test_an_interval_is_that_of_the_normal_law_where_it_holds() -> None:

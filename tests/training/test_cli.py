@@ -205,6 +205,35 @@ def test_a_gpu_without_memory_is_told_what_to_lower(
     assert "lower --data.batch_size" in said(error, capsys)
 
 
+def test_a_checkpoint_brings_the_config_of_its_run(
+    trained: Callable[[str], Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    checkpoint = trained("demo_super_resolution").checkpoint
+    monkeypatch.chdir(checkpoint.parents[3])
+    monkeypatch.setattr("sys.argv", ["training"])
+
+    cli.main(["validate", "--ckpt_path", str(checkpoint), "--trainer.enable_progress_bar=false"])
+
+    assert "psnr_y" in capsys.readouterr().out
+
+
+def test_a_config_that_is_named_is_the_one_that_counts(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    own = ["fit", "--config", str(run / "config.yaml")]
+    named = ["fit", "--ckpt_path", str(run / "checkpoints" / "last.ckpt")]
+    assert lightning.with_own_config(named) == named  # there is none beside it
+    run.mkdir()
+    (run / "config.yaml").touch()
+    assert lightning.with_own_config(named) == [*own, *named[1:]]
+    assert lightning.with_own_config(["fit", "=".join(named[1:])]) == [*own, "=".join(named[1:])]
+    last = ["fit", f"--run={run}", "--ckpt_path", "last"]
+    assert lightning.with_own_config(last) == [*own, *last[1:]]
+    for other in (["--config", "other.yaml"], ["--config=other.yaml"], ["-c", "other.yaml"]):
+        assert lightning.with_own_config([*named, *other]) == [*named, *other]
+
+
 def test_an_unknown_command_ends_with_the_list(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as error:
         cli.main(["trian"])

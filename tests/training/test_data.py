@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import struct
+import zlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,6 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from i2i.image import read
+from i2i.image.tiff import pack_directory
 from training.data import EmbeddedPhotos, EmbeddedShapes, Fraction, Masks, Photos
 from training.data.cache import Samples
 from training.data.checks import check_masks
@@ -128,6 +132,63 @@ def test_indexed_gray_and_black_and_white_masks_hold_ids() -> None:
     assert (read_mask(Path("indexed.png"), 2, 255) == ids % 255).all()
     assert (read_mask(Path("gray.png"), 2, 255) == ids).all()
     assert (read_mask(Path("two.png"), 2, 255) == (ids == 1)).all()
+
+
+def packed(ids: np.ndarray, bits: int) -> np.ndarray:
+    """Rows of bytes, with as many ids in each as fit."""
+    lowest = np.unpackbits(ids[..., None], axis=2)[..., -bits:]
+    return np.packbits(lowest.reshape(len(ids), -1), axis=1)
+
+
+def gray_png(ids: np.ndarray, bits: int) -> bytes:
+    rows = np.pad(packed(ids, bits), ((0, 0), (1, 0)))  # filter 0
+    chunks = {
+        b"IHDR": struct.pack(">IIBBBBB", ids.shape[1], ids.shape[0], bits, 0, 0, 0, 0),
+        b"IDAT": zlib.compress(rows.tobytes()),
+        b"IEND": b"",
+    }
+    parts = (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks.items()
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def gray_tiff(ids: np.ndarray, bits: int) -> bytes:
+    rows, (height, width) = packed(ids, bits).tobytes(), ids.shape
+    numbers = {256: width, 257: height, 258: bits, 259: 1, 262: 1, 273: 8, 277: 1, 278: height}
+    numbers[279], end = len(rows), 8 + len(rows) + len(rows) % 2
+    tags = {tag: np.array([number], np.uint32) for tag, number in numbers.items()}
+    head = b"II*\0" + struct.pack("<I", end) + rows.ljust(end - 8, b"\0")
+    return head + pack_directory(tags, end)
+
+
+@pytest.mark.parametrize("write", [gray_png, gray_tiff])
+@pytest.mark.parametrize("bits", [2, 4])
+def test_gray_masks_of_few_bits_hold_the_ids_of_their_file(
+    bits: int, write: Callable[[np.ndarray, int], bytes]
+) -> None:
+    ids = np.arange(4 * 16, dtype=np.uint8).reshape(4, 16) % (1 << bits)
+    Path("mask").write_bytes(write(ids, bits))
+
+    np.testing.assert_array_equal(read_mask(Path("mask"), 1 << bits, 255), ids)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["gray.png", "gray.tif", "indexed.png", "indexed.tif"])
+def test_a_mask_is_turned_upright_as_a_picture_is(kind: str, orientation: int) -> None:
+    ids = np.arange(3 * 5, dtype=np.uint8).reshape(3, 5)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(ids).save("picture.png", exif=exif)
+    mask = Image.fromarray(ids)
+    if kind.startswith("indexed"):
+        mask.putpalette(np.random.default_rng(0).bytes(3 * 256))
+    mask.save(kind, exif=exif)
+
+    upright = read(Path("picture.png")).pixels[..., 0]
+
+    np.testing.assert_array_equal(read_mask(Path(kind), 15, 255), upright)
 
 
 def test_a_mask_of_another_size_than_its_picture_is_named(masked: Callable[[Path], Path]) -> None:

@@ -133,6 +133,21 @@ def test_folders_that_hold_themselves_are_read_once(photos: Callable[..., Path])
     assert len(find_pictures(root)) == 2
 
 
+def test_a_linked_folder_that_is_not_followed_is_told(
+    photos: Callable[..., Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    root = photos(Path("root"))
+    (root / "deep").mkdir()
+    (root / "deep" / "more").symlink_to(photos(Path("elsewhere")).absolute())
+    (root / "one.png").symlink_to(Path("elsewhere/photo-0.png").absolute())
+
+    with caplog.at_level(logging.WARNING):
+        assert len(find_pictures(root)) == 3
+
+    (said,) = caplog.messages
+    assert "1 links to folders in root are not followed, such as deep/more; link or" in said
+
+
 def test_a_link_to_no_picture_is_named(photos: Callable[..., Path]) -> None:
     root = photos(Path("root"))
     (root / "loop.png").symlink_to("loop.png")

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from training.evaluate import Judged
-from training.gallery import Gallery, panels
+from training.gallery import Gallery, panels, scale_in_words
 from training.protocol import stamp
-from training.tasks import DenseMap, Segmentation, SuperResolution, Task
+from training.tasks import Colourisation, DenseMap, Segmentation, SuperResolution, Task
 
 RESULTS = {"model": "a<b>@1", "set": {"pictures": 5}, "protocol": stamp(SuperResolution(2))}
 
@@ -75,6 +75,16 @@ def test_an_error_is_drawn_to_its_scale() -> None:
     assert (error[2] == (230, 40, 40)).all()
     assert (error[3] == (128, 128, 128)).all()
     assert (error[0] == error[0, 0, 0]).all()
+
+
+def test_wrong_colours_of_the_right_brightness_are_an_error_where_colours_count() -> None:
+    # Green for red, as bright by BT.601: 114 of red weigh as much as 58 of green.
+    wrong = judged("a", 1.0)
+    wrong.answer[:] = (100, 158, 100)
+    wrong.target[:] = (214, 100, 100)
+    for task, shows in ((Colourisation(), True), (SuperResolution(2), False)):
+        assert (panels(wrong, task)[:, -20:] > 250).all() == shows
+        assert ("red, green and blue" in scale_in_words(task)) == shows
 
 
 def test_a_gallery_shows_at_least_one_picture() -> None:

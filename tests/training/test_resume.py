@@ -240,7 +240,7 @@ def test_ctrl_c_ends_a_step_and_leaves_what_to_go_on_with(
     last = Path("half/checkpoints/last.ckpt")
     said = capfd.readouterr()
     assert "stops after this step, or the validation; Ctrl-C again: at once" in said.err
-    assert f"stopped; go on with --ckpt_path {last}" in said.out
+    assert f"stopped; go on with python -m training fit --ckpt_path {last}" in said.out
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     middle = torch.load(last, weights_only=True)
     assert middle["global_step"] == step

@@ -81,7 +81,7 @@ class LastCheckpoint(Checkpoint):
         self._written = time.monotonic()
         if trainer.strategy.broadcast(self._stopping):
             if trainer.is_global_zero:
-                print(f"stopped; go on with --ckpt_path {self.path}")
+                print(f"stopped; go on with python -m training fit --ckpt_path {self.path}")
             # Lightning ends the run as at any Ctrl-C.
             raise KeyboardInterrupt
 

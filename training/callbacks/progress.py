@@ -45,7 +45,8 @@ class RunProgress(ProgressBar):
         data: Any = getattr(trainer, "datamodule", None)
         if data is not None:
             self.console.print(
-                f"{len(data.training)} pictures train, {len(data.validation)} validate"
+                f"{len(data.training)} pictures train, {len(data.validation)} validate; "
+                f"{sum(each.numel() for each in pl_module.parameters()):,} parameters"
             )
         if self.console.is_terminal:
             self.bar.start()

@@ -41,13 +41,16 @@ figcaption { font-weight: 600; overflow-wrap: anywhere; }
 .heads { display: grid; grid-template-columns: repeat(4, 1fr); font-size: .85rem; }
 img { display: block; width: 100%; height: auto; }
 p { overflow-wrap: anywhere; }
+.class { display: inline-block; margin-right: 1rem; }
+.class::before { content: ""; display: inline-block; width: .9em; height: .9em; margin-right: .3em;
+  vertical-align: -.1em; border: 1px solid #8888; background: var(--colour); }
 @media (prefers-color-scheme: dark) { body { color: #e6e6e6; background: #16181b; } }
 </style>
 </head>
 <body>
 <h1>$title</h1>
 <p>The worst $count of $pictures pictures, worst first by $monitor. $scale</p>
-<p>Protocol $protocol.</p>
+$legend<p>Protocol $protocol.</p>
 $figures
 </body>
 </html>
@@ -100,6 +103,7 @@ class Gallery:
             pictures=results["set"]["pictures"],
             monitor=self.task.monitor,
             scale=scale_in_words(self.task),
+            legend=_legend(self.task),
             protocol=html.escape(in_words(results["protocol"])),
             figures="\n".join(figures),
         )
@@ -134,6 +138,18 @@ def panels(judged: Judged, task: Task) -> Pixels:
         shown = [in_colour(to_8_bit(picture)) for picture in (answer, target)]
         parts = [image, *shown, false_colours(error, 0, _WHITE)]
     return side_by_side(*parts)
+
+
+def _legend(task: Task) -> str:
+    """What the classes are drawn in: the first not at all."""
+    if task.kind != "labels":
+        return ""
+    first, *others = task.classes()
+    shown = [
+        f'<span class="class" style="--colour: rgb{each.colour}">{html.escape(each.name)}</span>'
+        for each in others
+    ]
+    return f"<p>{' '.join(shown)} {html.escape(first.name)} is not drawn.</p>\n"
 
 
 def scale_in_words(task: Task) -> str:

@@ -87,6 +87,17 @@ def test_wrong_colours_of_the_right_brightness_are_an_error_where_colours_count(
         assert ("red, green and blue" in scale_in_words(task)) == shows
 
 
+def test_the_classes_have_a_legend(tmp_path: Path) -> None:
+    task = Segmentation(["ground", "<thing>"])
+    gallery = Gallery(task, worst=1)
+    gallery(judged("a", 0.5, task))
+
+    page = gallery.write(tmp_path, RESULTS).read_text(encoding="utf-8")
+
+    colour = f"rgb{task.classes()[1].colour}"
+    assert f'style="--colour: {colour}">&lt;thing&gt;</span> ground is not drawn.' in page
+
+
 def test_a_gallery_shows_at_least_one_picture() -> None:
     with pytest.raises(ValueError, match="--worst: expected at least 1 picture, got 0"):
         Gallery(SuperResolution(2), worst=0)

@@ -14,9 +14,10 @@ import torch
 from PIL import Image
 
 from i2i.nets import Autoencoder, Decoder, Encoder, PictureHead
+from training.augment import Augmentation
 from training.data import Photos
 from training.data.cache import Samples
-from training.data.checks import check_masks, check_sizes
+from training.data.checks import check_geometry, check_masks, check_sizes
 from training.data.crops import ValidationPictures
 from training.module import ImageToImage
 from training.tasks import DenseMap, Sample, Segmentation, SuperResolution
@@ -53,6 +54,25 @@ def test_a_picture_too_small_to_validate_is_named(small: Sample, words: str) -> 
 
     with pytest.raises(ValueError, match=f"{words}.*; take it away, or let it train only"):
         check_sizes(pictures, samples)
+
+
+@pytest.mark.parametrize(
+    ("name", "crop"), [("low", A.RandomCrop(45, 10)), ("narrow", A.RandomCrop(10, 45))]
+)
+def test_a_picture_that_is_too_low_or_too_narrow_for_the_crop_is_found(
+    name: str, crop: A.RandomCrop
+) -> None:
+    samples = samples_of(photo("small", 46, 46), photo("low", 44, 99), photo("narrow", 99, 44))
+
+    with pytest.raises(ValueError, match=f"{name}: expected a picture larger than the crop"):
+        check_geometry(Augmentation([crop], []), samples, seed=0)
+
+
+def test_a_scale_that_makes_some_crops_too_large_is_found() -> None:
+    shrinks = [A.RandomScale((-0.5, 0.0), p=1.0), A.RandomCrop(48, 48)]
+
+    with pytest.raises(ValueError, match="expected a picture larger than the crop"):
+        check_geometry(Augmentation(shrinks, []), samples_of(photo("a", 64, 64)), seed=0)
 
 
 def test_pictures_too_small_to_validate_are_counted_and_others_not_tried() -> None:

@@ -31,7 +31,7 @@ class Samples(Sequence[Sample]):
     Attributes:
         name_of: the first sample's name for the digest of each picture's pixels.
         digest: of all names, pictures, masks and targets, in hexadecimal.
-        shorter_sides: of the pictures, in pixels.
+        sizes: (height, width) of the pictures, in pixels.
         kept_bytes: of the samples in memory.
     """
 
@@ -41,14 +41,14 @@ class Samples(Sequence[Sample]):
         self._loads = loads
         self._kept: list[Sample] = []
         self.name_of: dict[bytes, str] = {}
-        self.shorter_sides: list[int] = []
+        self.sizes: list[tuple[int, int]] = []
         held = self.kept_bytes = 0
         total = hashlib.sha256()
         for load in track(loads, "Reading pictures", transient=True):
             sample = load()
             if check is not None:
                 check(sample)
-            self.shorter_sides.append(min(sample.image.shape[:2]))
+            self.sizes.append((sample.image.shape[0], sample.image.shape[1]))
             pixels = _digest(sample.image)
             self.name_of.setdefault(pixels, sample.name)
             others = [part for part in (sample.mask, sample.target) if part is not None]

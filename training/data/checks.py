@@ -6,11 +6,13 @@ import logging
 
 import numpy as np
 
+from training.augment import Augmentation
 from training.data.cache import Samples
 from training.data.crops import ValidationPictures
 from training.data.splits import Parts
 from training.tasks.task import Task
 
+GEOMETRY_TRIES = 16
 # What gives a task what it needs.
 SOURCES = {"none": "Photos", "masks": "Masks", "targets": "Pairs"}
 
@@ -55,7 +57,7 @@ def check_sizes(pictures: ValidationPictures, samples: Samples) -> None:
     From the smallest on they are tried, up to the first that is large enough.
     """
     small: list[str] = []
-    for index in sorted(range(len(samples)), key=samples.shorter_sides.__getitem__):
+    for index in sorted(range(len(samples)), key=lambda index: min(samples.sizes[index])):
         try:
             _, target = pictures[index]
             target = pictures.task.target_tensor(target[None])
@@ -68,6 +70,17 @@ def check_sizes(pictures: ValidationPictures, samples: Samples) -> None:
     if small:
         others = "" if len(small) == 1 else f" and {len(small) - 1} more such pictures"
         raise ValueError(f"{small[0]}; take it{others} away, or let it train only")
+
+
+def check_geometry(augmentation: Augmentation, samples: Samples, seed: int) -> None:
+    """Raises ValueError where a picture is smaller than the crop: its turn would end the run.
+
+    The lowest and the narrowest are tried, often enough for most of what chance may do to them.
+    """
+    for side in (0, 1):
+        least = samples[min(range(len(samples)), key=lambda index: samples.sizes[index][side])]
+        for attempt in range(GEOMETRY_TRIES):
+            augmentation.geometry(least, np.random.default_rng([seed, attempt]))
 
 
 def check_files(parts: Parts) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import cv2
-import numpy as np
 import pytorch_lightning as pl
 from rich.progress import track
 from torch.utils.data import DataLoader
@@ -19,7 +18,7 @@ from i2i.nets import Autoencoder
 from i2i.nets.style import check_choice
 from training.augment import Augmentation, Transform
 from training.data.cache import CACHE_BYTES, Load, Samples
-from training.data.checks import check_masks, check_sizes, warn_of_leaks
+from training.data.checks import check_geometry, check_masks, check_sizes, warn_of_leaks
 from training.data.class_weights import ClassWeights, class_weights
 from training.data.crops import (
     EpochSampler,
@@ -178,10 +177,7 @@ class ImageData(pl.LightningDataModule):
         assert self.trainer is not None
         crops = TrainingCrops(self.training, self.task, self.augmentation, self._seed)
         check_inputs([crops[0, index][0] for index in range(self.batch_size)], self._multiple)
-        # A picture smaller than the crop would end the run when its turn comes.
-        sides = self.training.shorter_sides
-        smallest = self.training[sides.index(min(sides))]
-        self.augmentation.geometry(smallest, np.random.default_rng(self._seed))
+        check_geometry(self.augmentation, self.training, self._seed)
         device, workers = self.trainer.strategy.root_device.type, self.num_workers
         if workers is None:
             gpus = self.trainer.num_devices

@@ -6,13 +6,12 @@ Whole pictures, through the predictor and the engine that the service uses, in 8
 from __future__ import annotations
 
 import argparse
-import hashlib
 import importlib
 import inspect
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,14 +22,14 @@ from rich.progress import track
 
 from i2i.image import Picture, write_bytes
 from i2i.metrics import reliability
-from i2i.model_folder import CARD, SPEC, ModelError, ModelFolder
+from i2i.model_folder import ModelError, ModelFolder
 from i2i.predictor import Prediction, Predictor, load
-from i2i.spec import Measurement
 from training import degradations
 from training.bootstrap import RELIABILITY, Scores, Tally, finite, intervals
-from training.card import card
 from training.comparison import (
+    check_pictures,
     check_protocols,
+    check_scores,
     read_results,
     show,
     show_comparison,
@@ -39,11 +38,14 @@ from training.comparison import (
 from training.cost import cost
 from training.data.cache import Load
 from training.data.crops import to_tensor
-from training.data.files import find_photos, loads_of, pair_with_masks, pair_with_targets
+from training.data.files import Entry, find_photos, loads_of, pair_with_masks, pair_with_targets
 from training.ensemble import Ensemble, averaged
+from training.evaluation_checks import check_classes, check_masks, check_sizes, not_scored
 from training.gallery import Gallery
-from training.pixels import Values, as_stored, to_8_bit, to_float
-from training.protocol import SEED, UNCLIPPED, digest, stamp
+from training.pixels import Values, to_8_bit, to_float
+from training.protocol import digest, stamp
+from training.questions import Questions
+from training.record import check_record, record
 from training.tasks import Restoration, Sample, Task
 from training.unclipped import predict_unclipped
 
@@ -121,17 +123,14 @@ def evaluate(
     Returns:
         Plain data: `scores`, `baseline`, `gain` by name; `protocol` and its digest; `set`, the
         number of pictures and the digest of what was asked and expected; `pictures`, each with its
-        scores, where it has one the trivial answer's, and the sums that scores are computed from.
+        digest, its scores, where it has one the trivial answer's, and the sums that scores are
+        computed from.
     """
-    predict, content = _predict(predictor, ensemble, unclipped), hashlib.sha256()
+    predict = _predict(predictor, ensemble, unclipped)
+    questions = Questions(task, samples, unclipped)
     pictures, trivials = [], []
-    for index, sample in enumerate(samples):
-        image, target = task.pair(sample, np.random.default_rng([SEED, index]))
-        if not unclipped:
-            image = as_stored(image)
-        for values in (image, target):
-            content.update(f"{values.shape} {values.dtype}".encode())
-            content.update(values.tobytes())
+    for question in questions:
+        name, image, target = question.name, question.image, question.target
         started = time.perf_counter()
         prediction = predict(image)
         seconds = time.perf_counter() - started
@@ -139,7 +138,7 @@ def evaluate(
         try:
             picture = _judge(task, answer, target)
         except ValueError as error:
-            raise ValueError(f"{sample.name}: cannot be scored: {error}") from error
+            raise not_scored(name, task, str(error)) from error
         picture["scores"] |= finite(task.picture_scores(answer, target))
         if prediction.confidence is not None:
             picture["sums"][RELIABILITY] = _reliability(prediction, target, task)
@@ -147,9 +146,10 @@ def evaluate(
         if trivial is not None:
             trivials.append(_judge(task, trivial, target))
             picture["baseline"] = _comparable(trivials[-1]["scores"], unclipped)
-        pictures.append({"name": sample.name, "seconds": round(seconds, 4), **picture})
+        told = {"name": name, "digest": question.digest, "seconds": round(seconds, 4)}
+        pictures.append(told | picture)
         if witness is not None:
-            witness(Judged(sample.name, image, answer, target, picture["scores"]))
+            witness(Judged(name, image, answer, target, picture["scores"]))
     if not pictures:
         raise ValueError("pictures: expected at least one to measure on, got none")
     tally = Tally(task, pictures)
@@ -162,7 +162,7 @@ def evaluate(
         "precision": predictor.engine.precision,
         "protocol": protocol,
         "protocol_digest": digest(protocol),
-        "set": {"pictures": len(pictures), "digest": content.hexdigest()},
+        "set": questions.asked()["set"],
         "scores": scores,
         "baseline": trivial_scores,
         "gain": {n: scores[n] - trivial for n, trivial in trivial_scores.items() if n in scores},
@@ -202,12 +202,11 @@ def _comparable(baseline: Scores, unclipped: bool) -> Scores:
 
 
 def _baseline_scores(task: Task, tally: Tally, trivials: list[dict[str, Any]]) -> Scores:
-    everyone = np.ones(tally.count, np.int64)
-    baseline = Tally(task, trivials).metric(everyone) if trivials else task.metrics()
+    baseline = Tally(task, trivials).metric() if trivials else task.metrics()
     with warnings.catch_warnings():
         # It is computed from sums, without an update.
         warnings.filterwarnings("ignore", ".*was called before the ``update`` method.*")
-        scores = task.baseline_scores(tally.metric(everyone), baseline)
+        scores = task.baseline_scores(tally.metric(), baseline)
     return finite({name: float(value) for name, value in scores.items()})
 
 
@@ -236,6 +235,15 @@ def find_samples(images: Path, masks: Path | None, targets: Path | None, task: T
     """What reads the pictures of a folder, and the masks or targets of the same stem.
 
     Raises:
+        ValueError: as `find_entries`.
+    """
+    return loads_of(find_entries(images, masks, targets, task), task)
+
+
+def find_entries(images: Path, masks: Path | None, targets: Path | None, task: Task) -> list[Entry]:
+    """The pictures of a folder, and the masks or targets of the same stem.
+
+    Raises:
         ValueError: the task needs a folder that is not given, or none that is; or no picture, or
             one without its part, is there.
     """
@@ -243,12 +251,10 @@ def find_samples(images: Path, masks: Path | None, targets: Path | None, task: T
         if folder is not None and name != task.needs:
             raise ValueError(f"--{name}: expected none for the task {task.name}, got {folder}")
     if task.needs == "none":
-        entries = find_photos(images)
-    elif task.needs == "masks":
-        entries = pair_with_masks(images, _needed(masks, task))
-    else:
-        entries = pair_with_targets(images, _needed(targets, task))
-    return loads_of(entries, task)
+        return find_photos(images)
+    if task.needs == "masks":
+        return pair_with_masks(images, _needed(masks, task))
+    return pair_with_targets(images, _needed(targets, task))
 
 
 def _needed(folder: Path | None, task: Task) -> Path:
@@ -278,6 +284,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ensemble = "mirrored"
     if options.unclipped and not isinstance(task, Restoration):
         raise ValueError(f"--unclipped: expected a model of restoration, got one of {task.name}")
+    if options.replace and options.record is None:
+        raise ValueError("--replace: expected --record beside it, got none")
     # What cannot be written or compared is told before the work.
     if options.output is not None:
         if options.output.is_dir():
@@ -285,10 +293,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options.output.parent.mkdir(parents=True, exist_ok=True)
     if options.gallery is not None:
         options.gallery.mkdir(parents=True, exist_ok=True)
+    protocol = stamp(task, ensemble, options.unclipped)
     other = None if options.compare is None else read_results(options.compare)
     if other is not None:
-        check_protocols(stamp(task, ensemble, options.unclipped), other)
-    loads = find_samples(options.images, options.masks, options.targets, task)
+        check_protocols(protocol, other)
+        check_scores(options.compare, other, task)
+    entries = find_entries(options.images, options.masks, options.targets, task)
+    if options.record is not None and not options.replace:
+        check_record(predictor.folder, options.record, len(entries), digest(protocol))
+    if options.masks is not None:
+        check_classes(options.masks, task)
+        check_masks(entries, task)
+    loads = loads_of(entries, task)
+    check_sizes(entries, loads, task)
+    if other is not None:
+        samples = (load() for load in track(loads, "Comparing pictures", transient=True))
+        check_pictures(Questions(task, samples, options.unclipped).read(), other)
     samples = (load() for load in track(loads, "Evaluating"))
     gallery = Gallery(task, options.worst) if options.gallery is not None else None
     # First, for it may fail, and the evaluation may take hours.
@@ -358,30 +378,14 @@ def build_parser() -> argparse.ArgumentParser:
         help="write the scores into the model's spec and card as this set's",
     )
     parser.add_argument(
+        "--replace",
+        action="store_true",
+        help="let --record replace scores of more or fewer pictures, or of another protocol",
+    )
+    parser.add_argument(
         "--engine", choices=["openvino", "torch"], help="default: I2I_ENGINE, else by machine"
     )
     parser.add_argument(
         "--precision", choices=["f32", "bf16"], help="default: I2I_PRECISION, else f32"
     )
     return parser
-
-
-def record(folder: ModelFolder, task: Task, name: str, results: dict[str, Any]) -> None:
-    """Adds the scores on the set `name` to the spec and the card of a model folder."""
-    also = "" if task.needs == "none" else f" --{task.needs} {task.needs.upper()}"
-    also += {"8 flips and turns": " --self-ensemble", "mirrored": " --tta flip"}.get(
-        results["protocol"]["ensemble"], ""
-    )
-    also += " --unclipped" if results["protocol"].get("input") == UNCLIPPED else ""
-    measured = Measurement(
-        results["set"]["pictures"],
-        results["scores"],
-        results["baseline"],
-        engine=f"{results['engine']} {results['precision']}",
-        command=f"python -m training evaluate --model {folder.spec.name} --images IMAGES{also}",
-        intervals={name: (low, high) for name, (low, high) in results["intervals"].items()},
-        protocol=results["protocol_digest"],
-    )
-    spec = replace(folder.spec, scores=folder.spec.scores | {name: measured})
-    write_bytes(folder.path / SPEC, spec.to_json().encode())
-    write_bytes(folder.path / CARD, card(spec).encode())

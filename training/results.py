@@ -6,7 +6,7 @@ The files are benchmarks/results/MODEL/SET.json, the page is docs/results.md.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -21,13 +21,15 @@ from i2i.image import write_bytes
 from i2i.model_folder import shipped_models
 from i2i.predictor import Predictor, load
 from training.bootstrap import Tally, intervals
-from training.comparison import Results, show, to_json
+from training.comparison import Results, other_pictures, read_results, show, to_json
 from training.cost import cost
 from training.data.file_data import read_classes
 from training.degradations import GaussianNoise
 from training.evaluate import evaluate, find_samples, task_of
+from training.protocol import differences, stamp
+from training.questions import Questions
 from training.results_page import page
-from training.tasks import Restoration, Task
+from training.tasks import Restoration, Sample, Task
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -62,11 +64,16 @@ def find_sets(data: Path) -> Iterator[Place]:
             yield Place(name, folder)
 
 
-def measure(data: Path, output: Path, models: Sequence[str], console: Console) -> None:
+def measure(
+    data: Path, output: Path, models: Sequence[str], console: Console, replace: bool = False
+) -> None:
     """Writes a file for each model and each set that fits it.
 
+    Args:
+        replace: whether a file of other pictures, measured alike, may be replaced.
+
     Raises:
-        ValueError: the folder has none of the sets.
+        ValueError: the folder has none of the sets, or there is such a file.
     """
     places = list(find_sets(data))
     if not places:
@@ -76,28 +83,48 @@ def measure(data: Path, output: Path, models: Sequence[str], console: Console) -
         predictor = load(model)
         task = task_of(predictor.folder)
         fitting = [place for place in places if place.fits(task)]
+        wanted = [
+            (output / predictor.spec.name / f"{place.name}{kind}.json", place, kind != "")
+            for place, kind in product(fitting, _inputs(task))
+        ]
+        for path, place, unclipped in wanted:
+            if path.is_file() and not replace:
+                _check_pictures(path, task, place, unclipped)
         costs = cost(predictor) if fitting else {}
-        for place, unclipped in product(fitting, _inputs(task)):
+        for path, place, unclipped in wanted:
             results = _results(predictor, task, place, unclipped) | {"cost": costs}
             provenance = predictor.spec.provenance
             results["trained"] = provenance["budget"] | {"data": provenance["licence"]}
             show(results, task, console)
-            kind = ".unclipped" if unclipped else ""
-            path = output / predictor.spec.name / f"{place.name}{kind}.json"
             path.parent.mkdir(parents=True, exist_ok=True)
             write_bytes(path, to_json(results))
 
 
-def _inputs(task: Task) -> list[bool]:
-    """Whether an input is left unclipped: noise both ways, as files have it and as papers do."""
+def _inputs(task: Task) -> list[str]:
+    """What a file's name says of the input: noise both ways, as files have it and as papers do."""
     noise = isinstance(task, Restoration) and isinstance(task.degradation, GaussianNoise)
-    return [False, True] if noise else [False]
+    return ["", ".unclipped"] if noise else [""]
+
+
+def _check_pictures(path: Path, task: Task, place: Place, unclipped: bool) -> None:
+    """Raises ValueError where a file holds scores on other pictures, measured alike."""
+    kept = read_results(path)
+    if differences(stamp(task, unclipped=unclipped), kept["protocol"]):
+        return
+    asked = Questions(task, _samples(place, task, f"{place.name} as before?"), unclipped).read()
+    if differing := other_pictures(asked, kept):
+        raise ValueError(
+            f"{path}: expected the pictures that it was measured on, got {differing}; mend "
+            f"{place.images}, or give --replace"
+        )
+
+
+def _samples(place: Place, task: Task, title: str) -> Iterable[Sample]:
+    return (load() for load in track(find_samples(place.images, place.masks, None, task), title))
 
 
 def _results(predictor: Predictor, task: Task, place: Place, unclipped: bool) -> Results:
-    loads = find_samples(place.images, place.masks, None, task)
-    title = f"{predictor.spec.name} on {place.name}"
-    samples = (load() for load in track(loads, title))
+    samples = _samples(place, task, f"{predictor.spec.name} on {place.name}")
     results = evaluate(predictor, task, samples, unclipped=unclipped)
     return {**results, "intervals": intervals(Tally(task, results["pictures"]))}
 
@@ -122,6 +149,11 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="MODEL",
         help="names or model folders; default: the shipped ones",
     )
+    parser.add_argument(
+        "--replace",
+        action="store_true",
+        help="let --data replace results of other pictures than a set's folder holds",
+    )
     parser.add_argument("--page", action="store_true", help="write docs/results.md from the files")
     parser.add_argument(
         "--output", type=Path, default=RESULTS, help="default: benchmarks/results in the checkout"
@@ -136,7 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error("expected --data FOLDER, --page, or both")
     if options.data is not None:
         models = options.models or sorted(shipped_models())
-        measure(options.data, options.output, models, Console())
+        measure(options.data, options.output, models, Console(), options.replace)
     if options.page:
         write_bytes(PAGE, page(options.output, references()).encode())
         print(PAGE.relative_to(ROOT))

@@ -24,9 +24,10 @@ MODEL_FOLDER --page` measures any model folder.
 
 Scores are compared within a table only: what was measured here was measured by the protocol below
 the table, and on all pictures of the set unless a row says otherwise. Below each score is its 95 %
-interval by bootstrap over the pictures (percentiles of 1000 draws). Multiply-adds count a
-transposed convolution at its input's resolution. Latencies were measured on machines of two cores,
-on one thread unless stated otherwise, and not on the same machine for every model.
+interval by bootstrap over the pictures (percentiles of draws with replacement; of a few pictures
+such an interval is too narrow). Multiply-adds count a transposed convolution at its input's
+resolution. Latencies were measured on machines of two cores, on one thread unless stated otherwise,
+and not on the same machine for every model.
 """
 
 # Scores of a table's columns, those of them that were measured.

@@ -65,8 +65,12 @@ def test_a_picture_drawn_twice_counts_as_two(seed: int, times: list[int]) -> Non
 
 
 def mapped() -> Tally:
-    sums = np.random.default_rng(0).uniform(1, 9, (4, 4)).tolist()
-    return scored(DenseMap("m", 0, 10), [{"errors": of_picture} for of_picture in sums])
+    task, sums = DenseMap("m", 0, 10), []
+    for prediction, target in torch.rand(4, 2, 1, 6, 6, generator=torch.Generator().manual_seed(0)):
+        metric = task.metrics()
+        metric.update(10 * prediction, 10 * target)
+        sums.append({name: torch.as_tensor(v).tolist() for name, v in metric.metric_state.items()})
+    return scored(task, sums)
 
 
 class Branching(Restoration):

@@ -48,7 +48,7 @@ def test_every_reference_of_a_measured_set_stands_on_the_page() -> None:
 
 
 @pytest.mark.slow
-def test_models_are_measured_on_the_sets_that_fit(
+def test_models_are_measured_on_the_sets_that_fit_as_long_as_these_stay_the_same(
     run_of: Callable[[str], Any], masked: Callable[[Path], Path], tmp_path: Path
 ) -> None:
     run = run_of("super_resolution_x2")
@@ -67,6 +67,10 @@ def test_models_are_measured_on_the_sets_that_fit(
     assert "VDSR" in written
     assert "## B100" not in written
     assert {place.name for place in find_sets(tmp_path / "data")} == {"set5", "dsb2018-nuclei-val"}
+
+    (tmp_path / "data" / "sr" / "set5" / "photo-1.png").unlink()
+    with pytest.raises(ValueError, match=r"set5\.json: expected the pictures that it was measured"):
+        measure(tmp_path / "data", tmp_path / "out", [str(model)], Console(file=said))
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,11 +11,14 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 
-from i2i.image import read, read_map
+from i2i.image import ImageError, read, read_map
+from i2i.image.container import take_apart
+from i2i.image.decoding import upright_planes
 from i2i.image.formats import READ_SUFFIXES
 from i2i.image.picture import Depth
+from i2i.image.stored import Stored
 from i2i.spec import Kind
 from training.data.cache import Load
 from training.pixels import Pixels, Values
@@ -26,6 +30,8 @@ OTHER_SUFFIXES = {f".{name}" for name in _OTHERS.split()}
 # A data set's picture is trusted more than a stranger's, and a scan may be large.
 MAX_PIXELS = 400_000_000
 MASK_FORMATS = ("PNG", "TIFF", "BMP")
+# By what Pillow multiplies grays of 2 and 4 bits, which it calls so.
+_WIDENED = {"L;2": 85, "L;4": 17}
 
 
 @dataclass(frozen=True)
@@ -48,8 +54,9 @@ class Entry:
 def find_pictures(root: Path) -> list[Path]:
     """All pictures below `root`, by their suffix, in the order of their paths.
 
-    Links to pictures are followed, links to folders below `root` are not: they may go in circles.
-    Names that begin with a dot are left out: what is hidden is a system's, such as `._photo.png`.
+    Links to pictures are followed, links to folders below `root` are not, which is told: they may
+    go in circles. Names that begin with a dot are left out: what is hidden is a system's, such as
+    `._photo.png`.
 
     Raises:
         ValueError: the folder is missing or holds no picture; a link leads to none; a name is not
@@ -61,6 +68,13 @@ def find_pictures(root: Path) -> list[Path]:
     shown = [path for path in root.rglob("*") if not _is_hidden(path.relative_to(root))]
     named = [path for path in shown if path.suffix.lower() in READ_SUFFIXES]
     others = [path for path in shown if path.suffix.lower() in OTHER_SUFFIXES]
+    linked = [path for path in shown if path.is_symlink() and path.is_dir()]
+    if linked:
+        logging.getLogger(__name__).warning(
+            "%d links to folders in %s are not followed, such as %s; link or move the "
+            "pictures themselves",
+            *(len(linked), root, linked[0].relative_to(root)),
+        )
     if others:
         logging.getLogger(__name__).warning(
             "%d pictures in %s are not read, such as %s; save them as one of %s",
@@ -225,18 +239,22 @@ def read_target(path: Path, kind: Kind, depth: Depth = 8) -> Values:
 
 
 def read_mask(path: Path, num_classes: int, ignore: int) -> Pixels:
-    """Class ids (H, W) of an indexed or gray 8-bit file.
+    """Class ids (H, W) of an indexed or gray file of at most 8 bits, upright.
 
     Raises:
         ValueError: the file holds colours instead of ids, or an id that is no class.
     """
     try:
-        with Image.open(path, formats=MASK_FORMATS) as file:
+        data = path.read_bytes()
+        with Image.open(io.BytesIO(data), formats=MASK_FORMATS) as file:
             if file.width * file.height > MAX_PIXELS:
                 raise ValueError(f"{path}: expected at most {MAX_PIXELS} pixels, got more")
             mode = file.mode
-            mask = np.array(file, dtype=np.uint8) if mode in ("P", "L", "1") else None
-    except (OSError, SyntaxError) as error:
+            mask = _stored_ids(file) if mode in ("P", "L", "1") else None
+        # Pillow turns TIFF files upright by itself, though not those that it reads from a path.
+        if mask is not None and file.format == "PNG":
+            mask = _upright(mask, take_apart(data).exif)
+    except (OSError, SyntaxError, ImageError) as error:
         # Pillow calls a broken chunk of a PNG a syntax error.
         raise ValueError(
             f"{path}: expected a readable mask (PNG, TIFF or BMP), got another or a damaged file; "
@@ -255,3 +273,17 @@ def read_mask(path: Path, num_classes: int, ignore: int) -> Pixels:
             f"got {wrong[:5]}; renumber the mask, or give the data set a longer classes.txt"
         )
     return mask
+
+
+def _stored_ids(file: ImageFile.ImageFile) -> Pixels:
+    """The numbers in a gray or indexed file, as Pillow has opened it."""
+    raw_mode = str(file.tile[:1])
+    step = next((step for name, step in _WIDENED.items() if name in raw_mode), 1)
+    return np.array(file, dtype=np.uint8) // np.uint8(step)
+
+
+def _upright(ids: Pixels, exif: bytes) -> Pixels:
+    """Ids (H, W) turned as a picture with this EXIF is."""
+    height, width = ids.shape
+    stored = Stored(height, width, "GRAY", lambda: iter([ids[..., None]]))
+    return upright_planes(stored, exif)[0][..., 0]

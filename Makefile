@@ -2,6 +2,8 @@
 # each from a fresh checkout; they install what they need
 
 PYTHON ?= python3
+# Of `make serve`; 0.0.0.0 lets other machines ask.
+HOST ?= 127.0.0.1
 PORT ?= 3000
 CONTAINER ?= $(shell command -v podman || command -v docker)
 BIN := .venv/bin
@@ -50,7 +52,7 @@ results: $(INSTALLED)
 	$(BIN)/python -m training results --data $(FOLDER) --page
 
 serve: $(INSTALLED)
-	$(BIN)/bentoml serve service.service:I2I --port $(PORT)
+	$(BIN)/bentoml serve service.service:I2I --host $(HOST) --port $(PORT)
 
 bento: $(INSTALLED)
 	$(BIN)/bentoml build

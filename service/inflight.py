@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 
 from prometheus_client import Gauge
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Message, Receive, Scope, Send
 
 from service.errors import Problem
 
@@ -60,9 +60,22 @@ class Hold:
         """
         self._in_flight.change(self, size)
 
-    def lower(self, size: int) -> None:
-        """Holds `size` bytes, if it held more."""
-        self._in_flight.change(self, min(0, size - self.size))
+    def become(self, size: int) -> None:
+        """Holds `size` bytes in place of what it held; errors as of `add`."""
+        self._in_flight.change(self, size - self.size)
+
+
+class TooSlow(Exception):
+    """Who reads a reply has not taken it in time; a part of it has been sent."""
+
+
+@asynccontextmanager
+async def _patience(seconds: float) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise TooSlow from None
 
 
 class HeldResponse(Response):
@@ -72,7 +85,7 @@ class HeldResponse(Response):
 
     Args:
         held: closed at the end.
-        patience_s: for all of the body.
+        patience_s: for all of the body; then `TooSlow` ends it.
     """
 
     def __init__(
@@ -90,8 +103,25 @@ class HeldResponse(Response):
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         with self._held:
             await send(start)
-            async with asyncio.timeout(self._patience_s):
+            async with _patience(self._patience_s):
                 for at in range(0, len(self.body), _PIECE):
                     piece = bytes(self.body[at : at + _PIECE])
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
                 await send({"type": "http.response.body"})
+
+
+class PatientResponse(StreamingResponse):
+    """A file of any size, whose reader may take `patience_s` for each piece, else `TooSlow`."""
+
+    def __init__(
+        self, pieces: Iterator[bytes], headers: dict[str, str], media_type: str, patience_s: float
+    ) -> None:
+        super().__init__(pieces, 200, headers, media_type)
+        self._patience_s = patience_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def patient_send(message: Message) -> None:
+            async with _patience(self._patience_s):
+                await send(message)
+
+        await super().__call__(scope, receive, patient_send)

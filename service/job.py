@@ -21,6 +21,7 @@ class Job:
         model: name@version.
         width, height: of the picture, in pixels.
         request: SHA-256 of all that was asked for.
+        bytes: that it holds in memory while it is worked on.
         created: moment.
         progress: share of the work done, 0 to 1.
         eta_s: seconds until it will be done, where that is known.
@@ -46,6 +47,7 @@ class Job:
     runs: int = 0
     finished: float | None = None
     etag: str = ""
+    bytes: int = 0
 
     @property
     def pixels(self) -> int:

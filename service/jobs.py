@@ -27,7 +27,7 @@ from service.errors import Problem, model_failed
 from service.job import Job, State
 from service.job_store import JobStore
 from service.models import Models
-from service.pipeline import BYTES_PER_PIXEL, Order, Pipeline, job_bytes
+from service.pipeline import Order, Pipeline, most_job_bytes
 from service.settings import Settings
 
 # Two keep the engine busy while one of them reads or writes a file.
@@ -57,11 +57,10 @@ class _Run:
     Attributes:
         share: of its windows that are done.
         estimate_s: what it was thought to take when it began; 0 where that is unknown.
-        bytes: that it holds in memory.
     """
 
-    def __init__(self, job: Job, bytes: int) -> None:
-        self.job, self.bytes = job, bytes
+    def __init__(self, job: Job) -> None:
+        self.job = job
         self.unwanted = threading.Event()
         self.share = 0.0
         self.estimate_s = 0.0
@@ -106,6 +105,7 @@ class Jobs:
         self._models, self._pipeline, self._admission = models, pipeline, admission
         self._settings, self._began = settings, time.time()
         self._runs: dict[str, _Run] = {}
+        self._waiting = 0
         self._stopping = threading.Event()
         self._started = threading.Event()
 
@@ -113,6 +113,11 @@ class Jobs:
     def running(self) -> int:
         """How many are being worked on here."""
         return len(self._runs)
+
+    @property
+    def waiting(self) -> int:
+        """How many in the folder nobody had begun when it was looked through last."""
+        return self._waiting
 
     def start(self) -> None:
         """Begins with what is in the folder.
@@ -165,10 +170,11 @@ class Jobs:
         while len(self._runs) < _AT_ONCE and not self._resting():
             claimed = self._claim_next(waiting)
             if claimed is None:
-                return
+                break
             run, claim = claimed
             self._runs[run.job.id] = run
             tasks.create_task(self._run(run, claim))
+        self._waiting = sum(job.state == "queued" for job in waiting)
 
     def _claim_next(self, waiting: list[Job]) -> tuple[_Run, contextlib.ExitStack] | None:
         """Takes the next job from those that wait, and claims it.
@@ -180,8 +186,7 @@ class Jobs:
         for waits in sorted(waiting, key=lambda job: (callers[job.caller], job.created)):
             if not self._may_begin(waits):
                 continue
-            bytes = self._bytes(waits)
-            fits = self._fits(bytes)
+            fits = self._fits(waits)
             if not fits and time.time() < waits.created + PASSED_S:
                 continue
             with contextlib.ExitStack() as claim:
@@ -191,21 +196,13 @@ class Jobs:
                 if not fits:
                     break
                 waiting.remove(waits)
-                return _Run(job, bytes), claim.pop_all()
+                return _Run(job), claim.pop_all()
         return None
 
-    def _fits(self, bytes: int) -> bool:
-        """Whether the pictures in memory are together no larger than one alone may be."""
-        others = sum(run.bytes for run in self._runs.values())
-        return not others or others + bytes <= BYTES_PER_PIXEL * self._settings.job_max_pixels
-
-    def _bytes(self, job: Job) -> int:
-        """What a job will hold; nothing where its model is not here, as it will fail at once."""
-        try:
-            spec = self._models.describe(job.model)
-        except Problem:
-            return 0
-        return job_bytes(spec, job.format, job.pixels)
+    def _fits(self, job: Job) -> bool:
+        """Whether the pictures in memory take together no more than one alone may."""
+        others = sum(run.job.bytes for run in self._runs.values())
+        return not others or others + job.bytes <= most_job_bytes(self._settings.job_max_pixels)
 
     def _may_begin(self, job: Job) -> bool:
         """Not while its model is loading, or may be that of another process."""

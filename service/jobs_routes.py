@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, BinaryIO
 
 from fastapi import APIRouter, Header, Request, Response
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 
 from i2i.image import MEDIA_TYPES, Format
@@ -24,18 +24,17 @@ from service.contract import (
     PICTURE_BODY,
     PICTURE_POLICY,
     RESULT_REPLIES,
-    check_accept,
-    check_view,
-    only,
 )
 from service.errors import Problem
+from service.inflight import PatientResponse
 from service.job import Job
 from service.jobs import Jobs, no_room
 from service.keys import Caller
 from service.middleware import nobody
 from service.models import Models
-from service.pipeline import Order, Pipeline, late
+from service.pipeline import Order, Pipeline, job_bytes, late
 from service.record import Record
+from service.request_checks import check_accept, check_view, only
 from service.settings import Settings
 
 # What a pixel of a result takes on disk at most, but for noise of 16 bits: kept free for it.
@@ -102,6 +101,7 @@ def jobs_router(jobs: Jobs, models: Models, pipeline: Pipeline, settings: Settin
                     height=header.height,
                     request=_digest(name, format, view, incoming.digest),
                     created=time.time(),
+                    bytes=job_bytes(header, predictor.spec, format),
                 )
                 room = job.pixels * predictor.spec.scale**2 * _RESULT_BYTES_PER_PIXEL
                 job = await disk.run(store.accept, incoming, job, room)
@@ -119,11 +119,13 @@ def jobs_router(jobs: Jobs, models: Models, pipeline: Pipeline, settings: Settin
             raise Problem("unknown_job", "there is no such job, or no longer", got=id)
         return job
 
+    @router.head("/v1/jobs/{id}", dependencies=[only()], include_in_schema=False)
     @router.get("/v1/jobs/{id}", dependencies=[only()], responses={200: JOB_REPLY})
     async def show_job(request: Request, id: str) -> JSONResponse:
         """How far a job is."""
         return JSONResponse((await find(request, id)).told())
 
+    @router.head("/v1/jobs/{id}/result", dependencies=[only()], include_in_schema=False)
     @router.get(
         "/v1/jobs/{id}/result",
         dependencies=[only()],
@@ -157,7 +159,11 @@ def jobs_router(jobs: Jobs, models: Models, pipeline: Pipeline, settings: Settin
         except FileNotFoundError:
             raise Problem("unknown_job", "the job has just been erased", got=id) from None
         headers["Content-Length"] = str(os.fstat(file.fileno()).st_size)
-        return StreamingResponse(_chunks(file), 200, headers, MEDIA_TYPES[job.format])
+        media_type, patience_s = MEDIA_TYPES[job.format], settings.deadline_s
+        if request.method == "HEAD":
+            file.close()
+            return Response(None, 200, headers, media_type)
+        return PatientResponse(_chunks(file), headers, media_type, patience_s)
 
     @router.delete("/v1/jobs/{id}", status_code=204, dependencies=[only()])
     async def remove_job(request: Request, id: str) -> Response:

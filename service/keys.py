@@ -3,7 +3,7 @@
 A line of the file: the SHA-256 of a key in hex, then, each where wanted, a name, the requests it
 may make a minute, and `admin`. A new key and its digest:
 
-    key=$(openssl rand -hex 32); echo "$key"; printf %s "$key" | sha256sum
+    key=$(openssl rand -hex 32); echo "$key"; printf %s "$key" | sha256sum | cut -d' ' -f1
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from service.record import Record
 
 _LINE = re.compile(
     r"(?P<digest>[0-9a-f]{64})"
-    r"(\s+(?!admin$|admin\s|[0-9]+$|[0-9]+\s)(?P<name>[A-Za-z0-9._-]{1,64}))?"
+    r"(\s+-(?=\s|$))?"  # what sha256sum calls its standard input: no name
+    r"(\s+(?!(-|admin|[0-9]+)(\s|$))(?P<name>[A-Za-z0-9._-]{1,64}))?"
     r"(\s+(?P<per_minute>[1-9][0-9]{0,8}))?"
     r"(\s+(?P<admin>admin))?"
 )

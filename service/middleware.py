@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import Problem, model_failed
+from service.inflight import TooSlow
 from service.metrics import Metrics
 from service.record import Record, request_id
 from service.tracing import traced
@@ -21,7 +22,7 @@ from service.tracing import traced
 DISCARD_BYTES = 64 * 2**20
 DISCARD_S = 5.0
 
-CLIENT_GONE = 499  # as nginx writes it: nobody is there to be answered
+CLIENT_GONE = 499  # as nginx writes it: nobody is there to be answered, or reads no more
 
 _PROBES = {"/livez", "/readyz", "/metrics"}
 
@@ -68,6 +69,8 @@ class RequestLog:
                 stopping = Problem("queue_full", "the service is stopping")
                 await stopping.response(record)(scope, receive, noting_send)
             raise
+        except TooSlow:  # the server cuts the connection of half a reply
+            record.code, record.status = "too_slow", CLIENT_GONE
         except Exception:
             logger.exception("request %s failed", record.id)
             if record.status:  # half a reply cannot be mended: the server cuts the connection

@@ -33,6 +33,7 @@ RETRY_S, LONGEST_RETRY_S = 60.0, 900.0
 
 # Name, inode, time of change and size of each file that decides a prediction.
 Stamp = tuple[tuple[str, int, int, int], ...]
+_GONE: Stamp = ()
 
 logger = logging.getLogger(__name__)
 
@@ -188,11 +189,11 @@ class Models:
 
     def reload(self) -> list[Outcome]:
         """Loads what is new, has changed or had failed; drops what is gone."""
-        return self._look(self._reload)
+        return self._look(self._reload, self._remove)
 
     def follow(self) -> list[Outcome]:
         """As `reload`, for what has changed and been left so since it was followed last."""
-        return self._look(self._follow)
+        return self._look(self._follow, self._miss)
 
     def retry(self) -> None:
         """Loads what has failed by chance, where it is time for another try."""
@@ -271,15 +272,17 @@ class Models:
             finally:
                 self._loading.discard(name)
 
-    def _look(self, at: Callable[[str, Path, Stamp], Outcome]) -> list[Outcome]:
+    def _look(
+        self, at: Callable[[str, Path, Stamp], Outcome], gone: Callable[[str], Outcome]
+    ) -> list[Outcome]:
         with self._one_at_a_time:
             folders = dict(sorted(self._folders().items()))
             if self._served and not folders:
                 logger.error("no model folder is left; those that are loaded serve on")
                 return []
             outcomes = [at(name, folder, _stamp(folder)) for name, folder in folders.items()]
-            gone = {*self._served, *self._failed, *self._loading} - set(folders)
-            outcomes += [self._remove(name) for name in sorted(gone)]
+            missing = {*self._served, *self._failed, *self._loading} - set(folders)
+            outcomes += [gone(name) for name in sorted(missing)]
             self._note_proved()
             return outcomes
 
@@ -301,6 +304,13 @@ class Models:
         self._seen[name] = stamp
         if self._is_current(name, stamp) or (settled and self._failed_stamp(name) != stamp):
             return self._reload(name, folder, stamp)
+        return Outcome(name, self._address(name), "waiting")
+
+    def _miss(self, name: str) -> Outcome:
+        """Another folder may be about to take its place: `rm -r` and `cp`."""
+        if self._seen.get(name) == _GONE:
+            return self._remove(name)
+        self._seen[name] = _GONE
         return Outcome(name, self._address(name), "waiting")
 
     def _is_current(self, name: str, stamp: Stamp) -> bool:

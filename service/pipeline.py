@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal, TypeVar
 
 from i2i.image import Format, Header, ImageError, Picture, decode, read_header
-from i2i.image.formats import WRITING_BYTES
+from i2i.image.formats import READING_BYTES, WRITING_BYTES
 from i2i.prediction import BandWriter, View, check_file
 from i2i.predictor import Cancelled, DeadlineExceeded, Predictor, Sweep
 from i2i.spec import ModelSpec
@@ -38,7 +38,7 @@ _SMALL_PIXELS = 4_000_000
 _CODEC_NICENESS = 5
 
 # A decoded pixel of 8 bits with its alpha, or one of a reply as PNG: for the accounts of memory.
-BYTES_PER_PIXEL = 4
+_BYTES_PER_PIXEL = 4
 
 T = TypeVar("T")
 
@@ -89,17 +89,23 @@ class Pipeline:
         with record.phase("decode"):
             header = await self._on(self._small, self._header, data, order, record)
         size = header.height, header.width
+        spec = order.predictor.spec
         estimate = self._admission.estimate(order.predictor, *size, order.urgent)
         self._admission.check(estimate, order.deadline)
-        scale = order.predictor.spec.scale
-        written = WRITING_BYTES.get(order.format, BYTES_PER_PIXEL)
-        bytes_per_pixel = BYTES_PER_PIXEL + scale**2 * written
-        hold.add(record.pixels * bytes_per_pixel * min(header.depth, _depth(order.format)) // 8)
+        body_bytes = hold.size
+        written = WRITING_BYTES.get(order.format, _BYTES_PER_PIXEL)
+        decoding_bytes, answering_bytes = _held_bytes(header, spec, order.format, written)
+        hold.add(max(decoding_bytes, answering_bytes))
         target = io.BytesIO()
         # JPEG and WebP are encoded in one piece: what comes out may be the larger picture.
-        at_once = record.pixels * (scale**2 if order.format in WRITING_BYTES else 1)
+        at_once = record.pixels * (spec.scale**2 if order.format in WRITING_BYTES else 1)
         lane = self._small if at_once <= _SMALL_PIXELS else self._large
-        with self._admission.admitted(estimate, order.urgent) as at_engine:
+        with self._admission.admitted(estimate, order.urgent) as is_at_engine:
+
+            def at_engine() -> None:
+                is_at_engine()
+                hold.become(body_bytes + answering_bytes)
+
             await self._write(data, target, order, record, lane, at_engine=at_engine)
         return target.getvalue()
 
@@ -199,12 +205,11 @@ class Pipeline:
         spec = order.predictor.spec
         header = read_header(data)
         record.pixels = header.width * header.height
-        most = min(order.max_pixels, spec.max_pixels or order.max_pixels)
-        if record.pixels > most:
+        if record.pixels > order.max_pixels:
             raise Problem(
                 "too_many_pixels",
                 f"the picture is larger than {spec.name} takes here",
-                expected=f"at most {most} pixels",
+                expected=f"at most {order.max_pixels} pixels",
                 got=f"{header.width} x {header.height}",
             )
         check_file(spec, order.format, order.view, header.height, header.width)
@@ -216,9 +221,28 @@ class Pipeline:
         return await asyncio.get_running_loop().run_in_executor(lane, function, *arguments)
 
 
-def job_bytes(spec: ModelSpec, format: Format, pixels: int) -> int:
+def job_bytes(header: Header, spec: ModelSpec, format: Format) -> int:
     """What a job's picture holds: decoded, and its result where that is encoded in one piece."""
-    return pixels * (BYTES_PER_PIXEL + spec.scale**2 * WRITING_BYTES.get(format, 0))
+    return max(_held_bytes(header, spec, format, WRITING_BYTES.get(format, 0)))
+
+
+def most_job_bytes(pixels: int) -> int:
+    """What the costliest picture of so many pixels, of 8 bits, holds while it is decoded."""
+    return pixels * max(READING_BYTES.values())
+
+
+def _held_bytes(header: Header, spec: ModelSpec, format: Format, written: int) -> tuple[int, int]:
+    """What a picture holds while it is decoded, and from then on.
+
+    Args:
+        format: of the answer.
+        written: bytes that are held for a pixel of it.
+    """
+    # Under alpha a net that enhances sees other colours than the file's, which are kept too.
+    fills = spec.kind == "image" and header.format not in ("jpeg", "bmp")
+    kept = _BYTES_PER_PIXEL * (2 if fills else 1)
+    samples = header.width * header.height * min(header.depth, _depth(format)) // 8
+    return samples * READING_BYTES[header.format], samples * (kept + spec.scale**2 * written)
 
 
 def _depth(format: Format) -> Literal[8, 16]:

@@ -23,8 +23,9 @@ from i2i.spec import ModelSpec
 Regions = Literal["polygons", "rle"]
 REGIONS: tuple[Regions, ...] = get_args(Regions)
 
-# Corners, or runs, of one answer: about 10 MB of JSON. A mask holds more in less.
-MOST_PARTS = 1_000_000
+# Corners, or runs, of one answer: of a chequerboard 6 MB of JSON, and 60 MB and a second of the
+# processor to make it. A mask holds more in less.
+MOST_PARTS = 250_000
 
 # Rows looked at together for corners, so that memory does not grow with the picture.
 _STRIP = 256

@@ -76,22 +76,22 @@ class Settings:
 
     def most_pixels(self, spec: ModelSpec, format: Format = "png") -> int:
         """Of a picture that this model answers within a request."""
-        most = min(self.max_pixels, self._most_in_memory(spec, format))
-        return min(most, spec.max_pixels or most)
+        return self._most(self.max_pixels, spec, format, in_memory=True)
 
     def most_job_pixels(self, spec: ModelSpec, format: Format) -> int:
         """Of a picture that this model answers as a job.
 
         PNG and TIFF are written band by band, whatever their size; others are made in memory.
         """
-        if format in ("png", "tiff"):
-            return self.job_max_pixels
-        return min(self.job_max_pixels, self._most_in_memory(spec, format))
+        in_memory = format not in ("png", "tiff")
+        return self._most(self.job_max_pixels, spec, format, in_memory=in_memory)
 
-    def _most_in_memory(self, spec: ModelSpec, format: Format) -> int:
-        # While it writes, libwebp holds twice of what others do.
-        most = self.max_output_pixels // (2 if format == "webp" else 1)
-        return most // spec.scale**2
+    def _most(self, most: int, spec: ModelSpec, format: Format, *, in_memory: bool) -> int:
+        if in_memory:
+            # While it writes, libwebp holds twice of what others do.
+            output_pixels = self.max_output_pixels // (2 if format == "webp" else 1)
+            most = min(most, output_pixels // spec.scale**2)
+        return min(most, spec.max_pixels or most)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -111,7 +111,8 @@ class Settings:
             try:
                 values[name] = _READERS[name](text)
             except ValueError as error:
-                raise ValueError(f"{variable}: expected {error}, got {text!r}") from None
+                expected, got = (*error.args, repr(text))[:2]
+                raise ValueError(f"{variable}: expected {expected}, got {got}") from None
         return cls(**values)
 
 
@@ -178,7 +179,19 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-# Each turns a variable's text into its field's value, or raises ValueError saying what it expects.
+def _key(text: str) -> str:
+    """Without the end of line that a file of a secret may have; what is wrong shows no key."""
+    key = text.strip()
+    expected = "a key of ASCII, as a header holds it: openssl rand -hex 32 makes one"
+    if not key:
+        raise ValueError(expected, "white space alone")
+    if not (key.isascii() and key.isprintable()):
+        raise ValueError(expected, "a key with other characters")
+    return key
+
+
+# Each turns a variable's text into its field's value, or raises ValueError saying what it expects
+# and, in place of the text, what it got.
 _READERS: dict[str, Callable[[str], Any]] = {
     "models": _folder,
     "engine": _one_of(*get_args(EngineName)),
@@ -196,7 +209,7 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "jobs_bytes": _count("bytes"),
     "cache_bytes": _count("bytes", least=0),
     "keys_file": _file,
-    "metrics_key": str,
+    "metrics_key": _key,
     "cors_origins": _origins,
     "load": _names,
     "watch": lambda text: _one_of("on", "off")(text) == "on",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -13,8 +14,10 @@ import pytest
 import yaml
 
 from service.jobs import STOP_S
+from service.settings import Settings
 
-DEPLOY = Path(__file__).parents[1] / "deploy"
+ROOT = Path(__file__).parents[1]
+DEPLOY = ROOT / "deploy"
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
 
 
@@ -62,6 +65,27 @@ def test_a_container_is_not_killed_before_it_has_drained_answered_and_put_its_jo
     service = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]["i2i"]
     drain_s = int(service["environment"]["I2I_DRAIN_S"])
     assert drain_s + graceful_s() + STOP_S < int(service["stop_grace_period"].removesuffix("s"))
+
+
+@pytest.mark.parametrize("path", ["docs/service.md", "deploy/Dockerfile.cuda"])
+def test_a_container_by_hand_has_its_time_to_end_and_serves_this_machine_only(path):
+    text = (ROOT / path).read_text().replace("\\\n#", "")
+    (command,) = re.findall(r"docker run .+? i2i:\w+", text)
+    words = command.split()
+    stop_s = int(words[words.index("--stop-timeout") + 1])
+    assert Settings().drain_s + graceful_s() + STOP_S < stop_s
+    assert words[words.index("-p") + 1] == "127.0.0.1:3000:3000"
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_make_serve_serves_this_machine_unless_told_otherwise():
+    def command(*given: str) -> str:
+        environment = {k: v for k, v in os.environ.items() if k not in ("HOST", "MAKEFLAGS")}
+        making = ["make", "-n", "serve", *given]
+        return subprocess.check_output(making, cwd=ROOT, text=True, env=environment)
+
+    assert "--host 127.0.0.1 --port 3000" in command()
+    assert "--host 0.0.0.0 --port 3000" in command("HOST=0.0.0.0")
 
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="needs kubectl")

@@ -107,6 +107,13 @@ def test_every_prediction_command_works(command: str, tmp_path: Path, noise_phot
     assert (tmp_path / "out" / "photo.png").is_file()
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/service.md"])
+def test_no_curl_command_saves_a_refusal_as_a_picture(page: str) -> None:
+    commands = re.findall(r"^curl .+", (ROOT / page).read_text(), re.MULTILINE)
+    assert commands
+    assert all(command.startswith("curl -f ") for command in commands)
+
+
 def test_every_make_target_is_there() -> None:
     targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     for named in re.findall(r"\bmake (\w+)", README):

@@ -21,6 +21,10 @@ _MAX_SIDE: dict[Format, int] = {"jpeg": 65_500, "webp": 16_383}
 # Held at once for a pixel while a picture is written as a whole: its samples, Pillow's four bytes
 # and the codec's own. Measured on noise of 36 megapixels, the costliest content.
 WRITING_BYTES: dict[Format, int] = {"jpeg": 10, "webp": 17}
+# Held at once for a pixel of 8 bits while a file is decoded and its hidden pixels are filled, the
+# file itself and 80 MB for a strip apart. Measured on 48 megapixels, the costliest kind of each:
+# JPEG progressive in CMYK, WebP lossless, PNG of 16 bits brought to 8, TIFF half of it hidden.
+READING_BYTES: dict[str, int] = {"jpeg": 12, "webp": 19, "png": 13, "tiff": 10, "bmp": 8}
 _MAX_DEPTH: dict[Format, int] = {"jpeg": 8, "webp": 8, "png": 16, "tiff": 32}
 
 

@@ -17,6 +17,7 @@ export class Refusal extends Error {
     const again = retryAfter ? ` Try again in ${retryAfter} s.` : "";
     super(`${reason}${expected}${got}.${again}`);
     this.status = status;
+    this.code = problem.code;
     this.retryAfter = Number(retryAfter) || PAUSE_S;
   }
 }
@@ -60,13 +61,15 @@ export function curlFor(model, fileName, pixels, needsKey) {
 /**
  * The prediction as {blob, timing, version}.
  *
- * `progress` is told the share done, 0 to 1, and the seconds left (or null), of a job.
+ * `progress` is told the share done, 0 to 1, and the seconds left (or null), of a job; `busy` is told
+ * whether the picture waits to be sent again, as while the model is loaded.
  */
-export async function predict(model, file, pixels, { view, key, signal, progress = () => {} }) {
+export async function predict(model, file, pixels, { view, key, signal, progress = () => {}, busy = () => {} }) {
   const post = { method: "POST", body: file };
-  if (pixels <= JOB_PIXELS) return answer(model, await call(address(model, "predict", view), key, { ...post, signal }));
+  const send = (what, options) => insist(address(model, what, view), key, options, { signal, passes: isBusy, busy });
+  if (pixels <= JOB_PIXELS) return answer(model, await send("predict", { ...post, signal }));
   // It is sent to its end whatever happens: only the answer names the job that is to be stopped.
-  const sending = call(address(model, "jobs", view), key, post);
+  const sending = send("jobs", post);
   const nameOf = (reply) => reply.headers.get("Location");
   try {
     const sent = await unlessAborted(signal, sending);
@@ -102,15 +105,21 @@ async function unlessAborted(signal, promise) {
   }
 }
 
-/** As `call`, again after what will pass: a job outlives a lost connection and a busy service. */
-async function insist(path, key, options) {
+const isBusy = (error) => PASSING.includes(error.status) && error.code !== "model_failed";
+
+/** A job outlives a lost connection too. */
+const passesForJob = (error) => error instanceof TypeError || isBusy(error);
+
+/** As `call`, again after what will pass. */
+async function insist(path, key, options, { signal = options.signal, passes = passesForJob, busy = () => {} } = {}) {
   for (let left = TRIES; ; left--) {
     try {
       return await call(path, key, options);
     } catch (error) {
-      const lost = error instanceof TypeError;
-      if (!left || (!lost && !PASSING.includes(error.status))) throw error;
-      await unlessAborted(options.signal, pause(1000 * (lost ? PAUSE_S : error.retryAfter)));
+      if (!left || !passes(error)) throw error;
+      busy(true);
+      await unlessAborted(signal, pause(1000 * (error.retryAfter ?? PAUSE_S)));
+      busy(false);
     }
   }
 }

@@ -88,7 +88,8 @@ async function loadModels() {
   }
 }
 
-async function take([file]) {
+/** `aloud`: say which it is, where no field has the focus that would. */
+async function take([file], aloud = false) {
   if (!file) return;
   const turn = ++given;
   asking?.abort();
@@ -109,7 +110,7 @@ async function take([file]) {
     $("chosen").textContent = `${name}: not shown by this browser; the service may still read it`;
   }
   comparison.showBefore(chosen.address, chosen.width, chosen.height);
-  say("");
+  say(aloud ? $("chosen").textContent : "");
   update();
 }
 
@@ -117,7 +118,7 @@ async function take([file]) {
 function put({ files }) {
   if (files.length === 0) return;
   $("file").files = files;
-  take(files);
+  take(files, true);
 }
 
 async function run() {
@@ -135,7 +136,8 @@ async function run() {
     $("progress").value = share;
     say(`Predicting … ${Math.round(100 * share)} %${eta ? `, about ${Math.ceil(eta)} s left` : ""}`);
   };
-  const options = { key: $("key").value, signal: controller.signal };
+  const busy = (waits) => say(waits ? "The service is busy; it is asked again …" : "Predicting …");
+  const options = { key: $("key").value, signal: controller.signal, busy };
   // A file that this browser cannot read is taken for a large one by its bytes.
   const pixels = order.address ? order.width * order.height : order.file.size;
   const ask = (view) => predict(model, order.file, pixels, { ...options, view });

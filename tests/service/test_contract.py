@@ -81,3 +81,34 @@ def statuses_of(client: Any, operation: Any, png: bytes, job: str) -> set[int]:
 
     check()
     return found
+
+
+def test_head_tells_what_get_would_wherever_get_is(serve_jobs, png, end_of):
+    with serve_jobs() as client:
+        job = client.post("/v1/models/twice/jobs", content=png).headers["Location"]
+        end_of(client, job)
+        contract = client.get("/openapi.json").json()
+        paths = [path for path, methods in contract["paths"].items() if "get" in methods]
+        assert not any("head" in methods for methods in contract["paths"].values())
+        for path in (
+            *paths,
+            "/livez",
+            "/readyz",
+            "/metrics",
+            "/openapi.json",
+            "/",
+            "/page/page.js",
+        ):
+            path = path.replace("{name}", "twice").replace("{id}", job.split("/")[-1])
+            asked, told = client.request("HEAD", path), client.get(path)
+            assert (asked.status_code, told.status_code) == (200, 200), path
+            told.headers["X-Request-Id"] = asked.headers["X-Request-Id"]
+            if path != "/metrics":  # which has counted one more
+                assert asked.headers == told.headers
+
+
+def test_the_contract_says_that_a_key_may_be_needed(client):
+    contract = client.get("/openapi.json").json()
+    (name,) = contract["components"]["securitySchemes"]
+    assert contract["components"]["securitySchemes"][name] == {"type": "http", "scheme": "bearer"}
+    assert contract["security"] == [{}, {name: []}]

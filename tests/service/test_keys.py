@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import subprocess
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -76,6 +77,17 @@ def test_a_line_is_a_digest_with_name_rate_and_admin_as_far_as_wanted(write):
     assert rates == [None, None, 60, None, 60]
 
 
+def test_keys_as_sha256sum_prints_them_are_callers_apart(write):
+    lines = [
+        subprocess.run("sha256sum", input=key.encode(), stdout=subprocess.PIPE, check=True)
+        for key in (KEY, OTHER, ADMIN)
+    ]
+    one, other, admin = (line.stdout.decode().rstrip("\n") for line in lines)
+    assert one == f"{digest(KEY)}  -"
+    keys = read_keys(write(one, f"{other} 60", f"{admin} boss admin"))
+    assert [key.caller.id for key in keys] == [digest(KEY)[:8], digest(OTHER)[:8], "boss"]
+
+
 @pytest.mark.parametrize(
     ("lines", "words"),
     [
@@ -84,6 +96,7 @@ def test_a_line_is_a_digest_with_name_rate_and_admin_as_far_as_wanted(write):
         (["", KEY], "line 2: expected the SHA-256 of a key"),
         ([digest(KEY)[1:]], "line 1: expected the SHA-256 of a key"),
         ([digest(KEY) + " a b"], "line 1: expected the SHA-256 of a key"),
+        ([digest(KEY) + " - -"], "line 1: expected the SHA-256 of a key"),
         ([digest(KEY) + " 0"], "line 1: expected the SHA-256 of a key"),
         ([digest(KEY) + " admin 60"], "line 1: expected the SHA-256 of a key"),
         ([digest(KEY), digest(KEY) + " b"], "line 2: expected each key once, got it again"),

@@ -1,4 +1,5 @@
 import asyncio
+import logging
 import re
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
@@ -7,7 +8,7 @@ import pytest
 from starlette.types import Message
 
 from service.errors import Problem
-from service.inflight import HeldResponse, InFlight
+from service.inflight import HeldResponse, InFlight, PatientResponse, TooSlow
 from service.metrics import Metrics
 from service.middleware import CLIENT_GONE, DISCARD_BYTES, RequestLog
 from service.routes import create_app
@@ -131,7 +132,7 @@ def test_a_reply_is_held_until_it_is_read_or_its_reader_is_too_slow():
         with ExitStack() as held:
             hold = held.enter_context(in_flight.hold())
             hold.add(10**7)
-            hold.lower(10**6)
+            hold.become(10**6)
             reply = HeldResponse(bytes(10**6), {}, "image/png", held.pop_all(), 0.1)
         task = asyncio.create_task(reply({"type": "http"}, silent, send))
         await asyncio.sleep(0.01)
@@ -142,11 +143,42 @@ def test_a_reply_is_held_until_it_is_read_or_its_reader_is_too_slow():
 
     asyncio.run(read(100))
     assert sum(sent) == 10**6
-    with pytest.raises(TimeoutError):
+    with pytest.raises(TooSlow):
         asyncio.run(read(3))
     with in_flight.hold() as one, in_flight.hold() as other:
         one.add(5)
         other.add(5)
+
+
+def held_reply(patience_s: float) -> HeldResponse:
+    return HeldResponse(bytes(10**6), {}, "image/png", ExitStack(), patience_s)
+
+
+def file_reply(patience_s: float) -> PatientResponse:
+    return PatientResponse(iter([bytes(10)] * 10), {}, "image/png", patience_s)
+
+
+@pytest.mark.parametrize("reply", [held_reply, file_reply])
+def test_a_reader_that_is_too_slow_is_told_from_a_failure(reply, caplog):
+    metrics, pieces = Metrics(), 0
+
+    async def send(message: Message) -> None:
+        nonlocal pieces
+        pieces += 1
+        if pieces > 3:
+            await asyncio.Event().wait()
+
+    async def receive() -> Message:
+        await asyncio.Event().wait()
+        return {}
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+    with caplog.at_level(logging.INFO):
+        asyncio.run(RequestLog(reply(patience_s=0.05), metrics)(scope, receive, send))
+    (line,) = caplog.records
+    assert (line.fields["status"], line.fields["code"]) == (CLIENT_GONE, "too_slow")
+    assert (line.levelno, line.exc_info) == (logging.INFO, None)
+    assert 'code="too_slow",method="GET",route="",status="499"' in metrics.render([], []).decode()
 
 
 def test_a_picture_that_leaves_as_webp_may_have_half_of_the_pixels(twice):

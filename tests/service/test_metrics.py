@@ -65,6 +65,17 @@ def test_jobs_are_counted_by_how_they_end(serve_jobs, end_of, png):
         assert values(client, "i2i_jobs_total") == {"cancelled": 0, "done": 2, "failed": 1}
 
 
+def test_jobs_that_wait_for_their_turn_are_counted(serve_jobs, twice, large_png, wait_until):
+    twice.engine.gate.clear()
+    with serve_jobs() as client:
+        for _ in range(5):
+            client.post("/v1/models/twice/jobs", content=large_png)
+        wait_until(lambda: values(client, "i2i_jobs_waiting") == {"": 3})
+        assert values(client, "i2i_jobs_running") == {"": 2}
+        twice.engine.gate.set()
+        wait_until(lambda: values(client, "i2i_jobs_waiting") == {"": 0})
+
+
 def test_refusals_are_counted_by_their_code(client):
     client.post(PREDICT, content=b"GIF89a")
     client.post("/v1/models/thrice/predict", content=b"")
@@ -100,6 +111,15 @@ def test_a_thousand_unknown_addresses_make_no_thousand_series(client):
 
 def names_in(query: str) -> set[str]:
     return set(re.findall(r"\b(?:i2i|process)_[a-z0-9_]+", query))
+
+
+def test_the_alert_of_refusals_sees_requests_and_jobs(client):
+    (expression,) = re.findall(r"alert: I2IRefusals\n(.+?)for:", RULES.read_text(), re.DOTALL)
+    patterns = set(re.findall(r'route=~"(.+?)"', expression))
+    assert len(patterns) == 1
+    paths = client.get("/openapi.json").json()["paths"]
+    seen = {path.split("/")[-1] for path in paths if re.fullmatch(*patterns, path)}
+    assert seen == {"predict", "jobs"}
 
 
 def test_alerts_and_dashboard_name_metrics_that_there_are(client, png):

@@ -157,6 +157,7 @@ def test_a_picture_is_pasted_and_dropped(page, picture, event):
         data,
     )
     page.until(lambda: page["chosen"].text == "held.png, 64 × 48 pixels")
+    page.until(lambda: page.status == "held.png, 64 × 48 pixels")  # which is heard
     assert page.run("return document.getElementById('file').files[0].name") == "held.png"
     page["run"].click()
     page.until(lambda: page.status.startswith("Done"))
@@ -176,6 +177,35 @@ def test_what_went_wrong_is_said_in_words(page, picture, tmp_path):
     page["run"].click()
     page.until(lambda: page.status.startswith("Done"))
     assert not page["problem"].is_displayed()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("size", [1_000, 4_100_000], ids=["at once", "as a job"])
+def test_while_a_model_is_loaded_the_picture_is_sent_again(page, tmp_path, pixels, size):
+    tiff = tmp_path / "scan.tiff"
+    tiff.write_bytes(i2i.encode(i2i.Picture(pixels), "tiff").ljust(size, b"\0"))
+    page.run("""
+        const real = fetch;
+        const headers = { "Retry-After": 1 };
+        const busy = () => new Response('{"code": "queue_full"}', { status: 503, headers });
+        window.sent = 0;
+        window.fetch = async (path, options) =>
+          options?.method === "POST" && ++window.sent < 3 ? busy() : real(path, options);""")
+    page.choose(tiff)
+    page["run"].click()
+    page.until(lambda: page.status.startswith("The service is busy"))
+    page.until(lambda: page.status.startswith("Done"))
+    assert page.run("return window.sent") == 3
+
+
+@pytest.mark.browser
+def test_what_is_said_and_what_the_fields_mean_can_be_heard(page):
+    status = "return getComputedStyle(document.getElementById('status')).display"
+    assert page.status == ""
+    assert page.run(status) == "block", "a live region that is not shown is not heard"
+    for field, text in (("model", "about"), ("file", "chosen")):
+        assert page[field].get_attribute("aria-describedby") == text
+        assert page[text].text
 
 
 @pytest.mark.browser
@@ -327,7 +357,10 @@ def test_the_key_is_asked_for_where_there_are_keys(
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize(("width", "height", "scheme"), [(390, 844, "light"), (1280, 900, "dark")])
+@pytest.mark.parametrize(
+    ("width", "height", "scheme"),
+    [(360, 740, "light"), (390, 844, "light"), (1280, 900, "dark")],
+)
 def test_it_fits_a_phone_and_is_dark_where_that_is_liked(page, picture, width, height, scheme):
     page.emulate(width, height, scheme)
     page.predict(picture)

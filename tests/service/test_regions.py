@@ -1,10 +1,13 @@
+import asyncio
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from i2i.image import ImageError
+from i2i.image import ImageError, Picture, encode
 from service.regions import polygons, run_lengths
 
 LABELS = "/v1/models/bright/predict"
@@ -117,6 +120,31 @@ def test_the_service_gives_regions_as_json(client, png, pixels):
     told = client.post(f"{LABELS}?regions=rle", content=png).json()
     assert [part["counts"] for part in told["regions"]] == list(run_lengths(labels, 2))
     assert [part["name"] for part in told["regions"]] == ["dark", "bright"]
+
+
+def test_regions_that_are_larger_than_their_picture_are_held_while_they_are_sent(client):
+    chequered = np.indices((64, 64)).sum(0)[..., None] % 2 * 255
+    png = encode(Picture(chequered.astype(np.uint8)))
+    coming = [{"type": "http.request", "body": png, "more_body": False}]
+    held, sent = [], []
+
+    async def receive():
+        return coming.pop() if coming else await asyncio.Event().wait()
+
+    async def send(message):
+        sent.append(message.get("body", b""))
+        metrics = await asyncio.to_thread(client.get, "/metrics")
+        held.append(float(re.search("^i2i_held_bytes (.+)$", metrics.text, re.MULTILINE)[1]))
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": LABELS,
+        "query_string": b"regions=polygons",
+        "headers": [],
+    }
+    asyncio.run(client.app(scope, receive, send))
+    assert max(held) == len(b"".join(sent)) > 64**2 * 23
 
 
 def test_regions_are_not_given_to_who_accepts_pictures_only(client, png):

@@ -137,6 +137,22 @@ def test_a_folder_that_is_gone_is_no_longer_served(models, root):
     assert models.find("twice")
 
 
+def test_a_folder_that_is_removed_and_copied_anew_serves_without_a_gap(models, root):
+    def watched() -> tuple[str, str]:
+        return next((o.outcome, o.model) for o in models.follow() if o.folder == "twice")
+
+    old, new = "twice@aaaaaaaaaaaa", "twice@cccccccccccc"
+    root.remove("twice")
+    assert watched() == ("waiting", old)
+    assert models.find("twice").spec.address == old
+    root.write("twice", "c")
+    assert [watched(), watched()] == [("waiting", old), ("loaded", new)]
+    root.remove("twice")
+    assert [watched(), watched()] == [("waiting", new), ("removed", "")]
+    with pytest.raises(Problem, match="unknown_model"):
+        models.find("twice")
+
+
 def test_versions_side_by_side_have_their_addresses(models, root):
     root.write("twice-2", "c")
     models.reload()

@@ -65,6 +65,21 @@ def test_the_settings_do_not_show_the_key_of_the_metrics():
     assert "for-prometheus" not in repr(Settings(metrics_key="for-prometheus"))
 
 
+def test_the_key_of_the_metrics_loses_the_end_of_its_line():
+    settings = Settings.from_environment({"I2I_METRICS_KEY": "for-prometheus\n"})
+    assert settings.metrics_key == "for-prometheus"
+
+
+@pytest.mark.parametrize(
+    ("key", "got"),
+    [("schlüssel", "a key with other characters"), (" \n", "white space alone")],
+)
+def test_a_key_of_the_metrics_that_no_header_holds_is_refused_without_being_shown(key, got):
+    with pytest.raises(ValueError, match=f"expected a key of ASCII.* makes one, got {got}$") as no:
+        Settings.from_environment({"I2I_METRICS_KEY": key})
+    assert key not in str(no.value)
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "expected"),
     [

@@ -38,7 +38,14 @@ from training.comparison import (
 from training.cost import cost
 from training.data.cache import Load
 from training.data.crops import to_tensor
-from training.data.files import Entry, find_photos, loads_of, pair_with_masks, pair_with_targets
+from training.data.files import (
+    Entry,
+    find_photos,
+    loads_of,
+    pair_with_masks,
+    pair_with_targets,
+    warn_of_16_bits,
+)
 from training.ensemble import Ensemble, averaged
 from training.evaluation_checks import check_classes, check_masks, check_sizes, not_scored
 from training.gallery import Gallery
@@ -304,6 +311,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.masks is not None:
         check_classes(options.masks, task)
         check_masks(entries, task)
+    warn_of_16_bits(entries, "scores are of 8 bits, whatever the model was trained on")
     loads = loads_of(entries, task)
     check_sizes(entries, loads, task)
     if other is not None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from i2i.image.formats import READ_SUFFIXES
+from i2i.image.formats import READ_SUFFIXES, UNREAD_SUFFIXES
 
 _NUMBER = re.compile(r"_\d+$")
 
@@ -38,6 +38,13 @@ def find(inputs: Sequence[str], output: Path) -> list[Found]:
         for one in _of(name, output):
             found.setdefault(_real(one.path), one)
     return list(found.values())
+
+
+def unread(inputs: Sequence[str]) -> list[Path]:
+    """Files in the folders named whose suffix is that of a picture which is not read."""
+    folders = (Path(name) for name in inputs if os.path.isdir(name))
+    files = (file for folder in folders for file in _below(folder))
+    return [file for file in files if file.suffix.lower() in UNREAD_SUFFIXES]
 
 
 def _of(name: str, output: Path) -> Iterator[Found]:

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
-from i2i.commands.inputs import find, output_paths, shared_stems
+from i2i.commands.inputs import find, output_paths, shared_stems, unread
 from i2i.commands.memory import needed_bytes
 from i2i.commands.parser import EXIT_FAILED, EXIT_INTERRUPTED
 from i2i.image import SUFFIXES, ImageError, Picture, decode, read_header, write_bytes
@@ -72,6 +72,9 @@ def run(options: argparse.Namespace) -> int:
     sure = {one.path for one in found} - shared_stems(found) if options.resume else set()
     options.output.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=options.json)
+    if others := unread(options.inputs):
+        kinds = " ".join(sorted({file.suffix.lower() for file in others}))
+        console.print(f"left out: {len(others)} files of formats that are not read ({kinds})")
     outcomes: list[Outcome] = []
     began, interrupted = time.monotonic(), False
     with _progress(console) as bar:

@@ -16,6 +16,10 @@ READ_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".tif", ".tiff", ".bmp"}
 )
 
+# Pictures of these kinds are not read, which is told: they would be missed without a word.
+_UNREAD = "arw avif cr2 cr3 dng exr gif heic heif jp2 jxl nef pgm ppm psd tga"
+UNREAD_SUFFIXES = frozenset(f".{name}" for name in _UNREAD.split())
+
 # libjpeg's JPEG_MAX_DIMENSION (the format could hold 65,535) and libwebp's WEBP_MAX_DIMENSION.
 _MAX_SIDE: dict[Format, int] = {"jpeg": 65_500, "webp": 16_383}
 # Held at once for a pixel while a picture is written as a whole: its samples, Pillow's four bytes

@@ -20,10 +20,19 @@ from training.data import EmbeddedPhotos, EmbeddedShapes, Fraction, Masks, Photo
 from training.data.cache import Samples
 from training.data.checks import check_masks
 from training.data.embedded import SHAPES, TRAINING, VALIDATION, generate_shapes, photographs
-from training.data.files import Entry, find_masked, find_pictures, read_entry, read_mask
+from training.data.files import (
+    Entry,
+    find_masked,
+    find_photos,
+    find_pictures,
+    loads_of,
+    read_entry,
+    read_mask,
+)
 from training.tasks import Sample, Segmentation, SuperResolution
 
 TASK = Segmentation(["ground", "thing"])
+TASK_2X = SuperResolution(2)
 
 
 def save(path: Path, pixels: np.ndarray) -> Path:
@@ -79,10 +88,52 @@ def test_two_files_of_one_name_are_not_guessed_about(
     folder: str, masked: Callable[[Path], Path]
 ) -> None:
     part = masked(Path("set")) / "train"
-    save(part / folder / "more" / "photo-1.png", np.zeros((64, 80), np.uint8))
+    save(part / folder / "photo-1.bmp", np.zeros((64, 80), np.uint8))
 
     with pytest.raises(ValueError, match=r"photo-1\.png: expected one file of this name, got .*"):
         find_masked(part)
+
+
+def test_names_that_repeat_from_folder_to_folder_meet_by_their_paths(tmp_path: Path) -> None:
+    for day in ("monday", "tuesday"):
+        for part in ("images", "masks"):
+            save(tmp_path / part / day / "DSC_0001.png", np.zeros((8, 8), np.uint8))
+
+    entries = find_masked(tmp_path)
+
+    assert [(e.image.parent.name, e.mask.parent.name) for e in entries if e.mask] == [
+        ("monday", "monday"),
+        ("tuesday", "tuesday"),
+    ]
+
+
+def test_a_mask_whose_name_is_longer_than_its_pictures_is_told(tmp_path: Path) -> None:
+    save(tmp_path / "images" / "a_001.png", np.zeros((8, 8), np.uint8))
+    save(tmp_path / "masks" / "a_001_mask.png", np.zeros((8, 8), np.uint8))
+
+    with pytest.raises(ValueError, match=r"a_001\.png: .*rename a_001_mask\.png, or name both in"):
+        find_masked(tmp_path)
+
+
+def test_all_bad_files_are_told_at_once(tmp_path: Path) -> None:
+    for number in range(7):
+        (tmp_path / f"{number}.png").write_bytes(b"")
+
+    with pytest.raises(ValueError, match=r"7 pictures cannot be .*0\.png.*4\.png.*and 2 more$"):
+        Samples(loads_of(find_photos(tmp_path), TASK_2X))
+
+
+def test_pictures_of_16_bits_that_are_read_as_8_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(30):
+        save(tmp_path / f"{number:02}.png", np.full((8, 8), 9, np.uint8))
+    save(tmp_path / "00.png", np.full((8, 8), 999, np.uint16))
+
+    for depth, told in ((16, 0), (8, 1)):
+        caplog.clear()
+        Photos(str(tmp_path), geometry=[], depth=depth).training_loads(TASK_2X)
+        assert caplog.text.count("00.png holds 16 bits a sample, of which 8 are used") == told
 
 
 COLOURS = np.full((8, 8, 3), 200, np.uint8)

@@ -16,12 +16,13 @@ Load = Callable[[], Sample]
 Check = Callable[[Sample], None]
 
 CACHE_BYTES = 4 << 30
+TOLD_ERRORS = 5
 
 
 class Samples(Sequence[Sample]):
     """The samples that `loads` give.
 
-    Each is read once at construction, before any worker process starts: a bad file ends the run
+    Each is read once at construction, before any worker process starts: bad files end the run
     before it begins, all workers share what is kept, and the digests cost no further reading.
 
     Args:
@@ -44,10 +45,15 @@ class Samples(Sequence[Sample]):
         self.sizes: list[tuple[int, int]] = []
         held = self.kept_bytes = 0
         total = hashlib.sha256()
+        errors: list[ValueError] = []
         for load in track(loads, "Reading pictures", transient=True):
-            sample = load()
-            if check is not None:
-                check(sample)
+            try:
+                sample = load()
+                if check is not None:
+                    check(sample)
+            except ValueError as error:
+                errors.append(error)
+                continue
             self.sizes.append((sample.image.shape[0], sample.image.shape[1]))
             pixels = _digest(sample.image)
             self.name_of.setdefault(pixels, sample.name)
@@ -58,6 +64,8 @@ class Samples(Sequence[Sample]):
             if held <= cache_bytes:
                 self._kept.append(sample)
                 self.kept_bytes = held
+        if errors:
+            raise _together(errors)
         self.digest = total.hexdigest()
         if 0 < cache_bytes < held:
             logging.getLogger(__name__).warning(
@@ -73,6 +81,15 @@ class Samples(Sequence[Sample]):
     def __getitem__(self, index: int) -> Sample:  # type: ignore[override]
         index = range(len(self))[index]
         return self._kept[index] if index < len(self._kept) else self._loads[index]()
+
+
+def _together(errors: list[ValueError]) -> ValueError:
+    """One error for all bad files: they are mended at once, not one a run."""
+    if len(errors) == 1:
+        return errors[0]
+    told = "; ".join(str(error) for error in errors[:TOLD_ERRORS])
+    more = f"; and {len(errors) - TOLD_ERRORS} more" if len(errors) > TOLD_ERRORS else ""
+    return ValueError(f"{len(errors)} pictures cannot be used: {told}{more}")
 
 
 def _digest(values: Values) -> bytes:

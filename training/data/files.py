@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,10 +15,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFile
 
-from i2i.image import ImageError, read, read_map
+from i2i.image import ImageError, read, read_header, read_map
 from i2i.image.container import take_apart
 from i2i.image.decoding import upright_planes
-from i2i.image.formats import READ_SUFFIXES
+from i2i.image.formats import READ_SUFFIXES, UNREAD_SUFFIXES
 from i2i.image.picture import Depth
 from i2i.image.stored import Stored
 from i2i.spec import Kind
@@ -24,11 +26,9 @@ from training.data.cache import Load
 from training.pixels import Pixels, Values
 from training.tasks.task import Sample, Task
 
-# Pictures of these kinds are not read, which is told: they would be missed without a word.
-_OTHERS = "arw avif cr2 cr3 dng exr gif heic heif jp2 jxl nef pgm ppm psd tga"
-OTHER_SUFFIXES = {f".{name}" for name in _OTHERS.split()}
 # A data set's picture is trusted more than a stranger's, and a scan may be large.
 MAX_PIXELS = 400_000_000
+LOOKED_AT = 10
 MASK_FORMATS = ("PNG", "TIFF", "BMP")
 # By what Pillow multiplies grays of 2 and 4 bits, which it calls so.
 _WIDENED = {"L;2": 85, "L;4": 17}
@@ -67,7 +67,7 @@ def find_pictures(root: Path) -> list[Path]:
         raise ValueError(f"expected a folder of pictures, got {root}, which is {what}")
     shown = [path for path in root.rglob("*") if not _is_hidden(path.relative_to(root))]
     named = [path for path in shown if path.suffix.lower() in READ_SUFFIXES]
-    others = [path for path in shown if path.suffix.lower() in OTHER_SUFFIXES]
+    others = [path for path in shown if path.suffix.lower() in UNREAD_SUFFIXES]
     linked = [path for path in shown if path.is_symlink() and path.is_dir()]
     if linked:
         logging.getLogger(__name__).warning(
@@ -123,33 +123,43 @@ def find_masked(root: Path) -> list[Entry]:
 def pair_with_masks(images: Path, masks: Path) -> list[Entry]:
     """Pictures of one folder with the masks of another that have the same stem.
 
+    Where stems repeat in a folder, files are paired by their paths in it.
+
     Raises:
-        ValueError: a folder is missing, a picture has no mask, or two files have the same stem.
+        ValueError: a folder is missing, a picture has no mask, or two files have the same name.
     """
     paired = _pair(images, masks, "mask")
     return [Entry(image, mask=mask, name=name) for name, (image, mask) in paired.items()]
 
 
 def pair_with_targets(images: Path, targets: Path) -> list[Entry]:
-    """Pictures of one folder with the targets of another that have the same stem.
+    """Pictures of one folder with the targets of another that have the same stem, or path.
 
     Raises:
-        ValueError: a folder is missing, a picture has no target, or two files have the same stem.
+        ValueError: a folder is missing, a picture has no target, or two files have the same name.
     """
     paired = _pair(images, targets, "target")
     return [Entry(image, target=target, name=name) for name, (image, target) in paired.items()]
 
 
 def _pair(images: Path, others: Path, what: str) -> Mapping[str, tuple[Path, Path]]:
-    other_of = _by_stem(find_pictures(others))
+    files, other_files = find_pictures(images), find_pictures(others)
+    # By their names wherever they lie; by their paths where names repeat, as those of cameras do.
+    by_path = any(len({path.stem for path in each}) < len(each) for each in (files, other_files))
+    other_of = _by_name(other_files, others if by_path else None)
     paired = {}
-    for stem, image in _by_stem(find_pictures(images)).items():
-        if stem not in other_of:
-            raise ValueError(
-                f"{image}: expected a {what} {others / stem}.png, got none; "
-                "add it, or take the picture away"
-            )
-        paired[image.relative_to(images).as_posix()] = (image, other_of.pop(stem))
+    for name, image in _by_name(files, images if by_path else None).items():
+        if name not in other_of:
+            longer = (path for path in other_files if path.stem.startswith(image.stem))
+            near = next((path for path in longer if path.stem != image.stem), None)
+            remedy = "add it, or take the picture away"
+            if near is not None:
+                remedy = (
+                    f"rename {near.name}, or name both in a list of files "
+                    "(training/configs/data/listed.yaml)"
+                )
+            raise ValueError(f"{image}: expected a {what} {others / name}.png, got none; {remedy}")
+        paired[image.relative_to(images).as_posix()] = (image, other_of.pop(name))
     if other_of:
         logging.getLogger(__name__).warning(
             "%d files in %s are a %s for no picture, first %s; they are not used",
@@ -158,15 +168,17 @@ def _pair(images: Path, others: Path, what: str) -> Mapping[str, tuple[Path, Pat
     return paired
 
 
-def _by_stem(paths: list[Path]) -> dict[str, Path]:
+def _by_name(paths: list[Path], root: Path | None) -> dict[str, Path]:
+    """Files by their stem, or where there is a root by their path in it without its suffix."""
     found: dict[str, Path] = {}
     for path in paths:
-        if path.stem in found:
+        name = path.stem if root is None else path.relative_to(root).with_suffix("").as_posix()
+        if name in found:
             raise ValueError(
-                f"{path}: expected one file of this name, got {found[path.stem]} too; rename one: "
-                "files are paired by name"
+                f"{path}: expected one file of this name, got {found[name]} too; rename one: files "
+                "are paired by name"
             )
-        found[path.stem] = path
+        found[name] = path
     return found
 
 
@@ -182,6 +194,17 @@ def loads_of(entries: Sequence[Entry], task: Task, depth: Depth = 8) -> list[Loa
         partial(read_entry, entry, whole_name=stems[entry.image.stem] > 1, **options)
         for entry in entries
     ]
+
+
+def warn_of_16_bits(entries: Sequence[Entry], remedy: str) -> None:
+    """Logs a warning where pictures that are to be read in 8 bits hold 16; some are looked at."""
+    for entry in entries[:: math.ceil(len(entries) / LOOKED_AT)]:
+        with suppress(ImageError):  # told where it is read
+            if read_header(entry.image.read_bytes()).depth == 16:
+                logging.getLogger(__name__).warning(
+                    "%s holds 16 bits a sample, of which 8 are used; %s", entry.image, remedy
+                )
+                return
 
 
 def read_entry(

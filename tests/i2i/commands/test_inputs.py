@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from i2i.commands.inputs import Found, find, output_paths, shared_stems
+from i2i.commands.inputs import Found, find, output_paths, shared_stems, unread
 
 
 @pytest.fixture
@@ -111,6 +111,13 @@ def test_an_output_that_is_a_link_in_a_circle_holds_no_picture(tree: Path) -> No
     Path("loop").symlink_to("loop2")
     Path("loop2").symlink_to("loop")
     assert len(find(["photos"], Path("loop"))) == 4
+
+
+def test_pictures_of_formats_that_are_not_read_are_known(tree: Path) -> None:
+    for name in ["photos/x.GIF", "photos/summer/y.heic", "photos/.z.gif"]:
+        Path(name).touch()
+    names = [path.name for path in unread(["photos", "photos/b.png", "nowhere"])]
+    assert names == ["x.GIF", "y.heic"]
 
 
 def test_links_in_a_circle_are_no_pictures(tree: Path) -> None:

@@ -243,13 +243,10 @@ class ImageToImage(pl.LightningModule):
         self.earlier_minutes = recipe.get("minutes", 0.0)
 
     def _optimisation(self) -> dict[str, Any]:
-        """What the optimiser's state and the place in the epoch depend on."""
-        data, kind = getattr(self.trainer, "datamodule", None), type(self.optimizer)
-        return {
-            "optimizer": f"{kind.__module__}.{kind.__qualname__}",
-            "weight_decay": self.weight_decay,
-            "batch_size": getattr(data, "batch_size", None),
-        }
+        """What the optimiser's state is of."""
+        kind = type(self.optimizer)
+        name = f"{kind.__module__}.{kind.__qualname__}"
+        return {"optimizer": name, "weight_decay": self.weight_decay}
 
     def _check_data(self, known: dict[str, Any]) -> None:
         """Raises ValueError where a run that is resumed has other pictures than before."""

@@ -79,7 +79,7 @@ MISTAKES = {
     "no end": (["--trainer.max_epochs=-1"], r"max_epochs: expected a number"),
     "no checkpoint there": (
         ["--ckpt_path=no.ckpt"],
-        r"no\.ckpt: expected a checkpoint, got no file",
+        r"no\.ckpt: expected a checkpoint such as .*, got no file",
     ),
     "not a checkpoint": (
         ["--ckpt_path=bad.ckpt"],
@@ -161,7 +161,6 @@ def test_resuming_with_another_config_names_the_difference(
     [
         ("--model.optimizer=SGD", r"optimisation\.optimizer: expected .*SGD, got .*AdamW"),
         ("--model.weight_decay=0.5", r"optimisation\.weight_decay: expected 0\.5, got 0\.0"),
-        ("--data.batch_size=2", r"optimisation\.batch_size: expected 2, got 1"),
     ],
 )
 def test_resuming_with_other_steps_names_the_difference(

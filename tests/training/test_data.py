@@ -123,6 +123,14 @@ def test_all_bad_files_are_told_at_once(tmp_path: Path) -> None:
         Samples(loads_of(find_photos(tmp_path), TASK_2X))
 
 
+def test_a_run_keeps_its_batches_up_to_the_end_of_an_epoch(photos: Callable[..., Path]) -> None:
+    data = Photos(str(photos(Path("photos"))), geometry=[], batch_size=4)
+
+    data.load_state_dict({"epoch": 3, "batch": 0, "batch_size": 8})
+    with pytest.raises(ValueError, match="batch_size: expected 8 up to the end of the epoch"):
+        data.load_state_dict({"epoch": 3, "batch": 5, "batch_size": 8})
+
+
 def test_pictures_of_16_bits_that_are_read_as_8_are_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -164,12 +164,20 @@ class ImageData(pl.LightningDataModule):
     def state_dict(self) -> dict[str, Any]:
         """The epoch, and the batch in it, whose crops a resumed run begins with."""
         assert self.trainer is not None
+        epoch, batch = self.trainer.current_epoch, self.trainer.fit_loop.epoch_loop.batch_idx + 1
         if self.trainer.is_last_batch:
-            return {"epoch": self.trainer.current_epoch + 1, "batch": 0}
-        done = self.trainer.fit_loop.epoch_loop.batch_idx + 1
-        return {"epoch": self.trainer.current_epoch, "batch": done}
+            epoch, batch = epoch + 1, 0
+        return {"epoch": epoch, "batch": batch, "batch_size": self.batch_size}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        # A checkpoint from earlier times does not tell.
+        known = state_dict.get("batch_size", self.batch_size)
+        if state_dict["batch"] > 0 and known != self.batch_size:
+            raise ValueError(
+                f"batch_size: expected {known} up to the end of the epoch that the checkpoint is "
+                f"in, got {self.batch_size}; resume with {known}, or begin a new run with "
+                "--model.initial_weights instead of --ckpt_path"
+            )
         self._next = state_dict
 
     def train_dataloader(self) -> DataLoader[Pair]:

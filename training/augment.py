@@ -58,8 +58,12 @@ class Augmentation:
                 f"{sample.name}: expected a picture larger than the crop, got: {error}; "
                 "make the crop smaller, or give it pad_if_needed"
             ) from error
-        target = changed.get("target", changed.get("map"))
-        return Sample(sample.name, changed["image"], changed.get("mask"), target)
+        # Some transforms drop the one channel of a gray picture.
+        pictures = {
+            name: np.atleast_3d(changed[name]) for name in ("image", "target") if name in changed
+        }
+        target = pictures.get("target", changed.get("map"))
+        return Sample(sample.name, pictures["image"], changed.get("mask"), target)
 
     def appearance(self, image: Values, random: np.random.Generator) -> Values:
         """The input (H, W, 3) with noise and colour changed."""

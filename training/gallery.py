@@ -156,7 +156,7 @@ def scale_in_words(task: Task) -> str:
     """What the colours of the error mean."""
     if task.kind == "labels":
         return (
-            "Error: the picture, darkened; red where the label is wrong, gray where the target is "
+            "Error: the picture, darkened; red where the label is wrong, blue where the target is "
             "ignored."
         )
     if task.kind == "map":
@@ -174,8 +174,8 @@ def _colours(picture: Values) -> Values:
 
 
 def _wrong(image: Pixels, labels: Values, target: Values, ignore: int) -> Pixels:
-    """The picture, darkened and gray, with wrong labels in red and ignored pixels in gray."""
+    """The picture, darkened and gray, with wrong labels in red and ignored pixels in blue."""
     drawn = in_colour((to_float(image).mean(axis=2, keepdims=True) * 90).astype(np.uint8))
     drawn[labels != target] = (230, 40, 40)
-    drawn[target == ignore] = (128, 128, 128)
+    drawn[target == ignore] = (50, 90, 170)
     return drawn

@@ -73,7 +73,7 @@ def test_an_error_is_drawn_to_its_scale() -> None:
     task = Segmentation(["ground", "thing"])
     error = panels(judged("a", 1.0, task), task)[:, -10:]
     assert (error[2] == (230, 40, 40)).all()
-    assert (error[3] == (128, 128, 128)).all()
+    assert (error[3] == (50, 90, 170)).all()
     assert (error[0] == error[0, 0, 0]).all()
 
 

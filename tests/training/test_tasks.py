@@ -166,8 +166,12 @@ def test_a_gray_crop_becomes_coloured_as_a_coloured_picture_is_cropped(
     assert crops[0][1].equal(crops[1][1])
 
 
-def test_the_noise_of_a_gray_picture_is_gray(picture: Callable[..., np.ndarray]) -> None:
-    augmentation = Augmentation([A.RandomCrop(48, 48), OneChannel(p=1.0)], [])
+# albumentations' own drops the axis of the one channel.
+@pytest.mark.parametrize("gray", [OneChannel(p=1.0), A.ToGray(1, p=1.0)])
+def test_the_noise_of_a_gray_picture_is_gray(
+    gray: A.ImageOnlyTransform, picture: Callable[..., np.ndarray]
+) -> None:
+    augmentation = Augmentation([A.RandomCrop(48, 48), gray], [])
     samples, task = [Sample("s", picture(64, 80))], Restoration(GaussianNoise(25))
 
     image, target = TrainingCrops(samples, task, augmentation, seed=0)[0, 0]

@@ -24,7 +24,7 @@ from training import cli, latency
 from training.checkpoint import read_checkpoint
 from training.data.cache import Samples
 from training.evaluate import evaluate, task_of
-from training.export import In8Bit, export
+from training.export import In8Bit, export, main
 from training.margins import window_for
 from training.recipe import build
 from training.tasks import Sample, SuperResolution
@@ -139,13 +139,16 @@ def test_a_graph_that_scores_otherwise_is_not_exported(
 
 
 @pytest.mark.usefixtures("graph_of_the_run")
-def test_an_export_replaces_an_earlier_model(run: Any, model: Path) -> None:
+def test_an_export_replaces_an_earlier_model_and_says_so(
+    run: Any, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (model / "stale.txt").write_text("of the earlier model")
-    good = Sample("good", np.array(Image.open(next(run.images.iterdir()))))
+    earlier, given = ModelFolder.open(model).spec, ["--licence", "CC0", "--images", str(run.images)]
 
-    spec = export(run.checkpoint, model, [good], licence="CC0")
+    main(["--checkpoint", str(run.checkpoint), "--output", str(model), *given])
 
-    assert ModelFolder.open(model).spec == spec
+    spec = ModelFolder.open(model).spec
+    assert f"in the place of {earlier.address}" in capsys.readouterr().out
     assert set(contents(model)) == {
         "model.json",
         "weights.safetensors",

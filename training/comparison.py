@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from training.bootstrap import Tally, paired_differences
+from training.cost import device_in_words
 from training.ensemble import PASSES
 from training.protocol import differences, in_words
 from training.tasks import Task
@@ -194,7 +195,7 @@ def model_cost_in_words(cost: dict[str, Any]) -> str:
         f"multiply-adds a pixel of the input, {cost['multiply_adds_640x360'] / 1e9:.2f} G of a "
         f"640×360 picture\n{cost['window_ms']} ms a window of {window}×{window}, "
         f"{cost['picture_ms']} ms a picture of {picture}×{picture}, median of {cost['runs']} on "
-        f"{cost['threads']} threads; peak of memory {memory}"
+        f"{device_in_words(cost)}; peak of memory {memory}"
     )
 
 

@@ -52,6 +52,14 @@ def multiply_adds_per_pixel(net: Autoencoder) -> float:
     return sum(layer.connections for layer in anatomy(net, height, width)) / (height * width)
 
 
+def device_in_words(cost: dict[str, Any]) -> str:
+    """What latency and memory were measured on."""
+    device = cost.get("device", "cpu")
+    if device != "cpu":
+        return str(device)
+    return "1 thread" if cost["threads"] == 1 else f"{cost['threads']} threads"
+
+
 def _deployed(predictor: Predictor) -> dict[str, Any]:
     engine = predictor.engine
     model = str(predictor.folder.path.absolute())

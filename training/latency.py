@@ -1,4 +1,4 @@
-"""How long a deployed model takes and what memory it holds: a process of its own, without torch.
+"""How long a deployed model takes and what memory it holds, in a process of its own.
 
 python -m training.latency MODEL ENGINE PRECISION     prints JSON; `training.cost` calls it
 """
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from i2i.engines.engine import available_cpus
+from i2i.engines.engine import Engine, available_cpus
 from i2i.image import Picture
 from i2i.predictor import load
 
@@ -40,8 +40,19 @@ def measure(model: str, engine: str, precision: str) -> dict[str, Any]:
         "picture_ms": _median_ms(lambda: predictor.predict(picture)),
         "runs": RUNS,
         "threads": available_cpus(),
-        "peak_mib": _peak_mib(),
+        **_device(predictor.engine),
     }
+
+
+def _device(engine: Engine) -> dict[str, Any]:
+    """What the engine computes on, and the most memory that was taken there."""
+    if engine.name == "torch":
+        import torch
+
+        if torch.cuda.is_available():
+            peak = torch.cuda.max_memory_allocated() / 2**20
+            return {"device": torch.cuda.get_device_name(), "peak_mib": round(peak, 1)}
+    return {"device": "cpu", "peak_mib": _peak_mib()}
 
 
 def _median_ms(call: Callable[[], object]) -> float:

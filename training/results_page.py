@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from training.budget import run_cost_in_words
+from training.cost import device_in_words
 from training.protocol import in_words
 
 Results = dict[str, Any]
@@ -173,9 +174,9 @@ def _notes(results: Results) -> Iterator[str]:
     if by_class:
         yield f"IoU of each class by {results['model']}: {', '.join(by_class)}.\n"
     memory = "" if cost["peak_mib"] is None else f"; peak of memory {cost['peak_mib']:.0f} MiB"
-    threads = "1 thread" if cost["threads"] == 1 else f"{cost['threads']} threads"
+    device = device_in_words(cost)
     yield (
-        f"{results['model']}, {results['engine']} {results['precision']} on {threads}, "
+        f"{results['model']}, {results['engine']} {results['precision']} on {device}, "
         f"median of {cost['runs']}: {cost['window_ms']:.0f} ms a window of "
         f"{cost['window_side']}×{cost['window_side']}, {cost['picture_ms']:.0f} ms a picture of "
         f"{cost['picture_side']}×{cost['picture_side']}{memory}.\n"

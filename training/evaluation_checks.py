@@ -15,7 +15,7 @@ from i2i.image.decoding import naming
 from training.data.cache import Load
 from training.data.crops import to_tensor
 from training.data.file_data import read_classes
-from training.data.files import Entry, read_mask
+from training.data.files import Entry, read_mask, warn_of_palettes
 from training.tasks import Segmentation, Task
 
 # Folders of a data set whose classes.txt lies beside them.
@@ -53,6 +53,7 @@ def check_masks(entries: Sequence[Entry], task: Task) -> None:
     """
     if not isinstance(task, Segmentation):
         return
+    warn_of_palettes(entries)
     first_only, seen, doubtful = {0, task.ignore}, set[int](), list[str]()
     for entry in track(entries, "Reading masks", transient=True):
         assert entry.mask is not None

@@ -28,6 +28,7 @@ from training.data.files import (
     loads_of,
     read_entry,
     read_mask,
+    warn_of_palettes,
 )
 from training.tasks import Sample, Segmentation, SuperResolution
 
@@ -129,6 +130,23 @@ def test_a_run_keeps_its_batches_up_to_the_end_of_an_epoch(photos: Callable[...,
     data.load_state_dict({"epoch": 3, "batch": 0, "batch_size": 8})
     with pytest.raises(ValueError, match="batch_size: expected 8 up to the end of the epoch"):
         data.load_state_dict({"epoch": 3, "batch": 5, "batch_size": 8})
+
+
+def test_masks_that_number_colours_each_in_its_own_order_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, second in (("a", (250, 0, 0)), ("b", (250, 0, 0)), ("c", (0, 0, 250))):
+        save(tmp_path / "images" / f"{name}.png", np.zeros((8, 8, 3), np.uint8))
+        indexed = Image.fromarray(np.eye(8, dtype=np.uint8))
+        indexed.putpalette([5, 5, 5, *second])
+        (tmp_path / "masks").mkdir(exist_ok=True)
+        indexed.save(tmp_path / "masks" / f"{name}.png")
+    entries = find_masked(tmp_path)
+
+    warn_of_palettes(entries[:2])
+    assert not caplog.text
+    warn_of_palettes(entries)
+    assert "c.png have ids of other colours" in caplog.text
 
 
 def test_pictures_of_16_bits_that_are_read_as_8_are_told(

@@ -10,7 +10,7 @@ from i2i.image.picture import Depth
 from i2i.nets.style import check_choice
 from training.data.cache import Load
 from training.data.checks import check_files
-from training.data.files import loads_of, warn_of_16_bits
+from training.data.files import loads_of, warn_of_16_bits, warn_of_palettes
 from training.data.module import ImageData
 from training.data.splits import Parts, Split, read_lines
 from training.recipe import describe
@@ -42,6 +42,7 @@ class FileData(ImageData):
     def training_loads(self, task: Task) -> list[Load]:
         parts = self._parts(task)
         check_files(parts)
+        warn_of_palettes([*parts[0], *parts[1]])
         if self.depth == 8:
             warn_of_16_bits([*parts[0], *parts[1]], "set --data.depth 16 to keep them")
         return loads_of(parts[0], task, self.depth)

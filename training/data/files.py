@@ -207,6 +207,30 @@ def warn_of_16_bits(entries: Sequence[Entry], remedy: str) -> None:
                 return
 
 
+def warn_of_palettes(entries: Sequence[Entry]) -> None:
+    """Logs a warning where masks give one id several colours: each may have ids of its own.
+
+    Some are looked at. A picture of coloured classes that is brought to indices by itself numbers
+    its colours in any order.
+    """
+    masks = [entry.mask for entry in entries if entry.mask is not None]
+    first: tuple[Path, list[int]] | None = None
+    for path in masks[:: math.ceil(len(masks) / LOOKED_AT) or 1]:
+        with suppress(OSError, SyntaxError):  # told where it is read
+            with Image.open(path, formats=MASK_FORMATS) as file:
+                palette = file.getpalette() if file.mode == "P" else None
+            if palette is None:
+                continue
+            first = first or (path, palette)
+            if any(one != two for one, two in zip(first[1], palette, strict=False)):
+                logging.getLogger(__name__).warning(
+                    "%s and %s have ids of other colours; an id must mean the same class in every "
+                    "mask: write all by one palette if these do not",
+                    *(first[0], path),
+                )
+                return
+
+
 def read_entry(
     entry: Entry,
     num_classes: int = 256,

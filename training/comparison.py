@@ -177,7 +177,7 @@ def show(results: Results, task: Task, console: Console) -> None:
         table.add_row(label, _number(score), "", _number(trivial), _number(gain, "+"))
     console.print(table)
     if len(results["pictures"]) > _SHOWN:
-        console.print(f"{len(results['pictures']) - _SHOWN} more pictures: see --output")
+        console.print(f"and {len(results['pictures']) - _SHOWN} more, which --output writes down")
     if "cost" in results:
         console.print(model_cost_in_words(results["cost"]))
         passes = PASSES[results["protocol"]["ensemble"]]

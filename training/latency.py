@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import statistics
 import sys
 import time
@@ -39,7 +40,7 @@ def measure(model: str, engine: str, precision: str) -> dict[str, Any]:
         "picture_side": shown,
         "picture_ms": _median_ms(lambda: predictor.predict(picture)),
         "runs": RUNS,
-        "threads": available_cpus(),
+        "threads": int(os.environ.get("I2I_THREADS") or available_cpus()),
         **_device(predictor.engine),
     }
 

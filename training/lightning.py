@@ -331,14 +331,15 @@ def main(arguments: list[str]) -> None:
 def with_own_config(arguments: list[str]) -> list[str]:
     """The arguments, with the config of the run whose checkpoint they name, if they name none."""
     said = dict(itertools.pairwise(each for one in arguments for each in one.split("=", 1)))
-    if "--config" in said or "-c" in said or "--ckpt_path" not in said:
+    named = said.get("--ckpt_path")
+    if named in ("best", "last"):
+        run = Path(said["--run"]) if "--run" in said else None
+    else:
+        run = None if named is None else Path(named).parent.parent
+    own = run is not None and (run / CONFIG).is_file()
+    if "--config" in said or "-c" in said or not own:
         return arguments
-    named = said["--ckpt_path"]
-    run = Path(said.get("--run", "")) if named in ("best", "last") else Path(named).parent.parent
-    config = run / CONFIG
-    return (
-        [arguments[0], "--config", str(config), *arguments[1:]] if config.is_file() else arguments
-    )
+    return [arguments[0], "--config", f"{run}/{CONFIG}", *arguments[1:]]
 
 
 def _tells(record: logging.LogRecord) -> bool:

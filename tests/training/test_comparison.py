@@ -99,7 +99,7 @@ def task_of_model(folder: Path) -> Any:
 def results_of(count: int, gain: float = 0.0, **fields: Any) -> dict[str, Any]:
     """What an evaluation of ×2 leaves, as far as it is compared."""
     values = np.random.default_rng(0).normal(30, 2, count) + gain
-    pictures = [
+    pictures: list[dict[str, Any]] = [
         {
             "name": f"photo-{index}",
             "digest": f"{index:016x}",

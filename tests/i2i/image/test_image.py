@@ -5,7 +5,7 @@ import struct
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -66,10 +66,12 @@ def test_decode_undoes_encode_over_strips(
 
 @pytest.mark.parametrize("format", ["png", "tiff"])
 @given(labels=arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9))))
-def test_labels_are_the_values_in_the_file(format: Format, labels: NDArray[np.uint8]) -> None:
+def test_labels_are_the_values_in_the_file(
+    format: Literal["png", "tiff"], labels: NDArray[np.uint8]
+) -> None:
     colours = [(index, 255 - index, 7) for index in range(256)]
-    file = io.BytesIO()
-    with open_writer(file, format, *labels.shape, 1, palette=colours) as writer:
+    file, (height, width) = io.BytesIO(), labels.shape
+    with open_writer(file, format, height, width, 1, palette=colours) as writer:
         writer.write(labels[..., None])
     image = Image.open(file)
     assert image.mode == "P"

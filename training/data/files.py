@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageFile
@@ -29,6 +30,7 @@ from training.tasks.task import Sample, Task
 # A data set's picture is trusted more than a stranger's, and a scan may be large.
 MAX_PIXELS = 400_000_000
 LOOKED_AT = 10
+T = TypeVar("T")
 MASK_FORMATS = ("PNG", "TIFF", "BMP")
 # By what Pillow multiplies grays of 2 and 4 bits, which it calls so.
 _WIDENED = {"L;2": 85, "L;4": 17}
@@ -198,13 +200,18 @@ def loads_of(entries: Sequence[Entry], task: Task, depth: Depth = 8) -> list[Loa
 
 def warn_of_16_bits(entries: Sequence[Entry], remedy: str) -> None:
     """Logs a warning where pictures that are to be read in 8 bits hold 16; some are looked at."""
-    for entry in entries[:: math.ceil(len(entries) / LOOKED_AT)]:
-        with suppress(ImageError):  # told where it is read
+    for entry in _some(entries):
+        with suppress(OSError, ImageError):  # told where it is read
             if read_header(entry.image.read_bytes()).depth == 16:
                 logging.getLogger(__name__).warning(
                     "%s holds 16 bits a sample, of which 8 are used; %s", entry.image, remedy
                 )
                 return
+
+
+def _some(things: Sequence[T]) -> Sequence[T]:
+    """At most LOOKED_AT of them, evenly spread."""
+    return things[:: max(1, math.ceil(len(things) / LOOKED_AT))]
 
 
 def warn_of_palettes(entries: Sequence[Entry]) -> None:
@@ -215,7 +222,7 @@ def warn_of_palettes(entries: Sequence[Entry]) -> None:
     """
     masks = [entry.mask for entry in entries if entry.mask is not None]
     first: tuple[Path, list[int]] | None = None
-    for path in masks[:: math.ceil(len(masks) / LOOKED_AT) or 1]:
+    for path in _some(masks):
         with suppress(OSError, SyntaxError):  # told where it is read
             with Image.open(path, formats=MASK_FORMATS) as file:
                 palette = file.getpalette() if file.mode == "P" else None

@@ -87,7 +87,7 @@ class Answer:
         """The file's pixels, of 8 or 16 bits.
 
         Raises:
-            ImageError: the file holds the values of a map.
+            ImageError: the file holds the floats of a map.
         """
         return decode(self.data, max_pixels=_MAX_PIXELS, depth=16)
 
@@ -165,6 +165,7 @@ class Client:
 
         Raises:
             ServiceError: the service refuses, or stays busy.
+            ValueError: the service is of another schema than this library.
             httpx.TransportError: nobody answers.
         """
         listed = _json(self._send("GET", "/v1/models"), "models")["models"]
@@ -332,15 +333,15 @@ def _check_model(reply: httpx.Response) -> None:
         raise _foreign(reply)
 
 
-def _json(reply: httpx.Response, key: str) -> dict[str, Any]:
-    """What the service says in JSON, which has this key.
+def _json(reply: httpx.Response, *keys: str) -> dict[str, Any]:
+    """What the service says in JSON, which has these keys.
 
     Raises:
         ServiceError: something else says something else.
     """
     with contextlib.suppress(ValueError):
         told = reply.json()
-        if isinstance(told, dict) and key in told:
+        if isinstance(told, dict) and told.keys() >= set(keys):
             return told
     raise _foreign(reply)
 
@@ -352,8 +353,9 @@ def _foreign(reply: httpx.Response) -> ServiceError:
 
 
 def _job(reply: httpx.Response) -> Job:
-    told = _json(reply, "state")
-    return Job(told["id"], told["state"], told["progress"], told["eta_s"], told["error"])
+    keys = "id", "state", "progress", "eta_s", "error"
+    told = _json(reply, *keys)
+    return Job(*(told[key] for key in keys))
 
 
 def _error(reply: httpx.Response) -> ServiceError:

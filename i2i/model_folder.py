@@ -60,7 +60,7 @@ class ModelFolder:
             )
         try:
             spec = ModelSpec.from_json((path / SPEC).read_text(encoding="utf-8"))
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise ModelError(f"{path / SPEC}: {error}") from error
         if tuple(spec.graph.outputs) != tuple(OUTPUTS[spec.kind]):
             raise ModelError(

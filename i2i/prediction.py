@@ -265,7 +265,7 @@ def _emptied(bands: list[Prediction]) -> Iterator[Prediction]:
 
 
 def join(bands: Iterable[Prediction], source: Picture) -> Prediction:
-    """The prediction for a whole picture from its bands, top to bottom, of which there is one.
+    """The prediction for a whole picture from its bands, top to bottom, at least one.
 
     Raises:
         ValueError: bands are missing.

@@ -158,7 +158,7 @@ def _taps(
     centres = (places + 0.5) / scale - 0.5
     first = np.floor(centres - support / 2).astype(np.intp)
     indices = first[:, None] + np.arange(math.ceil(support) + 2)
-    weights = _kernel(shrink * (centres[:, None] - indices))
+    weights = cubic(shrink * (centres[:, None] - indices))
     weights /= weights.sum(axis=1, keepdims=True)
     return reflect(indices, length), weights
 
@@ -172,8 +172,8 @@ def _cut_bands(indices: NDArray[np.intp], weights: NDArray[np.float64]) -> Itera
         yield _Band(start, stop, matrix)
 
 
-def _kernel(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Cubic convolution with a = -0.5: Keys, IEEE Trans. ASSP 29(6), 1981."""
+def cubic(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The kernel of cubic convolution with a = -0.5: Keys, IEEE Trans. ASSP 29(6), 1981."""
     x = np.abs(x)
     near = (1.5 * x - 2.5) * x * x + 1
     far = ((-0.5 * x + 2.5) * x - 4) * x + 2
@@ -189,5 +189,6 @@ def _as_type(values: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
 def _check(image: NDArray[Any]) -> None:
     if image.ndim not in (2, 3) or image.size == 0:
         raise ValueError(f"expected a non-empty (H, W) or (H, W, C) image, got {image.shape}")
-    if image.dtype.kind not in "uf":
-        raise ValueError(f"expected pixels of unsigned integers or floats, got {image.dtype}")
+    # Numbers between, of which wider integers hold more than they can, are of 64 bits.
+    if image.dtype.kind != "f" and image.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"expected pixels of uint8, uint16 or floats, got {image.dtype}")

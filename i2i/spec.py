@@ -194,10 +194,20 @@ class ModelSpec:
             raise ValueError(f"max_pixels: expected none with windows, got {self.max_pixels}")
         if self.max_pixels is not None and self.max_pixels < 1:
             raise ValueError(f"max_pixels: expected at least 1, got {self.max_pixels}")
+        self._check_kind()
+
+    def _check_kind(self) -> None:
+        """Classes belong to labels, which are of the picture's size; unit and range to a map."""
         if self.kind == "labels" and not 2 <= len(self.classes) <= 256:
             raise ValueError(f"classes: expected 2 to 256 for labels, got {len(self.classes)}")
+        if self.kind == "labels" and self.scale != 1:
+            raise ValueError(f"scale: expected 1 for labels, got {self.scale}")
+        if self.kind != "labels" and self.classes:
+            raise ValueError(f"classes: expected none for {self.kind}, got {len(self.classes)}")
         if self.kind == "map" and self.map is None:
             raise ValueError("map: expected unit, low and high with kind 'map', got none")
+        if self.kind != "map" and self.map is not None:
+            raise ValueError(f"map: expected none for {self.kind}, got {self.map}")
 
     @property
     def version(self) -> str:
@@ -227,7 +237,7 @@ class ModelSpec:
         Raises:
             ValueError: a score or another number is NaN or infinite.
         """
-        return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> ModelSpec:
@@ -250,12 +260,26 @@ class ModelSpec:
 
     @classmethod
     def from_json(cls, text: str) -> ModelSpec:
-        """The spec that `to_json` wrote; errors as of `from_dict`."""
-        return cls.from_dict(json.loads(text, parse_constant=_refuse))
+        """The spec that `to_json` wrote.
+
+        Raises:
+            ValueError: as of `from_dict`; or a number is not finite, a text no Unicode, or all
+                too deeply nested.
+        """
+        try:
+            spec = cls.from_dict(json.loads(text, parse_constant=_finite, parse_float=_finite))
+            # What cannot be written again could not be told to anybody.
+            spec.to_json().encode()
+        except RecursionError as error:
+            raise ValueError("expected lists and objects of a few levels, got too many") from error
+        return spec
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(f"expected numbers that JSON knows, got {constant}")
+def _finite(number: str) -> float:
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError(f"expected finite numbers, got {number}")
+    return value
 
 
 def _plain(value: Any) -> Any:

@@ -52,7 +52,7 @@ def false_colours(values: NDArray[np.float32], low: float, high: float) -> NDArr
     the order of values shows in print and to those who tell few colours apart: the scale is
     "cubehelix" (D. A. Green, Bull. Astr. Soc. India 39, 2011, arXiv 1108.5083).
     """
-    share = (values.astype(np.float32) - np.float32(low)) / np.float32(high - low)
+    share = (values.astype(np.float64) - low) / (high - low)
     missing = np.isnan(share)
     level = np.where(missing, 0, share.clip(0, 1) * 255 + 0.5).astype(np.uint8)
     colours: NDArray[np.uint8] = _cubehelix()[level]

@@ -7,9 +7,12 @@ hundreds of pixels, of which the outermost hardly count.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
+
+import numpy as np
 
 from i2i.image import Picture
 from i2i.predictor import Predictor, golden_difference
@@ -73,10 +76,17 @@ def _measured(
 ) -> tuple[int, float]:
     """The smallest margin, found by halving, and its largest difference."""
     exact = [predictor.predict(picture).planes for picture in pictures]
+    pixel = Picture(np.zeros((1, 1, predictor.spec.input_channels), np.uint8))
 
     def difference(steps: int) -> float:
         margin, multiple = steps * predictor.spec.size_multiple, predictor.spec.size_multiple
         window = 2 * margin + KEPT * multiple
+        smallest = plan_windows(1, 1, window=window, margin=margin, size_multiple=multiple)
+        try:
+            predictor.predict(pixel, plan=smallest)
+        except (ValueError, RuntimeError):
+            # The features of so small a window have less than their layers reflect.
+            return math.inf
         found = []
         for picture, expected in zip(pictures, exact, strict=True):
             plan = plan_windows(

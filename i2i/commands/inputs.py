@@ -24,8 +24,8 @@ class Found:
     folder: Path = Path()
 
 
-def find(inputs: Sequence[str], output: Path) -> list[Found]:
-    """The picture files that INPUTs name, each once.
+def find(inputs: Sequence[str], output: Path) -> tuple[list[Found], list[Path]]:
+    """The picture files that INPUTs name, each once; and pictures of kinds that are not read.
 
     A file is taken whatever its name. Of a folder or a pattern those are taken whose suffix is a
     picture's, in the order of their names, but nothing hidden and nothing below `output`.
@@ -34,20 +34,15 @@ def find(inputs: Sequence[str], output: Path) -> list[Found]:
         ValueError: a folder or pattern has no pictures, or is that of `output` itself.
     """
     found: dict[Path, Found] = {}
+    unread: list[Path] = []
     for name in inputs:
-        for one in _of(name, output):
+        for one in _of(name, output, unread):
             found.setdefault(_real(one.path), one)
-    return list(found.values())
+    return list(found.values()), unread
 
 
-def unread(inputs: Sequence[str]) -> list[Path]:
-    """Files in the folders named whose suffix is that of a picture which is not read."""
-    folders = (Path(name) for name in inputs if os.path.isdir(name))
-    files = (file for folder in folders for file in _below(folder))
-    return [file for file in files if file.suffix.lower() in UNREAD_SUFFIXES]
-
-
-def _of(name: str, output: Path) -> Iterator[Found]:
+def _of(name: str, output: Path, unread: list[Path]) -> Iterator[Found]:
+    """The pictures of an INPUT; those that are not read are added to `unread`."""
     path = Path(name)
     # `Path.is_dir` raises where nobody may look.
     if os.path.isdir(path):
@@ -57,7 +52,7 @@ def _of(name: str, output: Path) -> Iterator[Found]:
         if ".." in path.parts[len(fixed) :]:
             raise ValueError(f"{name}: expected no .. behind a wildcard; name the folder it means")
         base = Path(*fixed)
-        files = (Path(match) for match in sorted(glob.iglob(name, recursive=True)))
+        files = _matching(base, path.parts[len(fixed) :])
     else:
         yield Found(path)  # or whatever the name is: opening it says what is wrong
         return
@@ -68,15 +63,33 @@ def _of(name: str, output: Path) -> Iterator[Found]:
             "would take the answers for pictures"
         )
     inside = written.is_relative_to(_real(base))
-    none = True
+    none, before = True, len(unread)
     for file in files:
-        if not _is_wanted(file) or (inside and _real(file).is_relative_to(written)):
+        if inside and _real(file).is_relative_to(written):
             continue
-        none = False
-        yield Found(file, file.parent.relative_to(base))
+        if file.suffix.lower() in UNREAD_SUFFIXES:
+            unread.append(file)
+        if _is_wanted(file):
+            none = False
+            # The base itself is among them where nobody may look into it.
+            yield Found(file, Path() if file == base else file.parent.relative_to(base))
     if none:
-        suffixes = " ".join(sorted(READ_SUFFIXES))
-        raise ValueError(f"{name}: expected pictures ({suffixes}), got none")
+        suffixes, others = " ".join(sorted(READ_SUFFIXES)), kinds(unread[before:])
+        got = f"only of kinds that are not read ({others})" if others else "none"
+        raise ValueError(f"{name}: expected pictures ({suffixes}), got {got}")
+
+
+def kinds(files: Sequence[Path]) -> str:
+    """The suffixes of files, each once, in lower case."""
+    return " ".join(sorted({file.suffix.lower() for file in files}))
+
+
+def _matching(base: Path, pattern: Sequence[str]) -> Iterator[Path]:
+    """Files that a pattern below `base` means: nothing hidden, and ** goes through no link."""
+    ending = ("*",) if pattern[-1] == "**" else ()
+    for file in sorted(base.glob("/".join((*pattern, *ending)))):
+        if not any(part.startswith(".") for part in file.relative_to(base).parts):
+            yield file
 
 
 def _is_wanted(file: Path) -> bool:

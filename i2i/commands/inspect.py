@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from importlib.util import find_spec
 from typing import Any
 
@@ -22,7 +21,7 @@ def run(options: argparse.Namespace) -> int:
     if options.layers and find_spec("torch") is None:
         raise ValueError("--layers: expected torch to build the net, got none; pip install torch")
     if options.json:
-        print(json.dumps(spec.to_dict(), indent=2))
+        print(spec.to_json(), end="")
         return 0
     for name, value in facts(spec).items():
         print(f"{name:12} {value}")
@@ -88,11 +87,12 @@ def _print_layers(spec: ModelSpec) -> None:
     if not isinstance(net, Autoencoder):
         raise ValueError(f"{spec.name}: expected a net of class Autoencoder, got {net}")
     layers = anatomy(net, spec.window, spec.window)
-    table = Table("layer", "kind", "output", "units", "weights", "multiply-adds", "field")
+    table = Table("layer", "kind", "output", "units", "weights", "multiply-adds", "sees")
     for layer in layers:
         output = "×".join(map(str, layer.output))
         counts = (f"{count:,}" for count in (layer.units, layer.weights, layer.connections))
-        table.add_row(layer.name, layer.kind, output, *counts, f"{layer.receptive_field[0]}")
+        sees = "×".join(map(str, layer.receptive_field))
+        table.add_row(layer.name, layer.kind, output, *counts, sees)
     connections = sum(layer.connections for layer in layers)
     Console(width=120).print(table)
     print(

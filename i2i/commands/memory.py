@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from i2i.image import Format, Header
-from i2i.image.formats import WRITING_BYTES
+from i2i.image.formats import READING_BYTES, WRITING_BYTES
 from i2i.predictor import Predictor
 
 # Interpreter, libraries, and an engine with its window: 0.2 GiB for the shipped models on OpenVINO
 # (python -m benchmarks.predict_memory), and as much again for larger nets.
 _PROGRAM = 400 << 20
+# Of an engine that takes a picture as a whole, for each of its pixels: 690 of super-resolution-x2.
+_WHOLE = 768
 _CHANNELS = 4  # red, green, blue, alpha; a header does not say how many there are
 # What is made at once of a pixel of the output: its samples, again as a file holds them, and
 # numbers between (a float for the brightness or the value, wider integers for a mixed colour).
@@ -33,10 +35,13 @@ def needed_bytes(
     height, width = max(1, header.height), max(1, header.width)
     spec, pixels = predictor.spec, height * width
     read = pixels * _CHANNELS * depth // 8
-    # The decoder holds a whole picture of its own, of a TIFF where it is one strip.
-    decoding = 2 * read + file_bytes
+    decoding = pixels * READING_BYTES[header.format] * depth // 8 + file_bytes
     enlarged = spec.scale**2
-    rows = min(predictor.plan(height, width).rows.step, height)
+    plan = predictor.plan(height, width)
+    program = _PROGRAM
+    if spec.tiling == "whole":
+        program += _WHOLE * plan.rows.side * plan.columns.side
+    rows = min(plan.rows.step, height)
     band = enlarged * rows * width * max(_BAND * depth // 8, _LABELLED)
     # Under alpha the net sees other colours than the file's, beside which they are held.
     seen = read if spec.kind == "image" and header.format != "jpeg" else 0
@@ -44,4 +49,4 @@ def needed_bytes(
     if format in ("jpeg", "webp"):
         writing = WRITING_BYTES[format]
         answer = enlarged * pixels * (writing if spec.kind == "image" else max(writing, _LABELLED))
-    return _PROGRAM + max(decoding, read + seen + band + answer)
+    return program + max(decoding, read + seen + band + answer)

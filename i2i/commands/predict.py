@@ -16,17 +16,18 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
-from i2i.commands.inputs import find, output_paths, shared_stems, unread
+from i2i.commands.inputs import find, kinds, output_paths, shared_stems
 from i2i.commands.memory import needed_bytes
 from i2i.commands.parser import EXIT_FAILED, EXIT_INTERRUPTED
-from i2i.image import SUFFIXES, ImageError, Picture, decode, read_header, write_bytes
+from i2i.image import SUFFIXES, ImageError, Picture, decode, read_header
 from i2i.image.decoding import check_pixels, naming
+from i2i.image.encoding import check_profile
 from i2i.model_folder import ModelError
 from i2i.prediction import check_file, write_bands
 from i2i.predictor import Predictor, load
 
 
-class Unfitting(ValueError):
+class _Unfitting(ValueError):
     """A picture that the options rule out."""
 
     def __init__(self, code: str, detail: str) -> None:
@@ -35,7 +36,7 @@ class Unfitting(ValueError):
 
 
 @dataclass
-class Outcome:
+class _Outcome:
     """What became of one picture; width and height are its own, megapixels those that came in."""
 
     input: str
@@ -66,16 +67,15 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError(f"--profile: expected convert, {spec.name} gives no picture, got keep")
     if options.depth == "16" and spec.kind != "image":
         raise ValueError(f"--depth: expected 8 or auto, {spec.name} gives no picture, got 16")
-    found = find(options.inputs, options.output)
+    found, unread = find(options.inputs, options.output)
     pairs = output_paths(found, options.output, SUFFIXES[options.format])
     # The number behind a shared name depends on what else is named: what is there may be another's.
     sure = {one.path for one in found} - shared_stems(found) if options.resume else set()
     options.output.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=options.json)
-    if others := unread(options.inputs):
-        kinds = " ".join(sorted({file.suffix.lower() for file in others}))
-        console.print(f"left out: {len(others)} files of formats that are not read ({kinds})")
-    outcomes: list[Outcome] = []
+    if unread:
+        console.print(f"left out: {len(unread)} files of kinds that are not read ({kinds(unread)})")
+    outcomes: list[_Outcome] = []
     began, interrupted = time.monotonic(), False
     with _progress(console) as bar:
         pictures = bar.add_task("pictures", total=len(pairs))
@@ -88,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
             for source, target in pairs:
                 bar.update(windows, description=source.name, completed=0)
                 if source in sure and target.is_file():
-                    outcome = Outcome(str(source), str(target), "skipped")
+                    outcome = _Outcome(str(source), str(target), "skipped")
                 else:
                     outcome = _outcome(predictor, source, target, options, progress)
                 outcomes.append(outcome)
@@ -118,17 +118,18 @@ def _outcome(
     target: Path,
     options: argparse.Namespace,
     progress: Callable[[int, int], None],
-) -> Outcome:
+) -> _Outcome:
     """Predicts one picture into its file, or says why not."""
-    outcome = Outcome(str(source), str(target))
+    outcome = _Outcome(str(source), str(target))
     began = time.monotonic()
     try:
         picture = _read(predictor, source, options)
         outcome.height, outcome.width = picture.height, picture.width
         target.parent.mkdir(parents=True, exist_ok=True)
         with naming(source):
-            _write(predictor, picture, target, options, progress)
-    except (ImageError, Unfitting, OSError, MemoryError, ModelError, RuntimeError) as error:
+            bands = predictor.bands(picture, progress=progress)
+            write_bands(target, options.format, bands, picture, options.view)
+    except (ImageError, _Unfitting, OSError, MemoryError, ModelError, RuntimeError) as error:
         outcome.status = "failed"
         outcome.error = {"code": _code(error), "detail": _detail(error, source)}
     outcome.seconds = round(time.monotonic() - began, 3)
@@ -143,13 +144,13 @@ def _read(predictor: Predictor, source: Path, options: argparse.Namespace) -> Pi
 
     Raises:
         ImageError: it cannot be read, or its prediction not be held by the format.
-        Unfitting: it would need more than --max-memory, or another background.
+        _Unfitting: it would need more than --max-memory, or another background.
         OSError: the file cannot be read.
     """
     format, spec = options.format, predictor.spec
     size = source.stat().st_size
     if size > options.max_memory:
-        raise Unfitting(
+        raise _Unfitting(
             "too_little_memory",
             f"{source}: expected a file of at most {_told(options.max_memory)}, got {_told(size)}; "
             "raise --max-memory",
@@ -166,17 +167,18 @@ def _read(predictor: Predictor, source: Path, options: argparse.Namespace) -> Pi
             remedy = "raise --max-memory"
             if format in ("jpeg", "webp"):
                 remedy += ", or choose png or tiff, which are written in strips"
-            raise Unfitting(
+            raise _Unfitting(
                 "too_little_memory",
                 f"{source}: expected a picture that needs at most {_told(options.max_memory)}, got "
                 f"{header.width} x {header.height} with about {_told(needed)}; {remedy}",
             )
         picture = decode(data, max_pixels=options.max_pixels, depth=depth, profile=options.profile)
+        check_profile(format, picture)
     if options.background is not None:
         try:
             picture = picture.over(options.background)
         except ValueError as error:
-            raise Unfitting("unfitting_background", f"{source}: {error}") from error
+            raise _Unfitting("unfitting_background", f"{source}: {error}") from error
     return _deepened(picture) if options.depth == "16" else picture
 
 
@@ -194,23 +196,8 @@ def _deepened(picture: Picture) -> Picture:
     return Picture(pixels, alpha, picture.profile)
 
 
-def _write(
-    predictor: Predictor,
-    picture: Picture,
-    target: Path,
-    options: argparse.Namespace,
-    progress: Callable[[int, int], None],
-) -> None:
-    if options.format in ("png", "tiff"):
-        bands = predictor.bands(picture, progress=progress)
-        write_bands(target, options.format, bands, picture, options.view)
-    else:
-        prediction = predictor.predict(picture, progress=progress)
-        write_bytes(target, prediction.encode(options.format, options.view))
-
-
 def _code(error: Exception) -> str:
-    if isinstance(error, ImageError | Unfitting):
+    if isinstance(error, ImageError | _Unfitting):
         return error.code
     if isinstance(error, MemoryError):
         return "too_little_memory"
@@ -222,10 +209,10 @@ def _detail(error: Exception, source: Path) -> str:
         return f"{error.filename or source}: {error.strerror}"
     if isinstance(error, MemoryError):
         return f"{source}: the memory of this machine is full; give fewer pixels"
-    return str(error) if isinstance(error, ImageError | Unfitting) else f"{source}: {error}"
+    return str(error) if isinstance(error, ImageError | _Unfitting) else f"{source}: {error}"
 
 
-def _tell(outcome: Outcome, console: Console) -> None:
+def _tell(outcome: _Outcome, console: Console) -> None:
     """A line about a picture: of a failure on stderr."""
     if outcome.error:
         print(f"i2i: {outcome.error['detail']}", file=sys.stderr)
@@ -250,7 +237,7 @@ def _progress(console: Console) -> Progress:
     )
 
 
-def _totals(outcomes: list[Outcome], seconds: float) -> dict[str, Any]:
+def _totals(outcomes: list[_Outcome], seconds: float) -> dict[str, Any]:
     counts = {
         status: sum(outcome.status == status for outcome in outcomes)
         for status in ("done", "skipped", "failed")

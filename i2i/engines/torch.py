@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -25,8 +28,6 @@ class TorchEngine:
     def __init__(self, net: nn.Module, spec: ModelSpec, precision: Precision = "f32") -> None:
         self.precision: Precision = precision
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        # cuDNN would else round a convolution's factors to TF32: the plan of windows would show.
-        torch.backends.cudnn.allow_tf32 = False
         # torch's own annotations of Module.to leave memory_format out.
         self._net = net.eval().to(  # type: ignore[call-overload]
             self.device, memory_format=torch.channels_last
@@ -37,6 +38,8 @@ class TorchEngine:
     @classmethod
     def open(cls, folder: ModelFolder, precision: Precision, threads: int) -> TorchEngine:
         """Builds the net that the spec names, and loads its weights.
+
+        `threads` are those of torch in this whole process.
 
         Raises:
             ModelError: the spec names no class of `i2i.nets`, or the weights are not its weights.
@@ -77,8 +80,24 @@ class TorchEngine:
     def _forward(self, image: NDArray[np.float32]) -> tuple[torch.Tensor, ...]:
         batch = torch.from_numpy(image).to(self.device, memory_format=torch.channels_last)
         with (
+            _whole_factors(),
             torch.inference_mode(),
             torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"),
         ):
             outputs: tuple[torch.Tensor, ...] = self._last(self._net(batch).float())
         return outputs
+
+
+@contextlib.contextmanager
+def _whole_factors() -> Iterator[None]:
+    """cuDNN would else round a convolution's factors to TF32: the plan of windows would show."""
+    switch: tuple[object, str, object] = (torch.backends.cudnn, "allow_tf32", False)
+    if hasattr(torch.backends.cudnn, "conv"):  # since torch 2.9, which wants the two not mixed
+        switch = (torch.backends.cudnn.conv, "fp32_precision", "ieee")
+    owner, name, whole = switch
+    before = getattr(owner, name)
+    setattr(owner, name, whole)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)

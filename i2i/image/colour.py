@@ -46,8 +46,11 @@ def to_srgb(profile: bytes, space: Space) -> Callable[[Samples], Samples] | None
 
 
 def is_of(profile: bytes, space: Space) -> bool:
-    """Whether the profile's header says that it describes such colours (ICC.1:2022, 7.2.6)."""
-    return profile[16:20].decode("latin-1").strip() == space
+    """Whether this is a profile, and one of such colours."""
+    try:
+        return ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.xcolor_space.strip() == space
+    except (OSError, TypeError):
+        return False
 
 
 def _image(colours: NDArray[np.uint8], space: Space) -> Image.Image:

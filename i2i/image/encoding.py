@@ -38,14 +38,19 @@ def encode(picture: Picture, format: Format = "png") -> bytes:
     check_format(format, picture.height, picture.width, picture.depth)
     if format in ("png", "tiff"):
         return _lossless(picture, format)
-    if format == "webp" and picture.channels == 1 and picture.profile:
-        raise ImageError("format_cannot_hold", "webp has no gray for a profile; use png")
+    check_profile(format, picture)
     if format == "jpeg":
         picture = picture.over((255, 255, 255))
     image = Image.fromarray(picture.pixels if picture.channels == 3 else picture.pixels[..., 0])
     if picture.alpha is not None:
         image.putalpha(Image.fromarray(picture.alpha))
     return _save(image, format, icc_profile=picture.profile)
+
+
+def check_profile(format: Format, picture: Picture) -> None:
+    """Raises ImageError, format_cannot_hold, where the format has no place for the profile."""
+    if format == "webp" and picture.channels == 1 and picture.profile:
+        raise ImageError("format_cannot_hold", "webp has no gray for a profile; use png")
 
 
 def _lossless(picture: Picture, format: Literal["png", "tiff"]) -> bytes:

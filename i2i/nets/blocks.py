@@ -55,7 +55,7 @@ class Residual(nn.Module, ABC):
 
     def __init__(self, style: Style) -> None:
         super().__init__()
-        self.dropout = dropout(style)
+        self.dropout = _dropout(style)
         batch = style.norm in ("batch", "folded")
         self.last = activation_layer(style.activation) if batch else nn.Identity()
 
@@ -75,7 +75,7 @@ class ResidualBlock(Residual):
         super().__init__(style)
         self.first = styled_convolution(channels, channels, style, dilation=dilation)
         self.activation = activation_layer(style.activation)
-        self.second = small(styled_convolution(channels, channels, style, dilation=dilation))
+        self.second = _small(styled_convolution(channels, channels, style, dilation=dilation))
 
     def branch(self, x: Tensor) -> Tensor:
         out: Tensor = self.second(self.activation(self.first(x)))
@@ -93,7 +93,7 @@ class BottleneckBlock(Residual):
             activation_layer(style.activation),
             styled_convolution(narrow, narrow, style),
             activation_layer(style.activation),
-            small(styled_convolution(narrow, channels, style, kernel_size=1)),
+            _small(styled_convolution(narrow, channels, style, kernel_size=1)),
         )
 
     def branch(self, x: Tensor) -> Tensor:
@@ -118,7 +118,7 @@ class FactorisedBlock(Residual):
             activation_layer(style.activation),
             styled_convolution(channels, channels, bare, kernel_size=(3, 1), dilation=dilation),
             activation_layer(style.activation),
-            small(
+            _small(
                 styled_convolution(channels, channels, style, kernel_size=(1, 3), dilation=dilation)
             ),
         )
@@ -144,7 +144,7 @@ class LargeKernelBlock(Residual):
         )
         self.expand = styled_convolution(channels, 2 * channels, style, kernel_size=1)
         self.activation = activation_layer(style.activation)
-        self.project = small(styled_convolution(2 * channels, channels, style, kernel_size=1))
+        self.project = _small(styled_convolution(2 * channels, channels, style, kernel_size=1))
 
     def branch(self, x: Tensor) -> Tensor:
         mixed = torch.cat([self.wide(x[:, : self.part]), x[:, self.part :]], dim=1)
@@ -169,7 +169,9 @@ class DenseBlock(Residual):
             )
             for i in range(3)
         )
-        self.fuse = small(styled_convolution(channels + 3 * growth, channels, style, kernel_size=1))
+        self.fuse = _small(
+            styled_convolution(channels + 3 * growth, channels, style, kernel_size=1)
+        )
 
     def branch(self, x: Tensor) -> Tensor:
         for layer in self.layers:
@@ -200,7 +202,7 @@ class InceptionBlock(Residual):
                     activation_layer(style.activation),
                 ]
             self.branches.append(nn.Sequential(*layers))
-        self.fuse = small(styled_convolution(3 * narrow, channels, style, kernel_size=1))
+        self.fuse = _small(styled_convolution(3 * narrow, channels, style, kernel_size=1))
 
     def branch(self, x: Tensor) -> Tensor:
         seen = [branch(x) for branch in self.branches]
@@ -218,11 +220,11 @@ class ReparameterisedBlock(nn.Module):
     def __init__(self, channels: int, style: Style) -> None:
         super().__init__()
         self.channels, self.style = channels, style
-        self.wide = small(styled_convolution(channels, channels, style))
-        self.narrow = small(styled_convolution(channels, channels, style, kernel_size=1))
+        self.wide = _small(styled_convolution(channels, channels, style))
+        self.narrow = _small(styled_convolution(channels, channels, style, kernel_size=1))
         self.same = nn.BatchNorm2d(channels) if style.norm == "batch" else nn.Identity()
         self.activation = activation_layer(style.activation)
-        self.dropout = dropout(style)
+        self.dropout = _dropout(style)
 
     def forward(self, x: Tensor) -> Tensor:
         summed = self.wide(x) + self.narrow(x) + self.same(x)
@@ -237,19 +239,19 @@ class PlainBlock(nn.Module):
         super().__init__()
         self.convolution = styled_convolution(channels, channels, style)
         self.activation = activation_layer(style.activation)
-        self.dropout = dropout(style)
+        self.dropout = _dropout(style)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.dropout(self.activation(self.convolution(x)))
         return out
 
 
-def dropout(style: Style) -> nn.Module:
+def _dropout(style: Style) -> nn.Module:
     """Dropout of whole channels (Tompson et al., arXiv 1411.4280), or nothing."""
     return nn.Dropout2d(style.dropout) if style.dropout else nn.Identity()
 
 
-def small(layer: nn.Sequential) -> nn.Sequential:
+def _small(layer: nn.Sequential) -> nn.Sequential:
     """The convolution, or its norm, started small: a deep stack begins near the identity."""
     weight = layer[-1].weight
     assert isinstance(weight, Tensor)

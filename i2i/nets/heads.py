@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from i2i.nets.convolutions import conv2d, conv_transpose2d
 from i2i.nets.style import Padding, Style, check_choice, check_counts
+from i2i.resize import cubic
 
 PictureSkip = Literal["bicubic", "identity", "none"]
 PictureActivation = Literal["linear", "clamp", "sigmoid"]
@@ -58,7 +60,7 @@ class PictureHead(nn.Module):
         self.features, self.stride, self.channels = features, stride, channels
         self.scale, self.skip, self.padding = scale, skip, padding
         self.activation = activation
-        self.residual = enlargement(features, channels, stride, padding)
+        self.residual = _enlargement(features, channels, stride, padding)
         self.base: nn.Module = (
             BicubicEnlargement(channels, scale)
             if skip == "bicubic" and scale > 1
@@ -99,7 +101,7 @@ class ClassHead(nn.Module):
         check_counts("features, stride, classes", [features, stride, classes], 1)
         check_choice("padding", padding, Padding)
         self.features, self.stride, self.classes, self.padding = features, stride, classes, padding
-        self.scores = enlargement(features, classes, stride, padding)
+        self.scores = _enlargement(features, classes, stride, padding)
 
     def forward(self, features: Tensor, image: Tensor) -> Tensor:
         scores: Tensor = self.scores(features)
@@ -110,7 +112,7 @@ class ClassHead(nn.Module):
         return ClassHead(features, stride, self.classes, self.padding)
 
 
-def enlargement(
+def _enlargement(
     inputs: int, outputs: int, stride: int, padding: Padding = Style.padding
 ) -> nn.Conv2d | nn.ConvTranspose2d:
     """The last layer: a transposed convolution on a symmetric grid, or a convolution at stride 1.
@@ -142,8 +144,7 @@ class BicubicEnlargement(nn.Module):
         super().__init__()
         self.channels, self.scale = channels, scale
         taps = 4 * scale - scale % 2
-        distance = (torch.arange(taps, dtype=torch.float64) - (taps - 1) / 2).abs() / scale
-        row = cubic(distance)
+        row = torch.from_numpy(cubic((np.arange(taps) - (taps - 1) / 2) / scale))
         kernel = torch.outer(row, row).to(torch.float32)
         self.register_buffer("kernel", kernel.expand(channels, 1, -1, -1).clone(), persistent=False)
 
@@ -159,10 +160,3 @@ class BicubicEnlargement(nn.Module):
                 padding=2 * self.scale + (taps - self.scale) // 2,
                 groups=self.channels,
             )
-
-
-def cubic(distance: Tensor) -> Tensor:
-    """The cubic convolution kernel with a = -0.5 (Keys 1981) at non-negative distances."""
-    near = 1.5 * distance**3 - 2.5 * distance**2 + 1
-    far = -0.5 * distance**3 + 2.5 * distance**2 - 4 * distance + 2
-    return torch.where(distance <= 1, near, torch.where(distance < 2, far, 0.0))

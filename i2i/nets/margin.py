@@ -1,4 +1,4 @@
-"""How far a net's output looks: by interval arithmetic over its layers, proved by a NaN probe.
+"""How far a net's output looks: by interval arithmetic over its layers; tests prove it by a NaN.
 
 The margin of the law of prediction is the largest extent of dependence over all output phases: a
 strided net treats neighbouring pixels differently, so one phase may look further than the next.
@@ -11,9 +11,11 @@ import operator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 import torch.fx
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import nn
 
 from i2i.nets.autoencoder import Autoencoder
@@ -68,15 +70,15 @@ _LEAVES = (
 
 @dataclass(frozen=True)
 class Interval:
-    """First and last pixel, along one axis, that something depends on."""
+    """First and last pixels, along one axis, that outputs depend on: one of each for an output."""
 
-    low: int
-    high: int
+    low: NDArray[np.intp]
+    high: NDArray[np.intp]
 
     def __or__(self, other: Interval | None) -> Interval:
         if other is None:
             return self
-        return Interval(min(self.low, other.low), max(self.high, other.high))
+        return Interval(np.minimum(self.low, other.low), np.maximum(self.high, other.high))
 
 
 def margin(net: Autoencoder) -> int:
@@ -93,51 +95,31 @@ def extents(net: Autoencoder, axis: int = 0) -> tuple[int, int]:
     """How many input pixels an output looks up (left) and down (right), over all output phases."""
     graph = _Tracer().trace(net)
     modules = dict(net.named_modules())
-    before = after = 0
-    for output in range(_period(net)):
-        seen = _input_interval(graph, modules, Interval(output, output), axis)
-        before = max(before, output // net.scale - seen.low)
-        after = max(after, seen.high - output // net.scale)
-    return before, after
-
-
-def probe(net: Autoencoder, side: int) -> int:
-    """The extent seen from outside: one NaN input pixel, and how far the NaN spreads in the output.
-
-    Not gradients: a dead ReLU hides dependence from them, a NaN passes it. (side, side) is the
-    probed picture, larger than twice the extent.
-    """
-    net = net.eval()
-    reach = 0
-    centre = side // 2 // net.size_multiple * net.size_multiple
-    for phase in range(net.size_multiple):
-        image = torch.rand(1, net.encoder.input_channels, side, side)
-        image[..., centre + phase, centre + phase] = math.nan
-        with torch.no_grad():
-            spoilt = net(image).isnan().any(dim=1)[0].nonzero() // net.scale
-        reach = max(reach, int((spoilt - (centre + phase)).abs().max()))
-    return reach
+    outputs = _phases(net)
+    seen = _input_interval(graph, modules, Interval(outputs, outputs), axis)
+    own = outputs // net.scale
+    return max(0, int((own - seen.low).max())), max(0, int((seen.high - own).max()))
 
 
 def receptive_fields(net: Autoencoder) -> dict[str, tuple[int, int]]:
     """Input pixels, (rows, columns), that a unit of each layer depends on at most, by its name."""
     graph = _Tracer().trace(net)
     modules = dict(net.named_modules())
+    units = _phases(net)
     fields: dict[str, tuple[int, int]] = {}
     for node in graph.nodes:
         if node.op == "call_module":
             sides = []
             for axis in (0, 1):
-                units = (Interval(i, i) for i in range(_period(net)))
-                seen = [_input_interval(graph, modules, unit, axis, node) for unit in units]
-                sides.append(max(interval.high - interval.low + 1 for interval in seen))
+                seen = _input_interval(graph, modules, Interval(units, units), axis, node)
+                sides.append(int((seen.high - seen.low).max()) + 1)
             fields[str(node.target)] = (sides[0], sides[1])
     return fields
 
 
-def _period(net: Autoencoder) -> int:
-    """Output pixels after which the phases repeat."""
-    return net.size_multiple * net.scale
+def _phases(net: Autoencoder) -> NDArray[np.intp]:
+    """Output pixels of which each is unlike the others; those after them repeat the first."""
+    return np.arange(net.size_multiple * net.scale)
 
 
 def _input_interval(
@@ -226,9 +208,8 @@ def _before_window(
 
 
 def _before_transposed(interval: Interval, kernel: int, stride: int, padding: int) -> Interval:
-    return Interval(
-        -(-(interval.low + padding - kernel + 1) // stride), (interval.high + padding) // stride
-    )
+    first = -(-(interval.low + padding - kernel + 1) // stride)
+    return Interval(first, (interval.high + padding) // stride)
 
 
 def _side(value: Any, axis: int) -> int:

@@ -174,6 +174,7 @@ def test_pixelation_gives_every_block_its_mean(image: Array, block: int) -> None
         (lambda: bicubic(np.zeros((4,)), 2, 2), r"got \(4,\)"),
         (lambda: bicubic(np.zeros((0, 4)), 2, 2), r"non-empty .* got \(0, 4\)"),
         (lambda: bicubic(np.zeros((4, 4), np.int64), 2, 2), "got int64"),
+        (lambda: bicubic(np.zeros((4, 4), np.uint64), 2, 2), "got uint64"),
         (lambda: pixelate(np.zeros((4, 4)), 0), "at least 1 pixel, got 0"),
     ],
 )

@@ -42,7 +42,7 @@ def specs(draw: st.DrawFn) -> ModelSpec:
         kind=kind,
         task=draw(words),
         net={"class": draw(words), "arguments": draw(scraps)},
-        scale=draw(st.integers(1, 8)),
+        scale=1 if kind == "labels" else draw(st.integers(1, 8)),
         input_channels=draw(st.sampled_from([1, 3])),
         size_multiple=multiple,
         margin=margin,
@@ -114,7 +114,6 @@ def test_what_is_left_out_has_its_default() -> None:
         ("name", "\u0665", "name: .* got"),  # a digit, but not one of an address
         ("kind", "video", "spec.kind: expected one of image, labels, map, got 'video'"),
         ("kind", ["image"], r"spec.kind: expected one of .*, got \['image'\]"),
-        ("kind", "map", "map: expected unit, low and high with kind 'map', got none"),
         ("task", None, "spec.task: expected str, got None"),
         ("net", "Autoencoder", "spec.net: expected .*dict.*, got 'Autoencoder'"),
         ("scale", 0, "scale: expected at least 1, got 0"),
@@ -133,6 +132,9 @@ def test_what_is_left_out_has_its_default() -> None:
         ("max_pixels", 10, "max_pixels: expected none with windows, got 10"),
         ("max_pixels", "many", "spec.max_pixels: expected int, got 'many'"),
         ("classes", [], "classes: expected 2 to 256 for labels, got 0"),
+        ("scale", 2, "scale: expected 1 for labels, got 2"),
+        ("kind", "image", "classes: expected none for image, got 2"),
+        ("map", {"unit": "m", "low": 0, "high": 1}, "map: expected none for labels, got MapInfo"),
         ("classes", {"a": 1}, "spec.classes: expected .*tuple.*, got {'a': 1}"),
         ("classes", ["leaf"], r"spec.classes\[0\]: expected an object, got 'leaf'"),
         ("classes", [{"name": "a"}] * 2, r"spec.classes\[0\]: key 'colour' is missing"),
@@ -206,6 +208,27 @@ def test_another_schema_is_told_before_its_unknown_keys(data: dict[str, Any]) ->
 def test_json_that_is_no_object_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="expected a JSON object, got"):
         ModelSpec.from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("provenance", "complaint"),
+    [
+        ('{"loss": 1e999}', "expected finite numbers, got 1e999"),
+        ('{"loss": NaN}', "expected finite numbers, got NaN"),
+        ('{"root": "\\udcff"}', "surrogates not allowed"),
+        ("[" * 600 + "]" * 600, "levels, got too many"),
+    ],
+)
+def test_what_could_not_be_told_to_anybody_is_refused(provenance: str, complaint: str) -> None:
+    spec = ModelSpec(name="x", kind="image", task="t", net={}, provenance={"of": "here"})
+    text = spec.to_json().replace('"here"', provenance)
+    with pytest.raises(ValueError, match=complaint):
+        ModelSpec.from_json(text)
+
+
+def test_a_map_has_a_unit_and_a_range() -> None:
+    with pytest.raises(ValueError, match="map: expected unit, low and high with kind 'map', got n"):
+        ModelSpec(name="x", kind="map", task="t", net={})
 
 
 def test_whole_numbers_of_a_range_are_written_as_they_are_read() -> None:

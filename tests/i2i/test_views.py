@@ -64,3 +64,8 @@ def test_values_beyond_the_range_get_its_ends_and_missing_ones_gray() -> None:
     values = np.array([[-np.inf, -9, 9, np.inf, np.nan]], np.float32)
     grays = [[0] * 3, [0] * 3, [255] * 3, [255] * 3, [128] * 3]
     assert false_colours(values, 0, 1)[0].tolist() == grays
+
+
+def test_a_range_may_be_as_wide_as_floats_are() -> None:
+    colours = false_colours(np.array([[-3e38, 3e38]], np.float32), -3e38, 3e38)
+    assert colours[0].tolist() == [[0] * 3, [255] * 3]

@@ -12,14 +12,17 @@ import numpy as np
 import pytest
 
 import i2i
+from i2i.engines.torch import TorchEngine
 from i2i.image import ImageError, Picture
 from i2i.model_folder import ModelFolder
+from i2i.nets import Autoencoder, ClassHead, Decoder, Encoder
+from i2i.nets.margin import margin
 from i2i.predictor import Predictor, golden_difference
 from i2i.spec import ModelSpec
 from i2i.windows import plan_windows
 from training import cli
 from training.card import card
-from training.margins import Margins, with_margin
+from training.margins import Margins, window_for, with_margin
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +50,9 @@ def test_a_measured_margin_is_the_smallest_that_keeps_its_word(
     spec = chosen(exact, images, "measured")
     note = spec.provenance["margin"]
 
-    def difference(margin: int) -> float:
+    def difference(pixels: int) -> float:
         multiple = spec.size_multiple
-        sides = {"window": 2 * margin + 16 * multiple, "margin": margin, "size_multiple": multiple}
+        sides = {"window": 2 * pixels + 16 * multiple, "margin": pixels, "size_multiple": multiple}
         return max(
             golden_difference(
                 exact.predict(each, plan=plan_windows(each.height, each.width, **sides)),
@@ -69,6 +72,24 @@ def test_any_difference_is_none_too_large_for_a_tolerance_of_one(
     exact: Predictor, images: list[Picture]
 ) -> None:
     assert chosen(exact, images, "measured", tolerance=1.0).margin == 0
+
+
+def test_windows_are_never_smaller_than_what_a_net_reflects(
+    exact: Predictor, images: list[Picture]
+) -> None:
+    deep: dict[str, Any] = {"widths": [4] * 4, "padding": "reflect"}
+    encoder = Encoder(depths=[0, 0, 0, 1], block="dilated", dilations=[16], **deep)
+    net = Autoencoder(encoder, Decoder(depths=[0] * 3, **deep), ClassHead(4, padding="reflect"))
+    reach = margin(net)
+    assert net.size_multiple == 8
+    spec = replace(exact.spec, size_multiple=8, margin=reach, window=window_for(reach, 8))
+
+    def predictor(spec: ModelSpec) -> Predictor:
+        return Predictor(ModelFolder(exact.folder.path, spec), TorchEngine(net, spec))
+
+    measured = chosen(predictor(spec), images, "measured", tolerance=1.0)
+    assert 0 < measured.margin < reach
+    predictor(measured).predict(Picture(np.zeros((1, 1, 3), np.uint8)))
 
 
 def test_a_model_without_windows_takes_pictures_up_to_its_limit(

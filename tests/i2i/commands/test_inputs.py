@@ -1,10 +1,12 @@
 """Which files are predicted, and where the answers go."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from i2i.commands.inputs import Found, find, output_paths, shared_stems, unread
+from i2i.commands.inputs import Found, find, output_paths, shared_stems
 
 
 @pytest.fixture
@@ -20,7 +22,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def targets(*inputs: str, output: str = "out") -> list[str]:
-    found = find(inputs, Path(output))
+    found, _ = find(inputs, Path(output))
     return [path.as_posix() for _, path in output_paths(found, Path(output), ".png")]
 
 
@@ -94,7 +96,7 @@ def test_many_files_of_one_name_are_numbered_at_once() -> None:
 
 def test_names_that_need_a_number_are_told(tree: Path) -> None:
     Path("photos/b.jpg").touch()
-    assert shared_stems(find(["photos"], Path("out"))) == {
+    assert shared_stems(find(["photos"], Path("out"))[0]) == {
         Path("photos/b.png"),
         Path("photos/b.jpg"),
     }
@@ -103,21 +105,24 @@ def test_names_that_need_a_number_are_told(tree: Path) -> None:
 def test_a_name_that_may_be_the_number_of_others_is_told(tree: Path) -> None:
     for name in ["b.jpg", "b_1.png", "b_1_2.png", "c_1.png", "c_2.png"]:
         Path("photos", name).touch()
-    names = {path.name for path in shared_stems(find(["photos"], Path("out")))}
+    names = {path.name for path in shared_stems(find(["photos"], Path("out"))[0])}
     assert names == {"b.png", "b.jpg", "b_1.png"}
 
 
 def test_an_output_that_is_a_link_in_a_circle_holds_no_picture(tree: Path) -> None:
     Path("loop").symlink_to("loop2")
     Path("loop2").symlink_to("loop")
-    assert len(find(["photos"], Path("loop"))) == 4
+    assert len(find(["photos"], Path("loop"))[0]) == 4
 
 
 def test_pictures_of_formats_that_are_not_read_are_known(tree: Path) -> None:
     for name in ["photos/x.GIF", "photos/summer/y.heic", "photos/.z.gif"]:
         Path(name).touch()
-    names = [path.name for path in unread(["photos", "photos/b.png", "nowhere"])]
-    assert names == ["x.GIF", "y.heic"]
+    for given in (["photos", "photos/b.png"], ["photos/**"]):
+        _, unread = find(given, Path("out"))
+        assert sorted(path.name for path in unread) == ["x.GIF", "y.heic"]
+    with pytest.raises(ValueError, match=r"only of kinds that are not read \(\.gif\)"):
+        find(["photos/*.GIF"], Path("out"))
 
 
 def test_links_in_a_circle_are_no_pictures(tree: Path) -> None:
@@ -130,3 +135,30 @@ def test_links_in_a_circle_are_no_pictures(tree: Path) -> None:
 def test_a_pattern_may_not_climb_out_of_the_output(tree: Path) -> None:
     with pytest.raises(ValueError, match=r"no \.\. behind a wildcard"):
         find(["photos/*/../*.png"], Path("out"))
+
+
+def test_a_pattern_goes_through_no_links_and_finds_nothing_hidden(tree: Path) -> None:
+    for name in ("one", "two"):
+        Path("photos", name).symlink_to(".")
+    Path("photos/.hidden").mkdir()
+    Path("photos/.hidden/z.png").touch()
+    assert targets("photos/**") == targets("photos/**/*.*") == sorted(targets("photos"))
+
+
+@pytest.fixture
+def nobody(tmp_path: Path) -> Iterator[None]:
+    """The rights of any user: root may look everywhere."""
+    tmp_path.chmod(0o755)
+    own = os.getresuid()
+    if own[0] == 0:
+        os.setresuid(65534, 65534, 0)
+    yield
+    os.setresuid(*own)
+
+
+def test_a_folder_that_may_not_be_looked_into_is_told_when_it_is_opened(
+    tree: Path, request: pytest.FixtureRequest
+) -> None:
+    Path("photos").chmod(0)
+    request.getfixturevalue("nobody")
+    assert find(["photos"], Path("out"))[0] == [Found(Path("photos"))]

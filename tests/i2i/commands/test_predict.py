@@ -245,6 +245,20 @@ def test_a_background_that_does_not_fit_one_picture_does_not_stop_the_others(
     assert (tmp_path / "out" / "photo.png").is_file()
 
 
+def test_a_profile_that_the_format_cannot_hold_is_told_before_the_work(
+    tiny_x2: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch
+) -> None:
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    profile[16:20] = b"GRAY"
+    Image.fromarray(noise(9, 7)).convert("L").save(
+        tmp_path / "gray.png", icc_profile=bytes(profile)
+    )
+    monkeypatch.setattr(Predictor, "bands", None)
+    options = "--profile", "keep", "--format", "webp"
+    assert predict(tiny_x2, tmp_path / "out", tmp_path / "gray.png", *options) == 1
+    assert "gray.png: webp has no gray for a profile" in capsys.readouterr().err
+
+
 def test_every_odd_picture_gives_a_file_or_a_sentence(
     tiny_x2: Path,
     tmp_path: Path,

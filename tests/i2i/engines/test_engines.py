@@ -207,6 +207,19 @@ def test_memory_that_torch_cannot_get_is_a_memory_error(folder: ModelFolder) -> 
         engine.run(endless)
 
 
+def test_torch_multiplies_whole_numbers_and_leaves_the_programs_own_choice(
+    folder: ModelFolder,
+) -> None:
+    engine, switch = open_engine(folder, "torch", "f32", 1), torch.backends.cudnn.conv
+    assert isinstance(engine, TorchEngine)
+    seen: list[str] = []
+    engine._net.register_forward_hook(lambda *_: seen.append(switch.fp32_precision))
+    before = switch.fp32_precision
+    engine.run(windows(folder))
+    assert (seen, switch.fp32_precision) == (["ieee"], before)
+    assert before != "ieee"
+
+
 @pytest.mark.parametrize("name", ENGINES)
 def test_a_call_that_fails_does_not_answer_as_the_one_before(
     folder: ModelFolder, name: EngineName

@@ -279,6 +279,12 @@ def test_a_profile_is_kept_and_written_back(format: Format, space: bytes) -> Non
     assert decode(encode(picture, format)).profile is None
 
 
+def test_what_is_no_profile_is_not_kept() -> None:
+    junk = bytes(16) + b"RGB " + b"junk" * 30  # but for the place where a profile names its space
+    data = encoded(Image.fromarray(smooth()), "PNG", icc_profile=junk)
+    assert decode(data, profile="keep").profile is None
+
+
 def test_a_profile_of_another_space_is_not_kept() -> None:
     image = Image.fromarray(smooth()).convert("LA")
     data = encoded(image, "PNG", icc_profile=profile_of(1.0, b"RGB "))

@@ -15,8 +15,9 @@ from i2i.model_folder import WEIGHTS, ModelFolder
 from i2i.nets import Autoencoder, ClassHead, Decoder, Encoder, PictureHead
 from i2i.nets.description import build, describe
 from i2i.nets.folding import fold
-from i2i.nets.margin import extents, margin, probe
+from i2i.nets.margin import extents, margin
 from i2i.spec import ClassInfo, Kind, ModelSpec
+from tests.i2i.nets.probing import probe
 from training.graph import write_graph
 
 NETS: dict[str, Callable[[], Autoencoder]] = {

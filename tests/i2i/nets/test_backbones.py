@@ -22,8 +22,9 @@ from i2i.nets import Autoencoder, ClassHead, Decoder, TorchvisionEncoder
 from i2i.nets.backbones import Backbone
 from i2i.nets.description import build, describe
 from i2i.nets.folding import fold
-from i2i.nets.margin import extents, probe
+from i2i.nets.margin import extents
 from i2i.spec import MapInfo, ModelSpec
+from tests.i2i.nets.probing import probe
 from training import recipe
 from training.graph import write_graph
 

@@ -7,7 +7,8 @@ from torch import nn
 from i2i.nets import Autoencoder, ClassHead, Decoder, LeNet
 from i2i.nets.description import build, describe
 from i2i.nets.lenet import ScaledTanh, Subsampling
-from i2i.nets.margin import extents, probe
+from i2i.nets.margin import extents
+from tests.i2i.nets.probing import probe
 
 
 @pytest.fixture(params=["average", "stride"])

@@ -6,7 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from i2i.nets import Autoencoder, ClassHead, Decoder, Encoder, PictureHead
-from i2i.nets.margin import extents, margin, probe
+from i2i.nets.margin import extents, margin
+from tests.i2i.nets.probing import probe
 
 
 def plain(*, stages: int = 1, blocks: int = 0) -> Autoencoder:

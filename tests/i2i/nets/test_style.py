@@ -14,8 +14,9 @@ from i2i.nets.decoder import Up
 from i2i.nets.description import build, describe
 from i2i.nets.encoder import Down
 from i2i.nets.folding import fold
-from i2i.nets.margin import extents, margin, probe
+from i2i.nets.margin import extents, margin
 from i2i.nets.style import Activation, BlockKind, Initialisation, Norm, Padding
+from tests.i2i.nets.probing import probe
 
 STYLES: dict[str, dict[str, Any]] = {
     **{kind: {"block": kind, "norm": "batch"} for kind in get_args(BlockKind)},

@@ -66,7 +66,7 @@ class Augmentation:
         return Sample(sample.name, pictures["image"], changed.get("mask"), target)
 
     def appearance(self, image: Values, random: np.random.Generator) -> Values:
-        """The input (H, W, 3) with noise and colour changed."""
+        """The input (H, W, C) with noise and colour changed."""
         if self._appearance is None:
             return image
         self._appearance.set_random_seed(int(random.integers(2**31)))

@@ -148,11 +148,14 @@ class Budget(Callback):
             "check_val_every_n_epoch": None,
         }
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_start(self, trainer: pl.Trainer, pl_module: ImageToImage) -> None:  # type: ignore[override]
         self.limit = parse_budget(self.text, trainer.strategy.root_device.type)
         self.first = trainer.global_step
         if self.plan is not None:
             self._follow(trainer, pl_module, self.plan)
+        elif self.first:
+            # At its highest, the first steps would undo what the rate's end had settled.
+            pl_module.rate.hold()
 
     def on_train_batch_end(
         self,
@@ -218,7 +221,8 @@ class Budget(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.validated_at = state_dict["validated_at"]
-        if state_dict["budget"] == self.text and state_dict["plan"] is not None:
+        same = parse_budget(state_dict["budget"]) == parse_budget(self.text)
+        if same and state_dict["plan"] is not None:
             self.plan = Plan(*state_dict["plan"])
             self.validations = state_dict["validations"]
             self.cost_of_validations = state_dict.get("cost_of_validations", 0.0)

@@ -72,8 +72,7 @@ def _deployed(predictor: Predictor) -> dict[str, Any]:
     )
     if run.returncode:
         raise ValueError(
-            f"cost: the model's own process failed: {run.stderr.strip()[-300:]}; --no-cost leaves "
-            "it out"
+            f"cost: expected the model to run in a process of its own, got {run.stderr[-300:]!r}"
         )
     measured: dict[str, Any] = json.loads(run.stdout)
     return measured

@@ -298,6 +298,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = build_parser().parse_args(arguments)
+    _check_unused(options)
     task, _, recipe = read_checkpoint(options.checkpoint)
     if options.images is None:
         samples = validation_samples(task, recipe)
@@ -326,3 +327,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     validation = spec.scores["validation"]
     for engine, score in validation.exported.items():
         console.print(f"  {validation.monitor} {score:.4f} on {engine}")
+
+
+def _check_unused(options: argparse.Namespace) -> None:
+    """Raises ValueError where an option would not count, which its user means it to."""
+    for name in ("masks", "targets"):
+        if getattr(options, name) is not None and options.images is None:
+            raise ValueError(f"--{name}: expected --images beside it, got none")
+    for name, unchanged, needed in (
+        ("max_pixels", MAX_PIXELS, "whole"),
+        ("margin_tolerance", MARGIN_TOLERANCE, "measured"),
+    ):
+        if getattr(options, name) != unchanged and options.margin != needed:
+            option = name.replace("_", "-")
+            raise ValueError(f"--{option}: expected --margin {needed}, got {options.margin}")

@@ -19,22 +19,29 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
+from pytorch_lightning.plugins import CheckpointIO
 from pytorch_lightning.plugins import Precision as PrecisionPlugin
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from training.budget import Budget
-from training.callbacks import AveragedWeights, LastCheckpoint, PictureLog, RunProgress
+from training.callbacks import (
+    AtomicCheckpoints,
+    AveragedWeights,
+    LastCheckpoint,
+    PictureLog,
+    RunProgress,
+)
 from training.checkpoint import load_checkpoint
 from training.curves import Curves
 from training.data.module import ImageData
 from training.module import ImageToImage
+from training.own_config import CONFIG, with_own_config
 from training.precision import fastest_precision
 from training.recipe import build, class_of
 from training.short_help import short_help
 
 RUNS = Path("runs")
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "32", "bf16", "16")
-CONFIG = "config.yaml"
 # Tell the further processes of a run, which run this file again, the folder and the precision of
 # the first.
 RUN_VARIABLE = "I2I_TRAINING_RUN"
@@ -79,7 +86,8 @@ class TrainingCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         config, said = self.config[self.subcommand], self.said[self.subcommand]
         data = build(_plain(config.data))
-        owned = data.task_arguments(config.model.task.get("init_args.ignore", 255))
+        ignore = config.model.task.get("init_args.ignore", 255)
+        owned = data.task_arguments(ignore, training=self.subcommand == "fit")
         if class_of(config.model.task.class_path).needs != "masks":
             # A list may have masks that this task does not read.
             owned.pop("class_names", None)
@@ -94,7 +102,7 @@ class TrainingCLI(LightningCLI):
         self.kept.run = self.kept.ckpt_path = None
         if "class_weights" in owned:
             # They are computed again, or not at all where the next run's data say so.
-            self.kept.model.task.init_args.class_weights = None
+            del self.kept.model.task.init_args["class_weights"]
         if self.has_checkpoint:
             # Its weights would replace them, and their origin may be gone.
             config.model.initial_weights = None
@@ -173,6 +181,15 @@ class TrainingCLI(LightningCLI):
             given = config["callbacks"] or []
             given = given if isinstance(given, list) else [given]
             check_callbacks(given)
+            if config["overfit_batches"]:
+                raise ValueError(
+                    "overfit_batches: expected none, for each epoch draws crops anew; give a "
+                    "folder of one picture, and --data.epoch_samples of one batch"
+                )
+            plugins = config["plugins"] or []
+            plugins = plugins if isinstance(plugins, list) else [plugins]
+            if not any(isinstance(each, CheckpointIO) for each in plugins):
+                config["plugins"] = [*plugins, AtomicCheckpoints()]
             run, budget = config["default_root_dir"], self.config[self.subcommand].budget
             if budget is not None:
                 if config["max_steps"] != -1 or config["max_time"] is not None:
@@ -328,20 +345,6 @@ def main(arguments: list[str]) -> None:
             ) from error
 
 
-def with_own_config(arguments: list[str]) -> list[str]:
-    """The arguments, with the config of the run whose checkpoint they name, if they name none."""
-    said = dict(itertools.pairwise(each for one in arguments for each in one.split("=", 1)))
-    named = said.get("--ckpt_path")
-    if named in ("best", "last"):
-        run = Path(said["--run"]) if "--run" in said else None
-    else:
-        run = None if named is None else Path(named).parent.parent
-    own = run is not None and (run / CONFIG).is_file()
-    if "--config" in said or "-c" in said or not own:
-        return arguments
-    return [arguments[0], "--config", f"{run}/{CONFIG}", *arguments[1:]]
-
-
 def _tells(record: logging.LogRecord) -> bool:
     return not record.getMessage().startswith(
         ("💡", "TPU", "The following callbacks returned in", "`weights_only` was not set")
@@ -385,7 +388,6 @@ def run(arguments: list[str]) -> None:
         trainer_defaults={
             "max_epochs": 10,
             "enable_model_summary": False,
-            "plugins": [{"class_path": "training.callbacks.AtomicCheckpoints"}],
         },
         parser_kwargs={"prog": "python -m training", "exit_on_error": False}
         | {name: {"exit_on_error": False} for name in LightningCLI.subcommands()},

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+
+from training.own_config import named_configs
 
 # What jsonargparse says of the alternatives that were not meant, and of what was typed.
 _ASIDES = (
@@ -64,7 +67,7 @@ def located(message: str, arguments: list[str]) -> str:
         arguments: the command's. What they set themselves is in no file.
     """
     entries: list[Entry] = []
-    for file in _configs(arguments):
+    for file in filter(os.path.isfile, named_configs(arguments)):
         try:
             entries = [*_entries(file), *entries]
         except yaml.MarkedYAMLError as error:
@@ -97,17 +100,6 @@ def located(message: str, arguments: list[str]) -> str:
 def _quoted(file: str, line: int, message: str) -> str:
     text = Path(file).read_text(encoding="utf-8").splitlines()[line : line + 1]
     return f"{file}:{line + 1}: {message}" + "".join(f" | {each.strip()}" for each in text)
-
-
-def _configs(arguments: list[str]) -> list[str]:
-    """The files given by --config, the one that counts most last."""
-    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
-    files = [after if each == "--config" else each[9:] for each, after in pairs if _is_config(each)]
-    return [file for file in files if Path(file).is_file()]
-
-
-def _is_config(argument: str) -> bool:
-    return argument == "--config" or argument.startswith("--config=")
 
 
 def _entries(file: str) -> Iterator[Entry]:

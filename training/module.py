@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping
+from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
 from i2i.losses import with_auxiliary
@@ -16,7 +16,13 @@ from i2i.nets import Autoencoder
 from i2i.nets.last_step import LastStep
 from i2i.nets.margin import margin
 from training.budget import core_minutes, minutes
-from training.callbacks import AveragedWeights, BestCheckpoint, LastCheckpoint, PictureLog
+from training.callbacks import (
+    AveragedWeights,
+    BestCheckpoint,
+    LastCheckpoint,
+    Patience,
+    PictureLog,
+)
 from training.initial_weights import begin_with
 from training.optimisers import AdamW, Optimiser
 from training.recipe import describe, first_difference
@@ -198,7 +204,7 @@ class ImageToImage(pl.LightningModule):
             AveragedWeights(self.average_decay),
             BestCheckpoint(folder, monitor, mode),
             LastCheckpoint(folder / "last.ckpt", self.checkpoint_minutes),
-            EarlyStopping(monitor, mode=mode, patience=self.patience, strict=False),
+            Patience(monitor, mode, self.patience),
         ]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -227,6 +233,10 @@ class ImageToImage(pl.LightningModule):
         parts = {"task": describe(self.task), "net": describe(self.net)}
         if self.trainer.state.fn == "fit":
             parts["optimisation"] = self._optimisation()
+            _check_seed(recipe)
+        else:
+            recipe = recipe | {"task": _without_loss(recipe["task"])}
+            parts["task"] = _without_loss(parts["task"])
         for name, mine in parts.items():
             # A checkpoint from earlier times does not tell of its optimisation.
             difference = first_difference(mine, recipe.get(name, mine), name)
@@ -244,9 +254,7 @@ class ImageToImage(pl.LightningModule):
 
     def _optimisation(self) -> dict[str, Any]:
         """What the optimiser's state is of."""
-        kind = type(self.optimizer)
-        name = f"{kind.__module__}.{kind.__qualname__}"
-        return {"optimizer": name, "weight_decay": self.weight_decay}
+        return {"optimizer": describe(self.optimizer), "weight_decay": self.weight_decay}
 
     def _check_data(self, known: dict[str, Any]) -> None:
         """Raises ValueError where a run that is resumed has other pictures than before."""
@@ -262,6 +270,21 @@ class ImageToImage(pl.LightningModule):
                 f"{' and '.join(changed)}, so that its scores would not compare; bring the earlier "
                 "ones back, or begin a new run with --model.initial_weights instead of --ckpt_path"
             )
+
+
+def _check_seed(recipe: dict[str, Any]) -> None:
+    # A checkpoint from earlier times does not tell.
+    if (begun := recipe.get("seed", run_seed())) != run_seed():
+        raise ValueError(
+            f"checkpoint of a run with another seed: expected {begun}, got {run_seed()}; say "
+            f"--seed_everything {begun}"
+        )
+
+
+def _without_loss(task: dict[str, Any]) -> dict[str, Any]:
+    """The description of a task for what does not train: its loss, with weights, is not used."""
+    kept = {k: v for k, v in task["init_args"].items() if k not in ("loss", "class_weights")}
+    return task | {"init_args": kept}
 
 
 def device_name(device: torch.device) -> str:

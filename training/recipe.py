@@ -22,7 +22,7 @@ def describe(thing: Any) -> dict[str, Any]:
     if kind.__init__ is nn.Module.__init__:
         # A module without a constructor of its own: what is torch's takes anything.
         return {"class_path": path, "init_args": arguments}
-    for name in inspect.signature(kind).parameters:
+    for name in _arguments_of(kind):
         if hasattr(thing, name):
             arguments[name] = _plain(getattr(thing, name))
         # torch's losses drop what they no longer use (`size_average`, `reduce`).
@@ -59,6 +59,13 @@ def first_difference(expected: Any, got: Any, where: str) -> str | None:
         parts = (first_difference(expected[k], got[k], f"{where}.{k}") for k in expected)
         return next((part for part in parts if part is not None), None)
     return None if expected == got else f"{where}: expected {expected}, got {got}"
+
+
+def _arguments_of(kind: type) -> list[str]:
+    """Names of a constructor's arguments; those that it takes by ** are its parent's."""
+    parameters = inspect.signature(kind).parameters.values()
+    names = [each.name for each in parameters if each.kind is not each.VAR_KEYWORD]
+    return names if len(names) == len(parameters) else names + _arguments_of(kind.__mro__[1])
 
 
 def _plain(value: Any) -> Any:

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import track
 
 from i2i.image import write_bytes
-from i2i.model_folder import shipped_models
+from i2i.model_folder import ModelFolder, find_model, shipped_models
 from i2i.predictor import Predictor, load
 from training.bootstrap import Tally, intervals
 from training.comparison import Results, other_pictures, read_results, show, to_json
@@ -79,18 +79,26 @@ def measure(
     if not places:
         expected = ", ".join(entry["folder"] for entry in references()["sets"].values())
         raise ValueError(f"--data: expected a folder with some of {expected}, got none in {data}")
+    work = []
+    # All that is wrong is told before any of the work.
     for model in models:
-        predictor = load(model)
-        task = task_of(predictor.folder)
+        folder = ModelFolder.open(find_model(model))
+        name, task = folder.spec.name, task_of(folder)
         fitting = [place for place in places if place.fits(task)]
         wanted = [
-            (output / predictor.spec.name / f"{place.name}{kind}.json", place, kind != "")
+            (output / name / f"{place.name}{kind}.json", place, kind != "")
             for place, kind in product(fitting, _inputs(task))
         ]
         for path, place, unclipped in wanted:
             if path.is_file() and not replace:
                 _check_pictures(path, task, place, unclipped)
-        costs = cost(predictor) if fitting else {}
+        if wanted:
+            work.append((model, task, wanted))
+        else:
+            console.print(f"{name}: none of the sets in {data} fits it", highlight=False)
+    for model, task, wanted in work:
+        predictor = load(model)
+        costs = cost(predictor)
         for path, place, unclipped in wanted:
             results = _results(predictor, task, place, unclipped) | {"cost": costs}
             provenance = predictor.spec.provenance

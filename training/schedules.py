@@ -162,14 +162,19 @@ class Rate(LRScheduler):
                 "--trainer.max_epochs or --budget, or --model.schedule Constant"
             )
         self.schedule, self.mode = schedule, mode
+        self.held: list[float | torch.Tensor] | None = None
         self.end_at(steps)
         self.lowered, self.best, self.waited = 1.0, -math.inf, 0
         super().__init__(optimizer)
 
     def end_at(self, steps: float) -> None:
         """Sets the steps of the whole run, from the next step on."""
-        self.steps = steps
+        self.steps, self.held = steps, None
         self.warmup = int(min(self.schedule.warmup_steps, steps // 10))
+
+    def hold(self) -> None:
+        """Stays as it is until the end is set."""
+        self.held = self.get_last_lr()
 
     def share(self, step: int) -> float:
         """The share of the rate at a step, counted from 0."""
@@ -179,7 +184,7 @@ class Rate(LRScheduler):
         return self.lowered * self.schedule.share(min(1.0, done))
 
     def get_lr(self) -> list[float | torch.Tensor]:
-        return [base * self.share(self.last_epoch) for base in self.base_lrs]
+        return self.held or [base * self.share(self.last_epoch) for base in self.base_lrs]
 
     def validated(self, score: float) -> None:
         """Takes note of a validation: a plateau lowers the rate of the steps that follow."""

@@ -78,9 +78,11 @@ def _pictures(images: Path, count: int, chosen: Path) -> Path:
     """A folder with the first pictures of a set."""
     chosen.mkdir(parents=True, exist_ok=True)
     for picture in find_pictures(images)[:count]:
-        link = chosen / picture.name
-        if not link.exists():
-            link.symlink_to(picture.absolute())
+        link = chosen / picture.relative_to(images)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        # It may be that of another folder of sets.
+        link.unlink(missing_ok=True)
+        link.symlink_to(picture.absolute())
     return chosen
 
 

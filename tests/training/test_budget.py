@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from i2i.engines.engine import available_cpus
 from training import cli
-from training.budget import Limit, core_minutes, parse_budget, plan
+from training.budget import Budget, Limit, Plan, core_minutes, parse_budget, plan
 from training.curves import Curves
 from training.schedules import Cosine
 
@@ -113,6 +114,33 @@ def test_a_resumed_run_goes_on_with_its_plan(fit: Callable[..., None]) -> None:
     fit(f"--budget={more} core-minutes", f"--ckpt_path={checkpoint}")
 
     assert torch.load(checkpoint, weights_only=True)["global_step"] > steps
+
+
+def test_a_budget_is_the_same_however_it_is_written() -> None:
+    first = Budget("20min")
+    first.plan = Plan(5000, 100)
+    again, other = Budget("20.0 min"), Budget("21min")
+    for each in (again, other):
+        each.load_state_dict(first.state_dict())
+    assert again.plan == Plan(5000, 100)
+    assert other.plan is None
+
+
+def test_a_resumed_run_goes_on_at_its_rate_until_its_new_end_is_known(
+    fit: Callable[..., None],
+) -> None:
+    short = ["--trainer.max_steps=12", "--model.schedule.warmup_steps=0"]
+    fit("--model.schedule=Cosine", *short)
+    checkpoint = Path("runs/super-resolution-001/checkpoints/last.ckpt")
+    more = core_minutes() + 0.02
+    whole = ["--trainer.max_steps=-1", "--trainer.log_every_n_steps=1"]
+
+    fit(f"--budget={more} core-minutes", f"--ckpt_path={checkpoint}", *whole)
+
+    with Path("runs/super-resolution-001/metrics.csv").open() as file:
+        rows = {int(r["step"]): r["learning_rate"] for r in csv.DictReader(file) if r["loss"]}
+    rates = [float(rows[step]) for step in range(12, 20) if rows.get(step)]
+    assert max(rates) == pytest.approx(1e-3 * Cosine().final_share, rel=0.1)
 
 
 def test_a_budget_is_the_one_end_of_a_run(

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from training import cli, lightning, mistakes
+from training.own_config import with_own_config
 
 ROOT = Path(cli.__file__).parents[1]
 CROP = '--data.geometry=[{{"class_path":"albumentations.RandomCrop","init_args":{}}}]'
@@ -159,8 +160,13 @@ def test_resuming_with_another_config_names_the_difference(
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ("--model.optimizer=SGD", r"optimisation\.optimizer: expected .*SGD, got .*AdamW"),
+        ("--model.optimizer=SGD", r"optimisation\.optimizer.*: expected .*SGD, got .*AdamW"),
         ("--model.weight_decay=0.5", r"optimisation\.weight_decay: expected 0\.5, got 0\.0"),
+        (
+            "--model.optimizer={class_path: AdamW, init_args: {betas: [0.8, 0.9]}}",
+            r"optimizer\.init_args\.betas: expected \[0\.8, 0\.9\], got \[0\.9, 0\.999\]",
+        ),
+        ("--seed_everything=5", "another seed: expected 0, got 5; say --seed_everything 0"),
     ],
 )
 def test_resuming_with_other_steps_names_the_difference(
@@ -178,7 +184,7 @@ def test_resuming_with_other_steps_names_the_difference(
 
     told = said(error, capsys)
     assert re.search(words, told)
-    assert "--model.initial_weights instead of --ckpt_path" in told
+    assert ("--model.initial_weights instead of --ckpt_path" in told) != ("seed" in changed)
 
 
 def test_a_precision_that_the_loss_has_not_is_refused(
@@ -222,15 +228,20 @@ def test_a_config_that_is_named_is_the_one_that_counts(tmp_path: Path) -> None:
     run = tmp_path / "run"
     own = ["fit", "--config", str(run / "config.yaml")]
     named = ["fit", "--ckpt_path", str(run / "checkpoints" / "last.ckpt")]
-    assert lightning.with_own_config(named) == named  # there is none beside it
-    run.mkdir()
-    (run / "config.yaml").touch()
-    assert lightning.with_own_config(named) == [*own, *named[1:]]
-    assert lightning.with_own_config(["fit", "=".join(named[1:])]) == [*own, "=".join(named[1:])]
     last = ["fit", f"--run={run}", "--ckpt_path", "last"]
-    assert lightning.with_own_config(last) == [*own, *last[1:]]
+    for arguments in (named, last):
+        with pytest.raises(ValueError, match=r"expected a checkpoint, got no file .*last"):
+            with_own_config(arguments)
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "checkpoints" / "last.ckpt").touch()
+    with pytest.raises(ValueError, match=r"config: expected the run's config at .*config\.yaml"):
+        with_own_config(named)
+    (run / "config.yaml").touch()
+    assert with_own_config(named) == [*own, *named[1:]]
+    assert with_own_config(["fit", "=".join(named[1:])]) == [*own, "=".join(named[1:])]
+    assert with_own_config(last) == [*own, *last[1:]]
     for other in (["--config", "other.yaml"], ["--config=other.yaml"], ["-c", "other.yaml"]):
-        assert lightning.with_own_config([*named, *other]) == [*named, *other]
+        assert with_own_config([*named, *other]) == [*named, *other]
 
 
 def test_an_unknown_command_ends_with_the_list(capsys: pytest.CaptureFixture[str]) -> None:

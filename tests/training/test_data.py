@@ -247,6 +247,13 @@ def test_decoded_pictures_are_kept_up_to_the_limit(caplog: pytest.LogCaptureFixt
     assert "2 of 4 pictures fit into cache_bytes=700" in caplog.text
 
 
+def test_what_others_keep_is_not_kept_again(caplog: pytest.LogCaptureFixture) -> None:
+    loads = [lambda: Sample("one", np.zeros((10, 10, 3), np.uint8))] * 2
+    with caplog.at_level(logging.WARNING):
+        assert Samples(loads, cache_bytes=700, taken=400).kept_bytes == 300
+    assert "1 of 2 pictures fit into cache_bytes=700" in caplog.text
+
+
 def test_a_cache_of_nothing_reads_at_each_use(caplog: pytest.LogCaptureFixture) -> None:
     made = [Sample(str(index), np.full((4, 4, 3), index, np.uint8)) for index in range(3)]
     read: list[str] = []

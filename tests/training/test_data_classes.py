@@ -114,7 +114,10 @@ def test_an_id_that_is_ignored_is_not_counted(caplog: pytest.LogCaptureFixture) 
 
 
 def test_the_data_ignore_what_the_task_ignores(
-    masked: Callable[[Path], Path], configs: Path, fast: tuple[str, ...]
+    masked: Callable[[Path], Path],
+    configs: Path,
+    fast: tuple[str, ...],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     root = masked(Path("set"))
     for path in root.rglob("masks/*.png"):
@@ -135,6 +138,14 @@ def test_the_data_ignore_what_the_task_ignores(
     # A run that begins with the config of this one is weighted as its own data say.
     cli.main(["fit", f"--config={run / 'config.yaml'}", "--data.class_weights=none", "--run=plain"])
     assert weights_of(Path("plain")) is None
+
+    # Other data weigh otherwise, which a validation does not ask for; nor is a resumed run told
+    # that its weights are not those of its config, which has none.
+    checkpoints = run / "checkpoints"
+    other = f"--data.root={masked(Path('other'))}"
+    cli.main(["validate", f"--ckpt_path={checkpoints / 'best.ckpt'}", other])
+    cli.main(["fit", f"--ckpt_path={checkpoints / 'last.ckpt'}"])
+    assert "is not used" not in caplog.text
 
 
 def weights_of(run: Path) -> list[float] | None:

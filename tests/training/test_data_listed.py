@@ -98,6 +98,8 @@ WRONG = {
     f"image\n{A}\ntrain/nothing.png\n": "line 3: image: expected a file, got train/nothing.png",
     "image\ntrain\n": "line 2: image: expected a file, got train, which is none",
     f"image\n{A}\n{B}\n./{A}\n": r"line 4: expected each picture once, got \./train.* line 2; take",
+    f"image, split\n{A},train\n{B},val\n": "expected a column split, got ' split'; write it so",
+    f"Image,split\n{A},train\n{B},val\n": "expected a column image, got 'Image'; write it so",
     f"image,split\n{A},train\n{B},test\n": "line 3: split: expected train or val, got 'test'",
     f"image,split\n{A},train\n{B},\n": "line 3: split: expected train or val in every row or in",
     f"image,split\n{A},val\n{B},val\n": "split: expected rows of train and of val, got one side",

@@ -191,6 +191,22 @@ def test_what_cannot_be_exported_is_told_in_one_line(
     assert not Path(output).exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--masks", "m"], "--masks: expected --images beside it, got none"),
+        (["--targets", "t"], "--targets: expected --images beside it, got none"),
+        (["--max-pixels", "9"], "--max-pixels: expected --margin whole, got exact"),
+        (
+            ["--margin=whole", "--margin-tolerance=0.1"],
+            "--margin-tolerance: expected --margin measured, got whole",
+        ),
+    ],
+)
+def test_an_option_that_would_not_count_is_refused(options: list[str], words: str) -> None:
+    assert words in message(["export", "--checkpoint", "any", "--output", "model", *options])
+
+
 def test_recorded_scores_stand_in_spec_and_card_of_the_same_model(run: Any, model: Path) -> None:
     before = ModelFolder.open(model).spec
 

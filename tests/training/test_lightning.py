@@ -15,6 +15,7 @@ import torch
 import yaml
 
 from training import cli
+from training.callbacks import AtomicCheckpoints
 from training.curves import Curves
 
 ROOT = Path(cli.__file__).parents[1]
@@ -180,6 +181,23 @@ def test_the_folder_of_a_run_has_one_name(fit: Callable[..., None]) -> None:
     with pytest.raises(SystemExit, match=r"default_root_dir: .* got mine; say --run mine"):
         fit("--trainer.default_root_dir", "mine")
     assert [path.name for path in Path().iterdir()] == ["photos"]
+
+
+def test_crops_that_are_drawn_anew_are_not_repeated(fit: Callable[..., None]) -> None:
+    with pytest.raises(SystemExit, match=r"overfit_batches: expected none, .* --data.epoch_samples"):
+        fit("--trainer.overfit_batches", "1")
+
+
+def test_a_plugin_does_not_make_checkpoints_less_safe(
+    fit: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    monkeypatch.setattr(
+        AtomicCheckpoints, "save_checkpoint", lambda *given, **_: written.append(str(given[2]))
+    )
+    Path("more.yaml").write_text("trainer: {plugins: [{class_path: LightningEnvironment}]}")
+    fit("--config", "more.yaml")
+    assert [Path(path).name for path in written] == ["best.ckpt", "last.ckpt"]
 
 
 @pytest.mark.parametrize(

@@ -132,11 +132,13 @@ def fit(
     *callbacks: pl.Callback,
     resume: Path | None = None,
     num_workers: int = 0,
+    max_steps: int = -1,
     **options: Any,
 ) -> tuple[ImageToImage, Path]:
     """Two epochs of three steps; the module and its last checkpoint."""
     trainer = pl.Trainer(
         max_epochs=2,
+        max_steps=max_steps,
         default_root_dir=place,
         callbacks=list(callbacks),
         plugins=[AtomicCheckpoints()],
@@ -246,6 +248,28 @@ def test_ctrl_c_ends_a_step_and_leaves_what_to_go_on_with(
     assert middle["global_step"] == step
     _, resumed = fit(root, "half", resume=last)
     check_equal(straight, resumed, middle)
+
+
+class Found(pl.Callback):
+    """Notes the steps of the last checkpoint when a validation begins."""
+
+    def __init__(self) -> None:
+        self.steps: list[int] = []
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        last = Path(trainer.default_root_dir, "checkpoints", "last.ckpt")
+        if last.exists():
+            self.steps.append(torch.load(last, weights_only=True)["global_step"])
+
+
+def test_no_checkpoint_is_written_between_the_last_step_and_its_validation(
+    photos: Callable[..., Path],
+) -> None:
+    found = Found()
+    _, last = fit(photos(Path("photos")), "run", found, max_steps=2, checkpoint_minutes=0)
+
+    assert found.steps == [1]
+    assert torch.load(last, weights_only=True)["global_step"] == 2
 
 
 @pytest.mark.usefixtures("pythons_handler")

@@ -80,6 +80,21 @@ def test_every_group_goes_at_its_own_rate() -> None:
     assert [group["lr"] for group in optimizer.param_groups] == [0.25, 0.025]
 
 
+def test_a_rate_is_held_until_its_end_is_known() -> None:
+    falling = rate(Cosine(warmup_steps=0), steps=10)
+    for _ in range(5):
+        falling.optimizer.step()
+        falling.step()
+    half = falling.get_last_lr()
+    falling.end_at(1_000_000)
+    falling.hold()
+    falling.step()
+    assert falling.get_last_lr() == half
+    falling.end_at(12)
+    falling.step()
+    assert falling.get_last_lr() == [pytest.approx(lr) for lr in falling.get_lr()] != half
+
+
 def test_a_state_goes_on_where_it_was_also_in_a_longer_run() -> None:
     first = rate(Plateau(patience=1, warmup_steps=0))
     for _ in range(7):

@@ -4,6 +4,7 @@ from training.callbacks.atomic_checkpoints import AtomicCheckpoints
 from training.callbacks.averaged_weights import AveragedWeights
 from training.callbacks.best_checkpoint import BestCheckpoint
 from training.callbacks.last_checkpoint import LastCheckpoint
+from training.callbacks.patience import Patience
 from training.callbacks.picture_log import PictureLog
 from training.callbacks.progress import RunProgress
 
@@ -12,6 +13,7 @@ __all__ = [
     "AveragedWeights",
     "BestCheckpoint",
     "LastCheckpoint",
+    "Patience",
     "PictureLog",
     "RunProgress",
 ]

@@ -56,8 +56,10 @@ class LastCheckpoint(Checkpoint):
         batch_idx: int,
     ) -> None:
         due = self._stopping or time.monotonic() - self._written >= 60 * self.minutes
-        # A validation follows the last batch: a run resumed between the two would leave it out.
-        between = not trainer.is_last_batch and not trainer.fit_loop._should_accumulate()
+        # A validation follows the last batch of an epoch, and the run's: a run resumed between the
+        # two would leave it out.
+        last = trainer.is_last_batch or trainer.global_step == trainer.max_steps
+        between = not last and not trainer.fit_loop._should_accumulate()
         # All processes write or none does. To ask makes a GPU wait: not after every step.
         if trainer.world_size > 1 and batch_idx % ASKED_EVERY:
             return

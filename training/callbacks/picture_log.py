@@ -56,7 +56,7 @@ class PictureLog(pl.Callback):
 
 
 def _pixels(tensor: torch.Tensor) -> Pixels:
-    """(C, H, W) or (H, W) uint8 as (H, W, C) or (H, W)."""
+    """(C, H, W) or (H, W) as (H, W, C) or (H, W)."""
     return np.asarray(tensor.movedim(0, -1) if tensor.ndim == 3 else tensor)
 
 

@@ -27,6 +27,7 @@ class Samples(Sequence[Sample]):
 
     Args:
         cache_bytes: decoded bytes to keep at most; 0 keeps none.
+        taken: how many of them others keep.
         check: raises where a sample is of no use, such as `Task.check_sample`.
 
     Attributes:
@@ -37,7 +38,11 @@ class Samples(Sequence[Sample]):
     """
 
     def __init__(
-        self, loads: Sequence[Load], cache_bytes: int = CACHE_BYTES, check: Check | None = None
+        self,
+        loads: Sequence[Load],
+        cache_bytes: int = CACHE_BYTES,
+        check: Check | None = None,
+        taken: int = 0,
     ) -> None:
         self._loads = loads
         self._kept: list[Sample] = []
@@ -61,13 +66,13 @@ class Samples(Sequence[Sample]):
             for part in (sample.name.encode(), pixels, *map(_digest, others)):
                 total.update(part)
             held += sample.image.nbytes + sum(part.nbytes for part in others)
-            if held <= cache_bytes:
+            if held <= cache_bytes - taken:
                 self._kept.append(sample)
                 self.kept_bytes = held
         if errors:
             raise _together(errors)
         self.digest = total.hexdigest()
-        if 0 < cache_bytes < held:
+        if 0 < cache_bytes < held + taken:
             logging.getLogger(__name__).warning(
                 "%d of %d pictures fit into cache_bytes=%d; the others are decoded at each use",
                 len(self._kept),

@@ -178,6 +178,9 @@ def _read_parquet(path: Path) -> Iterator[Row]:
 
 
 def _check_columns(path: Path, columns: list[str]) -> None:
+    for name in columns:
+        if name not in COLUMNS and (meant := name.strip().lower()) in COLUMNS:
+            raise ValueError(f"{path}: expected a column {meant}, got {name!r}; write it so")
     if "image" not in columns:
         raise ValueError(
             f"{path}: expected a column image in the first line, got {', '.join(columns) or 'none'}"

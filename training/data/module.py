@@ -106,14 +106,15 @@ class ImageData(pl.LightningDataModule):
         """Names of the classes that the masks hold, in the order of their ids; None: no masks."""
         return None
 
-    def task_arguments(self, ignore: int = 255) -> dict[str, Any]:
+    def task_arguments(self, ignore: int = 255, training: bool = True) -> dict[str, Any]:
         """Arguments of the task that the data owns, such as the names of the classes.
 
         Args:
             ignore: the task's: id in the masks of pixels that do not count.
+            training: whether the classes' weights, which are counted, are needed.
         """
         names = self.class_names()
-        if self.class_weights == "none":
+        if self.class_weights == "none" or not training:
             return {} if names is None else {"class_names": names}
         if names is None:
             raise ValueError(
@@ -142,12 +143,15 @@ class ImageData(pl.LightningDataModule):
         return cast(Task, self.trainer.lightning_module.task)
 
     def setup(self, stage: str) -> None:
+        if stage == "fit" and self.training is None:
+            # First: these are used at every step, those that validate once in a while.
+            self.training = self._read(self.training_loads(self.task))
+            check_masks(self.training, self.task)
         if self.validation is None:
             self.validation = self._read(self.validation_loads(self.task))
             check_masks(self.validation, self.task, validating=True)
-        if stage == "fit" and self.training is None:
-            self.training = self._read(self.training_loads(self.task))
-            check_masks(self.training, self.task)
+        if stage == "fit":
+            assert self.training is not None
             warn_of_leaks(self.training, self.validation)
             self.provenance = {
                 "kind": type(self).__name__,
@@ -158,8 +162,8 @@ class ImageData(pl.LightningDataModule):
             }
 
     def _read(self, loads: Sequence[Load]) -> Samples:
-        kept = 0 if self.validation is None else self.validation.kept_bytes
-        return Samples(loads, self.cache_bytes - kept, self.task.check_sample)
+        taken = sum(each.kept_bytes for each in (self.training, self.validation) if each)
+        return Samples(loads, self.cache_bytes, self.task.check_sample, taken)
 
     def state_dict(self) -> dict[str, Any]:
         """The epoch, and the batch in it, whose crops a resumed run begins with."""

@@ -1,0 +1,47 @@
+"""Which config a command means: that of --config, or that of the run whose checkpoint it names."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+CONFIG = "config.yaml"
+
+
+def named_configs(arguments: list[str]) -> list[str]:
+    """The files given by --config or -c, the one that counts most last."""
+    said = itertools.pairwise([*_words(arguments), ""])
+    return [value for option, value in said if option in ("--config", "-c")]
+
+
+def with_own_config(arguments: list[str]) -> list[str]:
+    """The arguments, with the config of the run whose checkpoint they name, if they name none.
+
+    Raises:
+        ValueError: there is no such checkpoint, or no config beside it.
+    """
+    words = _words(arguments)
+    said = dict(itertools.pairwise(words))
+    named = said.get("--ckpt_path")
+    whole = any(word.startswith("--model.task") for word in words)
+    if named is None or named_configs(arguments) or whole:
+        return arguments
+    if named not in ("best", "last"):
+        checkpoint = Path(named)
+    elif "--run" in said:
+        checkpoint = Path(said["--run"], "checkpoints", f"{named}.ckpt")
+    else:
+        return arguments
+    if not checkpoint.is_file():
+        raise ValueError(f"ckpt_path: expected a checkpoint, got no file {checkpoint}")
+    config = checkpoint.parent.parent / CONFIG
+    if not config.is_file():
+        raise ValueError(
+            f"config: expected the run's config at {config}, got no file; name one by --config"
+        )
+    return [arguments[0], "--config", str(config), *arguments[1:]]
+
+
+def _words(arguments: list[str]) -> list[str]:
+    """Options and their values apart, of --option=value too."""
+    return [word for each in arguments for word in each.split("=", 1)]

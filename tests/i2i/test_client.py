@@ -235,9 +235,9 @@ def test_a_page_of_something_else_is_no_answer(answering, tmp_path):
                 ask()
     assert not list(tmp_path.iterdir())
     other = (200, {"Content-Type": "application/json"}, b'{"state": "done"}')
-    with answering(other) as (url, _), Client(url) as service:
-        with pytest.raises(ServiceError, match="expected an answer of an i2i service, got"):
-            service.job("1")
+    expected = pytest.raises(ServiceError, match="expected an answer of an i2i service, got")
+    with answering(other) as (url, _), Client(url) as service, expected:
+        service.job("1")
 
 
 def test_a_deadline_is_waited_for_however_long_it_is(answering, monkeypatch):

@@ -178,12 +178,25 @@ def show(results: Results, task: Task, console: Console) -> None:
     console.print(table)
     if len(results["pictures"]) > _SHOWN:
         console.print(f"and {len(results['pictures']) - _SHOWN} more, which --output writes down")
+    for words in known_in_words(results):
+        console.print(words, style="bold", highlight=False)
     if "cost" in results:
         console.print(model_cost_in_words(results["cost"]))
         passes = PASSES[results["protocol"]["ensemble"]]
         if passes > 1:
             console.print(f"an answer of this protocol takes {passes} such passes")
     console.print(f"protocol {in_words(results['protocol'])}", soft_wrap=True)
+
+
+def known_in_words(results: Results) -> list[str]:
+    """A sentence for each part of the training that has met some of the pictures."""
+    counted, sentences = results["set"]["pictures"], []
+    for part, words in (("trained", "trained the model"), ("validated", "chose its checkpoint")):
+        if names := results.get("known", {}).get(part, []):
+            some = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+            told = f"{len(names)} of {counted} pictures {words} ({some}): the scores flatter it"
+            sentences.append(told)
+    return sentences
 
 
 def model_cost_in_words(cost: dict[str, Any]) -> str:

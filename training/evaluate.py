@@ -36,16 +36,9 @@ from training.comparison import (
     to_json,
 )
 from training.cost import cost
-from training.data.cache import Load
 from training.data.crops import to_tensor
-from training.data.files import (
-    Entry,
-    find_photos,
-    loads_of,
-    pair_with_masks,
-    pair_with_targets,
-    warn_of_16_bits,
-)
+from training.data.files import loads_of, warn_of_16_bits
+from training.data.known import Known
 from training.ensemble import Ensemble, averaged
 from training.evaluation_checks import check_classes, check_masks, check_sizes, not_scored
 from training.gallery import Gallery
@@ -53,6 +46,7 @@ from training.pixels import Values, to_8_bit, to_float
 from training.protocol import digest, stamp
 from training.questions import Questions
 from training.record import check_record, record
+from training.sample_folders import add_samples_arguments, find_entries
 from training.tasks import Restoration, Sample, Task
 from training.unclipped import predict_unclipped
 
@@ -238,48 +232,6 @@ def _as_scored(task: Task, values: Values) -> torch.Tensor:
     return task.target_tensor(to_tensor(values)[None])
 
 
-def find_samples(images: Path, masks: Path | None, targets: Path | None, task: Task) -> list[Load]:
-    """What reads the pictures of a folder, and the masks or targets of the same stem.
-
-    Raises:
-        ValueError: as `find_entries`.
-    """
-    return loads_of(find_entries(images, masks, targets, task), task)
-
-
-def find_entries(images: Path, masks: Path | None, targets: Path | None, task: Task) -> list[Entry]:
-    """The pictures of a folder, and the masks or targets of the same stem.
-
-    Raises:
-        ValueError: the task needs a folder that is not given, or none that is; or no picture, or
-            one without its part, is there.
-    """
-    for name, folder in (("masks", masks), ("targets", targets)):
-        if folder is not None and name != task.needs:
-            raise ValueError(f"--{name}: expected none for the task {task.name}, got {folder}")
-    if task.needs == "none":
-        return find_photos(images)
-    if task.needs == "masks":
-        return pair_with_masks(images, _needed(masks, task))
-    return pair_with_targets(images, _needed(targets, task))
-
-
-def _needed(folder: Path | None, task: Task) -> Path:
-    if folder is None:
-        raise ValueError(
-            f"--{task.needs}: expected a folder of {task.needs} for the task {task.name}, got none"
-        )
-    return folder
-
-
-def add_samples_arguments(parser: argparse.ArgumentParser) -> None:
-    """What `find_samples` takes beside the pictures, as options of a command."""
-    parser.add_argument("--masks", type=Path, help="folder of masks, for a segmentation")
-    parser.add_argument(
-        "--targets", type=Path, help="folder of target pictures or maps, for pairs and dense maps"
-    )
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     options = build_parser().parse_args(arguments)
     predictor = load(options.model, engine=options.engine, precision=options.precision)
@@ -317,12 +269,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if other is not None:
         samples = (load() for load in track(loads, "Comparing pictures", transient=True))
         check_pictures(Questions(task, samples, options.unclipped).read(), other)
-    samples = (load() for load in track(loads, "Evaluating"))
+    known = Known(predictor.spec)
+    watched = known.watched(load() for load in track(loads, "Evaluating"))
     gallery = Gallery(task, options.worst) if options.gallery is not None else None
     # First, for it may fail, and the evaluation may take hours.
     measured = {"cost": cost(predictor)} if options.cost else {}
-    results = evaluate(predictor, task, samples, ensemble, gallery, options.unclipped)
+    results = evaluate(predictor, task, watched, ensemble, gallery, options.unclipped)
     results |= {"intervals": intervals(Tally(task, results["pictures"]))} | measured
+    results |= {"known": known.found}
     console = Console()
     show(results, task, console)
     if options.output is not None:

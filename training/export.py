@@ -30,11 +30,12 @@ from i2i.spec import Measurement, ModelSpec
 from training.card import card
 from training.checkpoint import read_checkpoint
 from training.data.cache import Samples
-from training.evaluate import add_samples_arguments, evaluate, find_samples
+from training.evaluate import evaluate
 from training.graph import write_graph
 from training.margins import Margins, window_for, with_margin
 from training.model_writing import write_golden, write_spec, write_weights
 from training.pixels import as_stored, to_8_bit
+from training.sample_folders import add_samples_arguments, find_samples
 from training.tasks import Sample, Task
 from training.validation import validation_samples
 

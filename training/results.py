@@ -25,10 +25,11 @@ from training.comparison import Results, other_pictures, read_results, show, to_
 from training.cost import cost
 from training.data.file_data import read_classes
 from training.degradations import GaussianNoise
-from training.evaluate import evaluate, find_samples, task_of
+from training.evaluate import evaluate, task_of
 from training.protocol import differences, stamp
 from training.questions import Questions
 from training.results_page import page
+from training.sample_folders import find_samples
 from training.tasks import Restoration, Sample, Task
 
 ROOT = Path(__file__).parents[1]

@@ -12,7 +12,8 @@ import pytest
 from i2i.image import Picture
 from i2i.model_folder import CARD, SPEC, ModelFolder, shipped_models
 from i2i.predictor import load
-from training.evaluate import evaluate, find_samples, task_of
+from training.evaluate import evaluate, task_of
+from training.sample_folders import find_samples
 
 NAMES = (
     "denoise",

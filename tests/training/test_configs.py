@@ -16,7 +16,8 @@ from i2i.model_folder import ModelFolder
 from i2i.predictor import Predictor
 from training import cli
 from training.checkpoint import read_checkpoint
-from training.evaluate import evaluate, find_samples, task_of
+from training.evaluate import evaluate, task_of
+from training.sample_folders import find_samples
 
 NAMES = sorted(path.stem for path in (Path(cli.__file__).parent / "configs").glob("*.yaml"))
 

@@ -19,9 +19,10 @@ from training import cli
 from training.card import card
 from training.data.crops import to_tensor
 from training.degradations import Chain, GaussianNoise, Holes, Jpeg
-from training.evaluate import evaluate, find_samples, task_of
+from training.evaluate import evaluate, task_of
 from training.pixels import to_8_bit
 from training.recipe import describe
+from training.sample_folders import find_samples
 from training.tasks import DenseMap, Restoration, Sample, SuperResolution, Task
 
 

@@ -60,10 +60,10 @@ class Samples(Sequence[Sample]):
                 errors.append(error)
                 continue
             self.sizes.append((sample.image.shape[0], sample.image.shape[1]))
-            pixels = _digest(sample.image)
+            pixels = pixels_digest(sample.image)
             self.name_of.setdefault(pixels, sample.name)
             others = [part for part in (sample.mask, sample.target) if part is not None]
-            for part in (sample.name.encode(), pixels, *map(_digest, others)):
+            for part in (sample.name.encode(), pixels, *map(pixels_digest, others)):
                 total.update(part)
             held += sample.image.nbytes + sum(part.nbytes for part in others)
             if held <= cache_bytes - taken:
@@ -97,7 +97,8 @@ def _together(errors: list[ValueError]) -> ValueError:
     return ValueError(f"{len(errors)} pictures cannot be used: {told}{more}")
 
 
-def _digest(values: Values) -> bytes:
+def pixels_digest(values: Values) -> bytes:
+    """SHA-256 of shape, type and values."""
     digest = hashlib.sha256(f"{values.shape} {values.dtype}".encode())
     digest.update(np.ascontiguousarray(values).data)
     return digest.digest()

@@ -28,6 +28,7 @@ from training.data.crops import (
     check_inputs,
     collate,
 )
+from training.data.known import marks
 from training.seed import run_seed
 from training.tasks.segmentation import Segmentation
 from training.tasks.task import Task
@@ -159,6 +160,10 @@ class ImageData(pl.LightningDataModule):
                 "digest": self.training.digest,
                 "validation_digest": self.validation.digest,
                 "seed": self._seed,
+                "marks": {
+                    "trained": marks(self.training.name_of),
+                    "validated": marks(self.validation.name_of),
+                },
             }
 
     def _read(self, loads: Sequence[Load]) -> Samples:

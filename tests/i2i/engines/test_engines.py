@@ -210,7 +210,8 @@ def test_memory_that_torch_cannot_get_is_a_memory_error(folder: ModelFolder) -> 
 def test_torch_multiplies_whole_numbers_and_leaves_the_programs_own_choice(
     folder: ModelFolder,
 ) -> None:
-    engine, switch = open_engine(folder, "torch", "f32", 1), torch.backends.cudnn.conv
+    engine = open_engine(folder, "torch", "f32", 1)
+    switch = torch.backends.cudnn.conv  # type: ignore[attr-defined]
     assert isinstance(engine, TorchEngine)
     seen: list[str] = []
     engine._net.register_forward_hook(lambda *_: seen.append(switch.fp32_precision))

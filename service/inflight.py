@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 
 from prometheus_client import Gauge
 from starlette.responses import Response, StreamingResponse
@@ -111,17 +111,27 @@ class HeldResponse(Response):
 
 
 class PatientResponse(StreamingResponse):
-    """A file of any size, whose reader may take `patience_s` for each piece, else `TooSlow`."""
+    """A file of any size, whose reader may take `patience_s` for each piece, else `TooSlow`.
+
+    Args:
+        held: closed at the end.
+    """
 
     def __init__(
-        self, pieces: Iterator[bytes], headers: dict[str, str], media_type: str, patience_s: float
+        self,
+        pieces: AsyncIterator[bytes],
+        headers: dict[str, str],
+        media_type: str,
+        held: AsyncExitStack,
+        patience_s: float,
     ) -> None:
         super().__init__(pieces, 200, headers, media_type)
-        self._patience_s = patience_s
+        self._held, self._patience_s = held, patience_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def patient_send(message: Message) -> None:
             async with _patience(self._patience_s):
                 await send(message)
 
-        await super().__call__(scope, receive, patient_send)
+        async with self._held:
+            await super().__call__(scope, receive, patient_send)

@@ -14,13 +14,11 @@ import hmac
 import json
 import math
 import os
-import re
 import secrets
 import shutil
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,42 +28,29 @@ from service.errors import Problem
 from service.file_lock import lock
 from service.incoming import INPUT, Incoming, create
 from service.job import Job, State
+from service.job_looks import (
+    CANCEL,
+    ID,
+    JOB,
+    LEAST_BYTES,
+    LOCK,
+    RESULT,
+    SPACE,
+    Looks,
+    is_unwanted,
+    read_job,
+)
 from service.own_folder import own_folder
 
 _ID_BYTES = 16
-_ID = re.compile(r"[A-Za-z0-9_-]{22}")  # what 16 bytes are in base64
-
-_JOB, _RESULT, _CANCEL, _LOCK = "job.json", "result", "cancel", "lock"
-# A file of no blocks and of the size that the result may come to: kept free for it.
-_SPACE = "space"
-
-# What a job counts for at least, so that the limit in bytes bounds their number too.
-_LEAST_BYTES = 2**20
-# What is left of a job without a picture, its state and its lock: two blocks of most disks.
-_FINISHED_BYTES = 2**13
 # Until another try makes sense where the folder is full.
 _FULL_RETRY_S = 60
 # How long the folder is waited for, of which a process that is frozen may hold the lock.
 LOCK_S = 5.0
 # Of the folder that a process makes for itself.
 _PREFIX = "i2i-jobs-"
-# A folder may change twice within a tick of its clock: what is younger is looked at again.
-_SETTLED_NS = 10**9
-
-
-@dataclass(frozen=True)
-class _Look:
-    """What a folder held when it was looked at.
-
-    Attributes:
-        changed: when a file was last put into it, taken out or replaced, in nanoseconds.
-        bytes: what it counts for.
-    """
-
-    changed: int
-    job: Job | None
-    unwanted: bool
-    bytes: int
+# How soon all folders are looked at once more where they seem full.
+_AT_ALL_S = 5.0
 
 
 class JobStore:
@@ -81,7 +66,7 @@ class JobStore:
         self._given, self._most_bytes, self._ttl_s = root, most_bytes, ttl_s
         self.disk = Disk()
         self._own = contextlib.ExitStack()
-        self._looks: dict[str, _Look] = {}
+        self._looked_at_all = -math.inf
 
     def open(self) -> None:
         """Makes the folder ready.
@@ -91,6 +76,7 @@ class JobStore:
             Problem: queue_full; it is new, and another process keeps it locked.
         """
         self._root = self._given or self._own.enter_context(own_folder(_PREFIX))
+        self._looks = Looks(self._root)
         secret = self._root / ".secret"
         if not secret.exists():
             with self._exclusive():
@@ -111,19 +97,14 @@ class JobStore:
 
     def find(self, id: str) -> Job | None:
         """The job of this id, whatever text that is."""
-        if not _ID.fullmatch(id):
-            return None
-        try:
-            return Job(**json.loads((self._folder(id) / _JOB).read_bytes()))
-        except (FileNotFoundError, ValueError, TypeError):
-            return None  # gone, or written by a version of the service that knows more
+        return read_job(self._folder(id)) if ID.fullmatch(id) else None
 
     def input(self, id: str) -> Path:
         return self._folder(id) / INPUT
 
     def result(self, id: str) -> Path:
         """Where the result lies once it is complete."""
-        return self._folder(id) / _RESULT
+        return self._folder(id) / RESULT
 
     @contextlib.contextmanager
     def incoming(self, size: int, again: bool = False) -> Iterator[Incoming]:
@@ -140,10 +121,10 @@ class JobStore:
         folder = self._folder(secrets.token_urlsafe(_ID_BYTES))
         with contextlib.ExitStack() as stack:
             with self._exclusive():
-                self._check_room(max(size, _LEAST_BYTES), again)
+                self._check_room(max(size, LEAST_BYTES), again)
                 folder.mkdir(0o700)
                 stack.callback(shutil.rmtree, folder, ignore_errors=True)
-                stack.enter_context(lock(folder / _LOCK, os.O_CREAT))
+                stack.enter_context(lock(folder / LOCK, os.O_CREAT))
                 file = stack.enter_context(create(folder / INPUT))
                 file.truncate(size)  # holds its room against others
             yield Incoming(folder, file)
@@ -175,7 +156,7 @@ class JobStore:
                 shutil.rmtree(folder)
             incoming.folder.rename(folder)
             try:
-                with create(folder / _SPACE) as space:
+                with create(folder / SPACE) as space:
                     space.truncate(result_bytes)
                 self.write(job)
             except OSError:
@@ -186,13 +167,14 @@ class JobStore:
     @contextlib.contextmanager
     def claim(self, id: str, wait_s: float = 0.0) -> Iterator[Job | None]:
         """The job, while nobody else can change it; None where another works on it."""
-        with lock(self._folder(id) / _LOCK, wait_s=wait_s) as held:
+        with lock(self._folder(id) / LOCK, wait_s=wait_s) as held:
             yield self.find(id) if held else None
 
     def write(self, job: Job) -> None:
         """Puts down how far a job is, in one piece; for who has claimed it."""
         data = json.dumps(dataclasses.asdict(job)).encode()
-        self._write_private(self._folder(job.id) / _JOB, data)
+        self._write_private(self._folder(job.id) / JOB, data)
+        self._looks.note(job.id)
 
     def finish(
         self,
@@ -207,7 +189,7 @@ class JobStore:
         Files go first: on a full disk that makes room for the state.
         """
         folder = self._folder(job.id)
-        kept = {_JOB, _LOCK, _CANCEL, _RESULT if state == "done" else _JOB}
+        kept = {JOB, LOCK, CANCEL, RESULT if state == "done" else JOB}
         for path in folder.iterdir():
             if path.name not in kept:
                 path.unlink(missing_ok=True)
@@ -226,36 +208,41 @@ class JobStore:
             )
         )
         if state in ("cancelled", "erased"):  # else `cancel` came too late: `sweep` obeys it
-            (folder / _CANCEL).unlink(missing_ok=True)
+            (folder / CANCEL).unlink(missing_ok=True)
 
-    def remove(self, id: str) -> None:
+    def remove(self, id: str) -> bool:
         """Erases a job that is finished, and cancels one that is not.
 
         Where another works on it, that one reads `cancel`.
+
+        Returns:
+            Whether it waited, and is cancelled now.
         """
         with self.claim(id) as job:
             if job is not None:
-                self.finish(job, "cancelled" if job.finished is None else "erased")
-                return
+                waited = job.finished is None
+                self.finish(job, "cancelled" if waited else "erased")
+                return waited
         with contextlib.suppress(FileNotFoundError):
-            (self._folder(id) / _CANCEL).touch(0o600)
+            (self._folder(id) / CANCEL).touch(0o600)
         job = self.find(id)
         if job is not None and job.finished is not None:  # whoever finished it is about to let go
             with self.claim(id, wait_s=LOCK_S) as job:
                 if job is not None:
                     self.finish(job, "erased")
+        return False
 
     def unwanted(self, id: str) -> bool:
         """Whether somebody has asked to cancel it."""
-        return (self._folder(id) / _CANCEL).exists()
+        return is_unwanted(self._folder(id))
 
     def sweep(self) -> list[Job]:
         """The jobs that are not finished, oldest first; what is over is erased."""
         unfinished = []
-        for folder, look in self._look():
+        for id, look in self._looks.look().items():
             job = look.job
             if job is None:
-                self._sweep_debris(folder)
+                self._sweep_debris(self._folder(id))
             elif job.finished is None:
                 unfinished.append(job)
             elif time.time() > job.finished + self._ttl_s:
@@ -271,42 +258,27 @@ class JobStore:
             if not alone or job is None:
                 return  # the next sweep finds it again
             if time.time() > (job.finished or math.inf) + self._ttl_s:
-                (folder / _JOB).unlink(missing_ok=True)  # first: what is half gone is unknown
+                (folder / JOB).unlink(missing_ok=True)  # first: what is half gone is unknown
                 shutil.rmtree(folder, ignore_errors=True)
-
-    def _look(self) -> list[tuple[Path, _Look]]:
-        """All folders; files are opened only where something has changed since the last time."""
-        looks = {}
-        for folder in self._folders():
-            with contextlib.suppress(FileNotFoundError):
-                changed = folder.stat().st_mtime_ns
-                looks[folder] = self._looks.get(folder.name) or _Look(-1, None, False, 0)
-                if looks[folder].changed != changed:
-                    id = folder.name
-                    looks[folder] = _Look(
-                        changed, self.find(id), self.unwanted(id), _bytes_of(folder)
-                    )
-        settled = time.time_ns() - _SETTLED_NS
-        self._looks = {f.name: look for f, look in looks.items() if look.changed < settled}
-        return list(looks.items())
 
     def _sweep_debris(self, folder: Path) -> None:
         """Erases a picture on its way in whose process has ended."""
-        with self._lock() as alone, lock(folder / _LOCK) as held:
-            ended = held or not (folder / _LOCK).exists()
-            if alone and ended and not (folder / _JOB).exists():
+        with self._lock() as alone, lock(folder / LOCK) as held:
+            ended = held or not (folder / LOCK).exists()
+            if alone and ended and not (folder / JOB).exists():
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _folder(self, id: str) -> Path:
         return self._root / id
 
-    def _folders(self) -> list[Path]:
-        return [self._folder(name) for name in os.listdir(self._root) if _ID.fullmatch(name)]
-
     def _check_room(self, size: int, again: bool = False) -> None:
-        used = sum(look.bytes for _, look in self._look())
         free = shutil.disk_usage(self._root).free
-        if used + (0 if again else size) > self._most_bytes or size > free:
+        wanted = 0 if again else size
+        used = self._used()
+        if used + wanted > self._most_bytes and time.monotonic() > self._looked_at_all + _AT_ALL_S:
+            used = self._used(at_all=True)  # others may have erased jobs
+            self._looked_at_all = time.monotonic()
+        if used + wanted > self._most_bytes or size > free:
             raise Problem(
                 "queue_full",
                 "the jobs that are there leave no room for this one; fetch and delete some",
@@ -315,16 +287,20 @@ class JobStore:
                 retry_after_s=_FULL_RETRY_S,
             )
 
+    def _used(self, *, at_all: bool = False) -> int:
+        """Bytes of all jobs."""
+        return sum(look.bytes for look in self._looks.look(at_all=at_all).values())
+
     @contextlib.contextmanager
     def _exclusive(self) -> Iterator[None]:
         """Nobody else adds jobs, here or in another process.
 
         Raises:
-            Problem: queue_full; another process does not come to the end of it.
+            Problem: queue_full; who is there does not come to the end of it.
         """
         with self._lock(LOCK_S) as alone:
             if not alone:
-                raise Problem("queue_full", "another process holds the folder of jobs")
+                raise Problem("queue_full", "the folder of jobs is busy")
             yield
 
     def _lock(self, wait_s: float = 0.0) -> contextlib.AbstractContextManager[bool]:
@@ -333,16 +309,3 @@ class JobStore:
     def _write_private(self, path: Path, data: bytes) -> None:
         write_bytes(path, data)
         path.chmod(0o600)
-
-
-def _bytes_of(folder: Path) -> int:
-    """What a job counts for: its files, or its picture and the room kept for its result."""
-    sizes: dict[str, int] = {}
-    with contextlib.suppress(FileNotFoundError):
-        for entry in os.scandir(folder):
-            with contextlib.suppress(FileNotFoundError):  # replaced meanwhile
-                sizes[entry.name] = entry.stat().st_size
-    if not sizes.keys() & {INPUT, _RESULT}:
-        return _FINISHED_BYTES
-    kept = sizes.pop(_SPACE, 0)
-    return max(_LEAST_BYTES, sum(sizes.values()), sizes.get(INPUT, 0) + kept)

@@ -145,10 +145,20 @@ class Jobs:
 
     def remove(self, id: str) -> None:
         """Erases a job that is finished, and cancels one that is not; from any thread."""
-        self.store.remove(id)
+        if self.store.remove(id):
+            self._ended("cancelled")
         run = self._runs.get(id)
         if run is not None:
             run.unwanted.set()
+
+    def check_lasting(self) -> None:
+        """Refuses a job that would go with this process before its turn.
+
+        Raises:
+            Problem: queue_full; the process is to end, and so is its folder.
+        """
+        if self._settings.jobs_dir is None and self._resting():
+            raise Problem("queue_full", "the service is stopping")
 
     async def _serve(self) -> None:
         self._loop, self._woken = asyncio.get_running_loop(), asyncio.Event()
@@ -239,15 +249,22 @@ class Jobs:
         except Cancelled:
             if store.unwanted(job.id):
                 self._end(run, "cancelled")
-            else:  # this process ends: the next one begins it as if it had not been begun
-                store.write(dataclasses.replace(job, state="queued", progress=0.0, eta_s=None))
+            else:
+                self._put_back(job)
         except Exception as failure:
-            self._end(run, "failed", error=_problem(failure, job).body())
+            if self._stopping.is_set():  # its threads may have ended before it
+                self._put_back(job)
+            else:
+                self._end(run, "failed", error=_problem(failure, job).body())
         else:
             self._end(run, "done", etag=etag)
             done = store.find(job.id)
             if done is not None and store.unwanted(job.id):  # asked for at the last moment
                 store.finish(done, "erased")
+
+    def _put_back(self, job: Job) -> None:
+        """This process ends: the next one begins the job as if it had not been begun."""
+        self.store.write(dataclasses.replace(job, state="queued", progress=0.0, eta_s=None))
 
     def _end(self, run: _Run, state: State, **found: Any) -> None:
         self.store.finish(run.seen(), state, **found)
@@ -295,12 +312,12 @@ class Jobs:
         told = run.share
         while True:
             await asyncio.sleep(_BEAT_S)
-            if self.store.unwanted(run.job.id):
-                run.unwanted.set()
-            if run.share != told:
-                told = run.share
-                with contextlib.suppress(OSError):  # the next time, or at its end
+            with contextlib.suppress(OSError):  # the next time, or at its end
+                if self.store.unwanted(run.job.id):
+                    run.unwanted.set()
+                if run.share != told:
                     self.store.write(run.seen())
+                    told = run.share
 
 
 def _problem(failure: Exception, job: Job) -> Problem:

@@ -8,7 +8,8 @@ import logging
 import math
 import os
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Annotated, BinaryIO
 
 from fastapi import APIRouter, Header, Request, Response
@@ -77,13 +78,12 @@ def jobs_router(jobs: Jobs, models: Models, pipeline: Pipeline, settings: Settin
         check_view(view, predictor.spec)
         caller = Caller.of(request.scope).id
         id = store.new_id(caller, idempotency_key)
-        length = request.headers.get("content-length", "")
-        size = int(length) if length.isdecimal() else settings.max_body
+        jobs.check_lasting()
         try:
             async with in_time(record):
                 known = await disk.run(store.find, id)
             again = known is not None and known.state != "erased"
-            taken = store.incoming(size, again)
+            taken = store.incoming(_most_bytes(request, settings.max_body), again)
             async with in_time(record), disk.entered(taken) as incoming:
                 async for part in picture_parts(request):
                     await disk.run(incoming.write, part)
@@ -104,6 +104,7 @@ def jobs_router(jobs: Jobs, models: Models, pipeline: Pipeline, settings: Settin
                     bytes=job_bytes(header, predictor.spec, format),
                 )
                 room = job.pixels * predictor.spec.scale**2 * _RESULT_BYTES_PER_PIXEL
+                jobs.check_lasting()  # the signal to stop may have come meanwhile
                 job = await disk.run(store.accept, incoming, job, room)
         except ClientDisconnect:
             return nobody(record)
@@ -153,17 +154,20 @@ def jobs_router(jobs: Jobs, models: Models, pipeline: Pipeline, settings: Settin
         }
         if _matches(if_none_match, job.etag):
             return Response(None, 304, headers)
-        try:
-            async with in_time(record):
-                file: BinaryIO = await disk.run(open, store.result(id), "rb")
-        except FileNotFoundError:
-            raise Problem("unknown_job", "the job has just been erased", got=id) from None
-        headers["Content-Length"] = str(os.fstat(file.fileno()).st_size)
         media_type, patience_s = MEDIA_TYPES[job.format], settings.deadline_s
-        if request.method == "HEAD":
-            file.close()
-            return Response(None, 200, headers, media_type)
-        return PatientResponse(_chunks(file), headers, media_type, patience_s)
+        async with contextlib.AsyncExitStack() as opened:
+            try:
+                async with in_time(record):
+                    opening = disk.entered(_opened(store.result(id)))
+                    file = await opened.enter_async_context(opening)
+                    size, first = await disk.run(_begin, file)
+            except FileNotFoundError:
+                raise Problem("unknown_job", "the job has just been erased", got=id) from None
+            headers["Content-Length"] = str(size)
+            if request.method == "HEAD":
+                return Response(None, 200, headers, media_type)
+            pieces = _pieces(first, lambda: disk.run(file.read, _CHUNK), patience_s)
+            return PatientResponse(pieces, headers, media_type, opened.pop_all(), patience_s)
 
     @router.delete("/v1/jobs/{id}", status_code=204, dependencies=[only()])
     async def remove_job(request: Request, id: str) -> Response:
@@ -196,6 +200,13 @@ async def _disk(deadline: float) -> AsyncIterator[None]:
         raise no_room() from error
 
 
+def _most_bytes(request: Request, max_body: int) -> int:
+    """What the body may come to; beside chunks a length says nothing."""
+    length = request.headers.get("content-length", "")
+    chunked = "transfer-encoding" in request.headers
+    return int(length) if length.isdecimal() and not chunked else max_body
+
+
 def _digest(*asked: str | None) -> str:
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 
@@ -206,7 +217,23 @@ def _matches(if_none_match: str | None, etag: str) -> bool:
     return "*" in named or f'"{etag}"' in named
 
 
-def _chunks(file: BinaryIO) -> Iterator[bytes]:
-    with file:
-        while chunk := file.read(_CHUNK):
-            yield chunk
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    with path.open("rb") as file:
+        yield file
+
+
+def _begin(file: BinaryIO) -> tuple[int, bytes]:
+    """Size of a file, and its first bytes."""
+    return os.fstat(file.fileno()).st_size, file.read(_CHUNK)
+
+
+async def _pieces(
+    first: bytes, read: Callable[[], Awaitable[bytes]], patience_s: float
+) -> AsyncIterator[bytes]:
+    """A file whose `first` bytes have been read; what `read` gives must be there in time."""
+    piece = first
+    while piece:
+        yield piece
+        async with asyncio.timeout(patience_s):
+            piece = await read()

@@ -64,7 +64,7 @@ class Metrics:
             registry=registry,
         )
         self._pixels = Counter(
-            "i2i_pixels", "Pixels of the pictures that came in", ("model",), registry=registry
+            "i2i_pixels", "Pixels of the pictures that were taken", ("model",), registry=registry
         )
         self._jobs = Counter(
             "i2i_jobs", "Jobs ended here, by how they ended", ("state",), registry=registry

@@ -56,7 +56,7 @@ class RequestLog:
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = record.id
                 headers["X-Content-Type-Options"] = "nosniff"
-            else:
+            elif record.method != "HEAD":  # of which the server sends no body
                 record.response_bytes += len(message.get("body", b""))
             await send(message)
 

@@ -244,19 +244,22 @@ class Models:
         return self._at_start is None or name in self._at_start
 
     def _serve(self, watch: bool) -> None:
-        self._try(self.load)
+        while not self._try(self.load):
+            time.sleep(POLL_S)
         while True:
             time.sleep(POLL_S)
             self._try(self.retry)
             if watch:
                 self._try(self.follow)
 
-    def _try(self, step: Callable[[], object]) -> None:
-        """A folder on a network may fail for a moment, which ends nothing."""
+    def _try(self, step: Callable[[], object]) -> bool:
+        """Whether a step went through: a folder on a network may fail for a moment."""
         try:
             step()
         except OSError:
             logger.exception("the folder of models cannot be read")
+            return False
+        return True
 
     def _load_one(self, name: str) -> None:
         """Loads the model of a folder, also one that has waited for its first request."""

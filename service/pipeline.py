@@ -204,14 +204,16 @@ class Pipeline:
         """Size and format, once it is known that they can be served."""
         spec = order.predictor.spec
         header = read_header(data)
-        record.pixels = header.width * header.height
-        if record.pixels > order.max_pixels:
+        pixels = header.width * header.height
+        if pixels > order.max_pixels:
             raise Problem(
                 "too_many_pixels",
                 f"the picture is larger than {spec.name} takes here",
                 expected=f"at most {order.max_pixels} pixels",
                 got=f"{header.width} x {header.height}",
             )
+        # Counted from here on: a header may claim any size.
+        record.pixels = pixels
         check_file(spec, order.format, order.view, header.height, header.width)
         return header
 

@@ -21,6 +21,7 @@ from opentelemetry import trace
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.config import WS_PROTOCOLS
 
 from service.heap import keep_heap_small
 from service.models import Models
@@ -36,6 +37,10 @@ do_not_track.cache_clear()
 # It also has metrics kept in files, which workers could share: ours are those of one process.
 os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
 prometheus_client.values.ValueClass = prometheus_client.values.MutexValue
+
+# wsproto comes with it, so its server would answer what asks for a WebSocket outside of our log and
+# metrics. BentoML has no setting for it. So it is a request like any other.
+WS_PROTOCOLS["auto"] = WS_PROTOCOLS["none"]
 
 log_json_lines()
 keep_heap_small()

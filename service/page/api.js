@@ -7,6 +7,8 @@ const POLL_MS = 1000;
 const PASSING = [429, 502, 503];
 const PAUSE_S = 3;
 const TRIES = 40;
+// Of a job whose answer is lost: what cannot be read from its file is lost each time.
+const LOST_TRIES = 3;
 
 /** An answer that says no, with a sentence that tells why. */
 export class Refusal extends Error {
@@ -23,7 +25,7 @@ export class Refusal extends Error {
 }
 
 async function call(path, key, options = {}) {
-  const headers = key ? { Authorization: `Bearer ${key}` } : {};
+  const headers = key ? { ...options.headers, Authorization: `Bearer ${key}` } : options.headers;
   const reply = await fetch(path, { ...options, headers });
   if (!reply.ok) {
     const problem = await reply.json().catch(() => ({ title: `The service answered ${reply.status}` }));
@@ -62,15 +64,20 @@ export function curlFor(model, fileName, pixels, needsKey) {
  * The prediction as {blob, timing, version}.
  *
  * `progress` is told the share done, 0 to 1, and the seconds left (or null), of a job; `busy` is told
- * whether the picture waits to be sent again, as while the model is loaded.
+ * why the picture waits to be sent again, as while the model is loaded, and null once it is.
  */
 export async function predict(model, file, pixels, { view, key, signal, progress = () => {}, busy = () => {} }) {
   const post = { method: "POST", body: file };
-  const send = (what, options) => insist(address(model, what, view), key, options, { signal, passes: isBusy, busy });
-  if (pixels <= JOB_PIXELS) return answer(model, await send("predict", { ...post, signal }));
+  if (pixels <= JOB_PIXELS) {
+    const options = { signal, passes: isBusy, busy };
+    return answer(model, await insist(address(model, "predict", view), key, { ...post, signal }, options));
+  }
   // It is sent to its end whatever happens: only the answer names the job that is to be stopped.
-  const sending = send("jobs", post);
-  const nameOf = (reply) => reply.headers.get("Location");
+  const headers = { "Idempotency-Key": anyKey() };
+  const sending = insist(address(model, "jobs", view), key, { ...post, headers }, { signal, busy, lostTries: LOST_TRIES });
+  // Nobody else knows this job: it is stopped, or its files are removed.
+  const stop = () => sending.then((sent) => insist(nameOf(sent), key, LAST)).catch(() => {});
+  addEventListener("pagehide", stop);
   try {
     const sent = await unlessAborted(signal, sending);
     const job = nameOf(sent);
@@ -83,9 +90,19 @@ export async function predict(model, file, pixels, { view, key, signal, progress
     if (state.state !== "done") throw new Refusal(0, state.error ?? { title: `The job was ${state.state}` });
     return await answer(model, await insist(`${job}/result`, key, { signal }));
   } finally {
-    // Nobody else knows this job: it is stopped, or its files are removed.
-    sending.then((sent) => insist(nameOf(sent), key, { method: "DELETE" })).catch(() => {});
+    removeEventListener("pagehide", stop);
+    stop();
   }
+}
+
+const nameOf = (sent) => sent.headers.get("Location");
+
+// It goes on after the page.
+const LAST = { method: "DELETE", keepalive: true };
+
+/** With it the same request, sent again, is the same job. `randomUUID` is there by HTTPS alone. */
+function anyKey() {
+  return Array.from(crypto.getRandomValues(new Uint32Array(4)), (word) => word.toString(36)).join("-");
 }
 
 const pause = (ms) => new Promise((go) => setTimeout(go, ms));
@@ -107,19 +124,27 @@ async function unlessAborted(signal, promise) {
 
 const isBusy = (error) => PASSING.includes(error.status) && error.code !== "model_failed";
 
+/** What is lost is not told by the service: fetch throws a TypeError. */
+const isLost = (error) => error instanceof TypeError;
+
 /** A job outlives a lost connection too. */
-const passesForJob = (error) => error instanceof TypeError || isBusy(error);
+const passesForJob = (error) => isLost(error) || isBusy(error);
 
 /** As `call`, again after what will pass. */
-async function insist(path, key, options, { signal = options.signal, passes = passesForJob, busy = () => {} } = {}) {
-  for (let left = TRIES; ; left--) {
+async function insist(
+  path,
+  key,
+  options,
+  { signal = options.signal, passes = passesForJob, busy = () => {}, lostTries = TRIES } = {},
+) {
+  for (let tries = 1; ; tries++) {
     try {
       return await call(path, key, options);
     } catch (error) {
-      if (!left || !passes(error)) throw error;
-      busy(true);
+      if (!passes(error) || tries > (isLost(error) ? lostTries : TRIES)) throw error;
+      busy(error);
       await unlessAborted(signal, pause(1000 * (error.retryAfter ?? PAUSE_S)));
-      busy(false);
+      busy(null);
     }
   }
 }

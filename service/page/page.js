@@ -6,6 +6,7 @@ import { Result } from "./result.js";
 const $ = (id) => document.getElementById(id);
 
 const LOADING_MS = 1000;
+const LOADING = "The models are being loaded …";
 
 let models = [];
 let chosen = null; // { file, address, width, height }; address is null where it cannot be shown here
@@ -13,6 +14,7 @@ let given = 0; // pictures so far: one that is read late may not be the last
 let running = null; // an AbortController
 let asking = null; // of all that the last prediction has asked for, also after it was shown
 let needsKey = false;
+let listing = 0; // lists of models so far: only the last is gone on with
 
 const result = new Result();
 const comparison = new Comparison((place) => result.tell(place));
@@ -67,24 +69,39 @@ function update() {
   $("progress").hidden = running === null;
 }
 
+/** Puts the models into the menu, which is left alone where they are the same. */
+function list(listed) {
+  // Of several versions the bare name means the last.
+  const byName = new Map(listed.map((model) => [model.name, model]));
+  models = [...byName.values()];
+  const menu = $("model");
+  const before = menu.value;
+  if (models.map(({ name }) => name).join() !== [...menu.options].map(({ text }) => text).join()) {
+    menu.replaceChildren(...models.map(({ name }) => new Option(name)));
+    if (byName.has(before)) menu.value = before;
+  }
+  update();
+}
+
 async function loadModels() {
+  const turn = ++listing;
+  const isSilent = () => running === null && $("status").textContent === "" && $("problem").hidden;
   try {
     while (true) {
-      // Of several versions the bare name means the last.
-      const byName = new Map((await listModels($("key").value)).map((model) => [model.name, model]));
-      const before = $("model").value;
-      models = [...byName.values()];
-      $("model").replaceChildren(...models.map(({ name }) => new Option(name)));
-      if (byName.has(before)) $("model").value = before;
-      update();
-      if (!(await isLoading())) break;
-      say("The models are being loaded …");
+      const listed = await listModels($("key").value);
+      if (turn !== listing) return;
+      list(listed);
+      const loading = await isLoading();
+      if (turn !== listing) return;
+      if (!loading) break;
+      if (isSilent()) say(LOADING);
       await new Promise((go) => setTimeout(go, LOADING_MS));
+      if (turn !== listing) return;
     }
-    say("");
+    if ($("status").textContent === LOADING) say("");
     if (models.length === 0) complain("This service has no models.");
   } catch (error) {
-    explain(error);
+    if (turn === listing) explain(error);
   }
 }
 
@@ -136,24 +153,29 @@ async function run() {
     $("progress").value = share;
     say(`Predicting … ${Math.round(100 * share)} %${eta ? `, about ${Math.ceil(eta)} s left` : ""}`);
   };
-  const busy = (waits) => say(waits ? "The service is busy; it is asked again …" : "Predicting …");
+  const busy = (reason) => {
+    const what = reason instanceof Refusal ? "The service is busy" : "The connection was lost";
+    say(reason ? `${what}; it is asked again …` : "Predicting …");
+  };
   const options = { key: $("key").value, signal: controller.signal, busy };
   // A file that this browser cannot read is taken for a large one by its bytes.
   const pixels = order.address ? order.width * order.height : order.file.size;
-  const ask = (view) => predict(model, order.file, pixels, { ...options, view });
+  const ask = (view, told = busy) => predict(model, order.file, pixels, { ...options, view, busy: told });
   const started = performance.now();
   try {
     const answer = await predict(model, order.file, pixels, { ...options, progress });
     const seconds = (performance.now() - started) / 1000;
-    const after = await result.show({ model, order, answer, seconds, ask, asJob: pixels > JOB_PIXELS });
-    if (chosen !== order) return result.hide(); // another picture was chosen meanwhile
-    comparison.showBoth(order.address, after.element, after.width, after.height);
     $("curl").textContent = curlFor(model, order.file.name || "picture.png", pixels, needsKey);
+    const after = await result.show({ model, order, answer, seconds, ask, asJob: pixels > JOB_PIXELS });
+    if (chosen !== order) return;
+    // What cannot be shown stands alone: there is nothing to compare.
+    comparison.showBoth(after.shown ? order.address : null, after.element, after.width, after.height);
     $("stage").scrollIntoView({ block: "nearest" }); // on a phone it is below
     say(`Done in ${seconds.toFixed(1)} s.`);
   } catch (error) {
     explain(error);
   } finally {
+    if (chosen !== order) result.hide(); // another picture was chosen meanwhile
     running = null;
     const back = document.activeElement === $("cancel");
     update();
@@ -167,7 +189,10 @@ $("order").addEventListener("submit", (event) => {
 });
 $("cancel").addEventListener("click", () => running?.abort());
 $("model").addEventListener("change", update);
-$("key").addEventListener("change", loadModels);
+$("key").addEventListener("change", () => {
+  if (!running) say("");
+  loadModels();
+});
 $("file").addEventListener("change", () => take($("file").files));
 $("copy").hidden = !navigator.clipboard; // there on localhost and by HTTPS alone
 $("copy").addEventListener("click", async () => {

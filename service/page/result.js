@@ -22,6 +22,12 @@ function swatch([red, green, blue]) {
   return svg;
 }
 
+/** Width and height of a PNG: in its first header, which is there whatever a browser can show. */
+async function sizeOf(blob) {
+  const header = new DataView(await blob.slice(16, 24).arrayBuffer());
+  return { width: header.getUint32(0), height: header.getUint32(4) };
+}
+
 export class Result {
   #addresses = [];
   #labels = null;
@@ -39,25 +45,33 @@ export class Result {
    * Fills in all but the comparison; `ask(view)` gives another view of the same prediction, for which
    * it is made once more.
    *
-   * The element to compare with, and the size of the result: {element, width, height}.
+   * The element to compare with, whether it shows the result, which a browser may not be able to, and
+   * the size of the result: {element, shown, width, height}.
    */
   async show({ model, order, answer, seconds, ask, asJob }) {
     this.#addresses.forEach((address) => URL.revokeObjectURL(address));
     this.#addresses = [];
     this.hide();
-    const after = await this.#element(model, answer, ask, asJob);
+    const size = await sizeOf(answer.blob);
     const stem = (order.file.name || "picture").replace(/\.[^.]*$/, "");
     $("download").href = this.#address(answer.blob);
     $("download").download = `${stem}-${model.name}.png`;
     this.#facts({
       Model: answer.version,
       Before: order.address ? `${order.width} × ${order.height}` : "not shown by this browser",
-      After: `${after.width} × ${after.height}, ${(answer.blob.size / 1e6).toFixed(2)} MB`,
+      After: `${size.width} × ${size.height}, ${(answer.blob.size / 1e6).toFixed(2)} MB`,
       Time: `${seconds.toFixed(2)} s`,
       ...this.#phases(answer.timing),
     });
     $("details").hidden = false;
-    return after;
+    // Last: whatever becomes of it, the result can be downloaded.
+    const picture = model.kind === "map" ? (await ask("colour")).blob : answer.blob;
+    try {
+      return { element: await this.#element(model, answer, picture, ask, asJob), shown: true, ...size };
+    } catch {
+      const element = make("p", "This browser cannot show it: the picture is too large or damaged.");
+      return { element, shown: false, ...size };
+    }
   }
 
   /** Tells the class or the value at a place, given as shares of width and height, or null. */
@@ -65,28 +79,24 @@ export class Result {
     $("pixel").textContent = place === null ? "" : this.#reading(...place);
   }
 
-  async #element(model, answer, ask, asJob) {
+  /** What shows the result; it throws where this browser cannot. */
+  async #element(model, answer, picture, ask, asJob) {
     if (model.kind === "labels") {
       this.#labels = new Labels(model.classes, await pixelsOf(answer.blob));
       this.#legend();
-      const labels = this.#labels;
-      if (!asJob) this.#askHowSure(labels, ask);
-      return { element: labels.canvas, width: labels.canvas.width, height: labels.canvas.height };
+      if (!asJob) this.#askHowSure(this.#labels, ask);
+      return this.#labels.canvas;
     }
-    let shown = answer.blob;
-    if (model.kind === "map") {
-      this.#values = { pixels: await pixelsOf(answer.blob), map: model.map };
-      shown = (await ask("colour")).blob;
-    }
-    const element = make("img", [], { src: this.#address(shown), alt: "The prediction" });
+    if (model.kind === "map") this.#values = { pixels: await pixelsOf(answer.blob), map: model.map };
+    const element = make("img", [], { src: this.#address(picture), alt: "The prediction" });
     await element.decode();
-    return { element, width: element.naturalWidth, height: element.naturalHeight };
+    return element;
   }
 
   /** The result does not wait for it, and a large picture goes without: it is as much work again. */
   async #askHowSure(labels, ask) {
     try {
-      const confidence = await pixelsOf((await ask("confidence")).blob);
+      const confidence = await pixelsOf((await ask("confidence", () => {})).blob);
       if (this.#labels === labels) this.#confidence = confidence;
     } catch {
       // The classes are told without it.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 
@@ -15,6 +17,7 @@ import i2i
 
 SCALING, LABELLING = "super-resolution-x2", "nuclei"
 PATIENCE_S = 60
+CANCELLED = 'i2i_jobs_total{state="cancelled"}'
 
 # Without a window, without a sandbox (there is none in a container), and calling nobody by itself.
 FLAGS = (
@@ -64,6 +67,12 @@ class Page:
         self["run"].click()
         self.until(self["problem"].is_displayed)
         return str(self["problem"].text)
+
+    def counted(self, name: str) -> float:
+        """The value of the metric that has this name and these labels."""
+        text = httpx.get(f"{self.address}/metrics").text
+        found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
+        return float(found[1]) if found else 0.0
 
     def download(self, folder: Path) -> bytes:
         """What a click on the link saves."""
@@ -151,4 +160,12 @@ def cells(tmp_path: Path) -> Path:
     """The sample that the model of nuclei was proved with."""
     path = tmp_path / "cells.png"
     path.write_bytes((i2i.shipped_models()[LABELLING] / "golden-input.png").read_bytes())
+    return path
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """A picture that goes as a job, and takes many seconds to be enlarged."""
+    path = tmp_path / "large.png"
+    path.write_bytes(i2i.encode(i2i.Picture(np.full((2048, 2048, 3), 90, np.uint8))))
     return path

@@ -29,7 +29,15 @@ from i2i.spec import ClassInfo, ModelSpec
 from service.models import Models
 from service.routes import create_app
 from service.settings import Settings
-from tests.service.browser import address, browser, cells, page, page_at, picture  # noqa: F401
+from tests.service.browser import (  # noqa: F401
+    address,
+    browser,
+    cells,
+    large,
+    page,
+    page_at,
+    picture,
+)
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 60.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from service import job_store
+from service import disk, job_store, jobs_routes
 
 JOBS = "/v1/models/twice/jobs"
 PREDICT = "/v1/models/twice/predict"
@@ -53,6 +54,7 @@ def test_while_the_folder_is_held_pictures_are_answered_and_jobs_refused(
             for job in jobs:
                 reply = job.result()
                 assert (reply.status_code, reply.json()["code"]) == (503, "queue_full")
+                assert reply.json()["detail"] == "the folder of jobs is busy"
                 assert int(reply.headers["Retry-After"]) > 0
         assert folders_in(jobs_folder) == []
         assert client.post(JOBS, content=png).status_code == 202
@@ -96,3 +98,38 @@ def test_a_job_whose_picture_cannot_be_read_holds_up_no_request(
             assert client.get(job).json()["state"] == "running"
         finally:
             picture.write_bytes(b"")
+
+
+def test_a_result_that_cannot_be_read_is_waited_for_until_the_deadline(
+    serve_jobs, jobs_folder, png, end_of, monkeypatch
+):
+    monkeypatch.setattr(disk, "_END_S", 0.1)
+    with serve_jobs() as client:
+        job = client.post(JOBS, content=png).headers["Location"]
+        end_of(client, job)
+    result = jobs_folder / Path(job).name / "result"
+    result.unlink()
+    os.mkfifo(result)
+    silent = os.open(result, os.O_RDWR)  # so that it can be opened, and has nothing to read
+    try:
+        with serve_jobs(deadline_s=0.2) as client:
+            reply = client.get(f"{job}/result")
+            assert (reply.status_code, reply.json()["code"]) == (504, "deadline")
+    finally:
+        os.close(silent)
+
+
+def test_a_result_whose_next_piece_cannot_be_read_is_cut_off():
+    taken: list[bytes] = []
+
+    async def hanging() -> bytes:
+        await asyncio.Event().wait()
+        return b""
+
+    async def scene() -> None:
+        async for piece in jobs_routes._pieces(b"first", hanging, 0.05):
+            taken.append(piece)  # noqa: PERF401
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(scene())
+    assert taken == [b"first"]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from service import jobs
+from service import job_looks, jobs
 from service.errors import Problem
+from service.job_looks import Looks
 from service.job_store import Job, JobStore
 
 JOBS = "/v1/models/twice/jobs"
@@ -267,6 +269,56 @@ def test_ids_are_not_repeated_and_not_told_by_their_key(store, tmp_path):
     elsewhere = JobStore(tmp_path, MIB, 1)
     elsewhere.open()
     assert elsewhere.new_id("a", "1") != store.new_id("a", "1")
+
+
+@pytest.fixture
+def done(store, jobs_folder) -> Callable[[str], Path]:
+    """`done("A")`: the folder of a job that was finished a while ago."""
+
+    def done(letter: str) -> Path:
+        with store.incoming(2) as incoming:
+            job = store.accept(incoming, a_job(letter * 22), 1)
+        with store.claim(job.id):
+            store.result(job.id).write_bytes(bytes(4 * MIB))
+            store.finish(job, "done")
+        folder = jobs_folder / job.id
+        os.utime(folder, (0, 0))
+        return folder
+
+    return done
+
+
+def test_finished_jobs_are_looked_at_in_turns(store, jobs_folder, done, monkeypatch):
+    folders = [done(letter) for letter in "AB"]
+    looks = Looks(jobs_folder)
+    looks.look()
+    monkeypatch.setattr(job_looks, "_FINISHED_AT_ONCE", 1)
+    for folder in folders:  # as another process does
+        (folder / "result").unlink()
+    numbers = [sum(look.bytes > MIB for look in looks.look().values()) for _ in range(3)]
+    assert numbers == [1, 0, 0]
+
+
+def test_what_others_have_erased_makes_room_at_once(store, jobs_folder, done, monkeypatch):
+    monkeypatch.setattr(job_looks, "_FINISHED_AT_ONCE", 0)
+    folders = [done(letter) for letter in "AB"]
+    store.sweep()
+    other = JobStore(jobs_folder, 10 * MIB, 3600)
+    other.open()
+    other.remove(folders[0].name)
+    with store.incoming(5 * MIB):
+        pass
+
+
+def test_an_erased_job_that_is_sent_again_is_begun_again(store, done, monkeypatch):
+    monkeypatch.setattr(job_looks, "_FINISHED_AT_ONCE", 0)
+    folder = done("A")
+    store.remove(folder.name)
+    os.utime(folder, (0, 0))
+    assert store.sweep() == []
+    with store.incoming(2) as incoming:
+        again = store.accept(incoming, a_job(folder.name), 1)
+    assert store.sweep() == [again]
 
 
 def a_job(id: str) -> Job:

@@ -2,7 +2,7 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 
 import pytest
 from starlette.types import Message
@@ -155,7 +155,8 @@ def held_reply(patience_s: float) -> HeldResponse:
 
 
 def file_reply(patience_s: float) -> PatientResponse:
-    return PatientResponse(iter([bytes(10)] * 10), {}, "image/png", patience_s)
+    pieces = chunks(*[bytes(10)] * 10)
+    return PatientResponse(pieces, {}, "image/png", AsyncExitStack(), patience_s)
 
 
 @pytest.mark.parametrize("reply", [held_reply, file_reply])

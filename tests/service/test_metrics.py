@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import random
 import re
+import struct
+import zlib
 from pathlib import Path
 
 import yaml
@@ -38,6 +40,17 @@ def test_a_prediction_is_counted_by_model_phase_and_window(client, twice, png, l
     assert values(client, "i2i_pixels_total") == {address: 35 + 640 * 640}
 
 
+def test_what_a_refused_header_claims_is_not_counted(client):
+    chunks = [(b"IHDR", struct.pack(">2I5B", 2**31 - 1, 2**31 - 1, 8, 2, 0, 0, 0)), (b"IDAT", b"")]
+    framed = [
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
+    ]
+    reply = client.post(PREDICT, content=b"\x89PNG\r\n\x1a\n" + b"".join(framed))
+    assert reply.json()["code"] == "too_many_pixels"
+    assert values(client, "i2i_pixels_total") == {}
+
+
 def test_the_queue_is_told_in_windows_and_megapixels(client, twice, large_png):
     assert values(client, "i2i_queue_windows") == {"": 0}
     twice.engine.gate.clear()
@@ -63,6 +76,18 @@ def test_jobs_are_counted_by_how_they_end(serve_jobs, end_of, png):
             job = client.post("/v1/models/twice/jobs", content=data).headers["Location"]
             end_of(client, job)
         assert values(client, "i2i_jobs_total") == {"cancelled": 0, "done": 2, "failed": 1}
+
+
+def test_a_job_that_is_cancelled_while_it_waits_is_counted_once(
+    serve_jobs, twice, large_png, wait_until
+):
+    twice.engine.gate.clear()
+    with serve_jobs() as client:
+        sent = [client.post("/v1/models/twice/jobs", content=large_png) for _ in range(3)]
+        wait_until(lambda: values(client, "i2i_jobs_running") == {"": 2})
+        for _ in range(2):
+            client.request("DELETE", sent[2].headers["Location"])
+        assert values(client, "i2i_jobs_total") == {"cancelled": 1, "done": 0, "failed": 0}
 
 
 def test_jobs_that_wait_for_their_turn_are_counted(serve_jobs, twice, large_png, wait_until):

@@ -13,10 +13,9 @@ import numpy as np
 import pytest
 
 import i2i
-from tests.service.browser import LABELLING, SCALING
+from tests.service.browser import CANCELLED, LABELLING, SCALING
 
 FILES = sorted((Path(__file__).parents[2] / "service" / "page").iterdir())
-CANCELLED = 'i2i_jobs_total{state="cancelled"}'
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
@@ -29,21 +28,6 @@ def test_a_file_of_the_page_is_served_with_its_policy_and_kept_by_the_browser(cl
     assert reply.headers["Cache-Control"] == "no-cache"
     again = client.get(address, headers={"If-None-Match": reply.headers["ETag"]})
     assert (again.status_code, again.content) == (304, b"")
-
-
-@pytest.fixture
-def large(tmp_path: Path) -> Path:
-    """A picture that goes as a job, and takes many seconds to be enlarged."""
-    path = tmp_path / "large.png"
-    path.write_bytes(i2i.encode(i2i.Picture(np.full((2048, 2048, 3), 90, np.uint8))))
-    return path
-
-
-def counted(page, name: str) -> float:
-    """The value of the metric that has this name and these labels."""
-    text = httpx.get(f"{page.address}/metrics").text
-    found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
-    return float(found[1]) if found else 0.0
 
 
 @pytest.mark.browser
@@ -269,22 +253,22 @@ def test_a_large_picture_shows_how_far_its_job_is(page, large):
 
 @pytest.mark.browser
 def test_a_job_is_cancelled_while_the_page_waits_to_ask_again(page, large):
-    before = counted(page, CANCELLED)
+    before = page.counted(CANCELLED)
     page.choose(large)
     page["run"].click()
     page.until(lambda: "%" in page.status)
     page.run("window.setTimeout = () => 0")  # every wait from now on is without end
-    page.until(lambda: counted(page, "i2i_jobs_running") == 1)
+    page.until(lambda: page.counted("i2i_jobs_running") == 1)
     # Let the request under way end, and the wait without end begin.
     page.run("return fetch('/livez').then((reply) => reply.text())")
     page["cancel"].click()
     page.until(lambda: page.status == "Cancelled.")
-    page.until(lambda: counted(page, CANCELLED) == before + 1)
+    page.until(lambda: page.counted(CANCELLED) == before + 1)
 
 
 @pytest.mark.browser
 def test_a_job_whose_answer_is_still_awaited_is_stopped_once_it_has_come(page, large):
-    before = counted(page, CANCELLED)
+    before = page.counted(CANCELLED)
     page.run("""
         const real = fetch;
         const answered = new Promise((go) => { window.answer = go; });
@@ -295,11 +279,11 @@ def test_a_job_whose_answer_is_still_awaited_is_stopped_once_it_has_come(page, l
         };""")
     page.choose(large)
     page["run"].click()
-    page.until(lambda: counted(page, "i2i_jobs_running") == 1)
+    page.until(lambda: page.counted("i2i_jobs_running") == 1)
     page["cancel"].click()
     page.until(lambda: page.status == "Cancelled.")
     page.run("window.answer()")
-    page.until(lambda: counted(page, CANCELLED) == before + 1)
+    page.until(lambda: page.counted(CANCELLED) == before + 1)
 
 
 @pytest.mark.browser

@@ -38,6 +38,12 @@ def test_each_request_leaves_one_line_that_says_what_happened(client, twice, png
     assert line["ms"] >= line["phases_ms"]["run"]
 
 
+def test_a_head_sends_no_body(client, lines):
+    client.request("HEAD", "/v1/models")
+    (line,) = lines()
+    assert (line["method"], line["status"], line["response_bytes"]) == ("HEAD", 200, 0)
+
+
 def test_a_refusal_is_logged_with_its_code(client, lines):
     client.post(PREDICT, content=b"GIF89a")
     client.get("/etc/passwd")

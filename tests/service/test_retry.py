@@ -95,6 +95,23 @@ def test_the_process_tries_again_by_itself(
     assert (models.failed, load.loads) == ([], 3)
 
 
+def test_a_start_at_which_the_folder_cannot_be_read_is_made_good(
+    load: Flaky, wait_until: Callable[..., None], at_once: None
+) -> None:
+    failures = iter([None, OSError("the network is gone"), OSError("not yet")])
+
+    def folders() -> dict[str, Path]:
+        failure = next(failures, None)
+        if failure is not None:
+            raise failure
+        return {"twice": Path("twice")}
+
+    models = Models(folders, load)
+    models.start(watch=False)
+    wait_until(lambda: models.ready)
+    assert (models.failed, load.loads) == ([], 1)
+
+
 def test_each_try_waits_longer_up_to_a_bound(load: Flaky, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LONGEST_RETRY_S", 200.0)
     load.failures = iter([MemoryError() for _ in range(4)])

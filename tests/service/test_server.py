@@ -41,6 +41,9 @@ def test_a_server_answers_as_the_library_does_at_addresses_of_ours_and_finishes_
             reply = client.get(path)
             assert (path, reply.status_code, reply.json()["code"]) == (path, 404, "not_found")
         assert client.get("/openapi.json").json()["info"]["title"] == "i2i"
+        upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+        upgraded = client.get("/nowhere", headers=upgrade | {"Sec-WebSocket-Key": "x" * 22 + "=="})
+        assert (upgraded.status_code, upgraded.json()["code"]) == (404, "not_found")
         assert "i2i_requests_total" in client.get("/metrics").text
 
         in_flight = threads.submit(client.post, f"/v1/models/{model}/predict", content=large)

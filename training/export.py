@@ -7,7 +7,7 @@ import logging
 import math
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from importlib.metadata import version
@@ -16,6 +16,7 @@ from typing import Any, get_args
 
 import numpy as np
 from rich.console import Console
+from rich.progress import track
 
 from i2i.engines import open_engine
 from i2i.engines.torch import TorchEngine
@@ -171,7 +172,7 @@ def _measured(
 ) -> ModelSpec:
     """The spec with the scores of the checkpoint and every engine, and the engines' tolerances."""
     opened = ModelFolder(folder, spec)
-    checkpoint = evaluate(reference, task, samples)
+    checkpoint = evaluate(reference, task, _told(samples, "the checkpoint"))
     if task.monitor not in checkpoint["scores"]:
         raise ValueError(f"pictures: expected some that give a {task.monitor}, got none")
     expected = checkpoint["scores"][task.monitor]
@@ -181,7 +182,7 @@ def _measured(
         try:
             predictor = Predictor(opened, open_engine(opened, name, precision))
             difference = _golden_difference(predictor)
-            score = _score(predictor, task, samples, expected)
+            score = _score(predictor, task, _told(samples, f"{name} {precision}"), expected)
         except ModelError as error:
             if precision == "f32":
                 raise
@@ -195,6 +196,11 @@ def _measured(
         len(samples), checkpoint["scores"], checkpoint["baseline"], task.monitor, exported
     )
     return replace(spec, scores={"validation": validation}, tolerance=tolerance)
+
+
+def _told(samples: Sequence[Sample], measured: str) -> Iterable[Sample]:
+    """The samples, beside a bar that says how far the measurement is."""
+    return track(samples, f"Measuring {measured}", transient=True)
 
 
 def _golden_difference(predictor: Predictor) -> float:
@@ -211,7 +217,7 @@ def _golden_difference(predictor: Predictor) -> float:
     return difference
 
 
-def _score(predictor: Predictor, task: Task, samples: Sequence[Sample], expected: float) -> float:
+def _score(predictor: Predictor, task: Task, samples: Iterable[Sample], expected: float) -> float:
     """The monitored score; ModelError where it is not the checkpoint's."""
     score: float = evaluate(predictor, task, samples)["scores"].get(task.monitor, math.nan)
     engine = predictor.engine

@@ -282,7 +282,7 @@ def test_a_scale_that_is_not_the_graphs_is_an_error_with_words(folder: Path) -> 
 
 @pytest.mark.parametrize(
     ("scores", "complaint"),
-    [({"a": 1}, "spec.scores.a: expected an object"), ({"a": math.nan}, "JSON knows, got NaN")],
+    [({"a": 1}, "spec.scores.a: expected an object"), ({"a": math.nan}, "finite numbers, got NaN")],
 )
 def test_scores_of_another_shape_are_named(folder: Path, scores: Any, complaint: str) -> None:
     rewrite(folder, scores=scores)

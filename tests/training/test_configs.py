@@ -65,6 +65,7 @@ def test_a_config_is_exported_and_evaluated(
         "baseline",
         "gain",
         "intervals",
+        "known",
         "pictures",
     }
     spec = ModelFolder.open(run.model).spec

@@ -19,7 +19,7 @@ from rich.table import Column
 from i2i.commands.inputs import find, kinds, output_paths, shared_stems
 from i2i.commands.memory import needed_bytes
 from i2i.commands.parser import EXIT_FAILED, EXIT_INTERRUPTED
-from i2i.image import SUFFIXES, ImageError, Picture, decode, read_header
+from i2i.image import SUFFIXES, ImageError, Picture, darkness, decode, read_header
 from i2i.image.decoding import check_pixels, naming
 from i2i.image.encoding import check_profile
 from i2i.model_folder import ModelError
@@ -46,6 +46,7 @@ class _Outcome:
     height: int | None = None
     seconds: float = 0.0
     megapixels_per_s: float | None = None
+    warning: str | None = None
     error: dict[str, str] | None = None
 
 
@@ -125,6 +126,7 @@ def _outcome(
     try:
         picture = _read(predictor, source, options)
         outcome.height, outcome.width = picture.height, picture.width
+        outcome.warning = darkness(picture.pixels)
         target.parent.mkdir(parents=True, exist_ok=True)
         with naming(source):
             bands = predictor.bands(picture, progress=progress)
@@ -217,6 +219,8 @@ def _tell(outcome: _Outcome, console: Console) -> None:
     if outcome.error:
         print(f"i2i: {outcome.error['detail']}", file=sys.stderr)
         return
+    if outcome.warning:
+        print(f"i2i: {outcome.input} is nearly black: {outcome.warning}", file=sys.stderr)
     there = " (there already)" if outcome.status == "skipped" else ""
     line = f"{outcome.input} → {outcome.output}{there}"
     # As it is: a name may hold what rich takes for markup or emoji.

@@ -5,7 +5,7 @@ from i2i.image.encoding import encode
 from i2i.image.files import write_bytes
 from i2i.image.formats import FORMATS, MEDIA_TYPES, SUFFIXES, Format, check_format
 from i2i.image.maps import decode_map, encode_map, map_levels, read_map
-from i2i.image.picture import ImageError, Picture, to_8_bit
+from i2i.image.picture import ImageError, Picture, darkness, to_8_bit
 from i2i.image.strip_writer import StripWriter, open_writer
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Picture",
     "StripWriter",
     "check_format",
+    "darkness",
     "decode",
     "decode_map",
     "encode",

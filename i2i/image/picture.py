@@ -132,3 +132,14 @@ def to_8_bit(samples: Samples) -> NDArray[np.uint8]:
     for top in range(0, len(samples), rows):
         reduced[top : top + rows] = (samples[top : top + rows].astype(np.uint32) + 128) // 257
     return reduced
+
+
+def darkness(samples: Samples) -> str | None:
+    """What makes a picture nearly black, in words; None for others.
+
+    Cameras and microscopes write numbers of 12 bits into 16 as they are: a sixteenth of the range.
+    """
+    largest, most = int(samples.max()), np.iinfo(samples.dtype).max
+    if 16 * largest > most + 16:  # in 8 bits 4,095 is rounded up
+        return None
+    return f"its largest value is {largest:,} of {most:,}; scale it first, if it is 12 bits in 16"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from i2i.nets import Autoencoder, Decoder, Encoder, PictureHead
 from training.augment import Augmentation
 from training.data import Photos
 from training.data.cache import Samples
-from training.data.checks import check_geometry, check_masks, check_sizes
+from training.data.checks import check_geometry, check_masks, check_sizes, warn_of_darkness
 from training.data.crops import ValidationPictures
 from training.module import ImageToImage
 from training.tasks import DenseMap, Sample, Segmentation, SuperResolution
@@ -136,3 +137,12 @@ def test_masks_that_validate_may_show_the_ground_alone_but_not_0_and_255() -> No
         check_masks(samples_of(spoiled, ground), TASK, validating=True)
     with pytest.raises(ValueError, match=r"masks of ground and 0 more: .*\[0\] only"):
         check_masks(samples_of(ground), TASK)
+
+
+def test_a_set_of_nearly_black_pictures_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    bright, dark = (Sample(str(n), np.full((4, 4, 1), n, np.uint16)) for n in (4097, 4096))
+    with caplog.at_level(logging.WARNING):
+        warn_of_darkness(samples_of(bright, bright))
+        assert not caplog.records
+        warn_of_darkness(samples_of(bright, dark))
+    assert "1 of 2 pictures are nearly black, such as 4096: its" in caplog.text

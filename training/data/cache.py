@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from rich.progress import track
 
+from i2i.image import darkness
 from training.pixels import Values
 from training.tasks.task import Sample
 
@@ -34,6 +35,7 @@ class Samples(Sequence[Sample]):
         name_of: the first sample's name for the digest of each picture's pixels.
         digest: of all names, pictures, masks and targets, in hexadecimal.
         sizes: (height, width) of the pictures, in pixels.
+        dark: what is to be said of those that are nearly black, by name.
         kept_bytes: of the samples in memory.
     """
 
@@ -48,6 +50,7 @@ class Samples(Sequence[Sample]):
         self._kept: list[Sample] = []
         self.name_of: dict[bytes, str] = {}
         self.sizes: list[tuple[int, int]] = []
+        self.dark: dict[str, str] = {}
         held = self.kept_bytes = 0
         total = hashlib.sha256()
         errors: list[ValueError] = []
@@ -60,6 +63,8 @@ class Samples(Sequence[Sample]):
                 errors.append(error)
                 continue
             self.sizes.append((sample.image.shape[0], sample.image.shape[1]))
+            if (words := darkness(sample.image)) is not None:
+                self.dark[sample.name] = words
             pixels = pixels_digest(sample.image)
             self.name_of.setdefault(pixels, sample.name)
             others = [part for part in (sample.mask, sample.target) if part is not None]

@@ -95,6 +95,19 @@ def check_files(parts: Parts) -> None:
             )
 
 
+def warn_of_darkness(samples: Samples) -> None:
+    """Logs a warning where pictures are nearly black, as a few with nothing to see may be."""
+    if samples.dark:
+        name, words = next(iter(samples.dark.items()))
+        logging.getLogger(__name__).warning(
+            "%d of %d pictures are nearly black, such as %s: %s",
+            len(samples.dark),
+            len(samples),
+            name,
+            words,
+        )
+
+
 def warn_of_leaks(training: Samples, validation: Samples) -> None:
     """Logs a warning where pictures of equal pixels train and validate: copies under two names."""
     shared = training.name_of.keys() & validation.name_of.keys()

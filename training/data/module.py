@@ -18,7 +18,13 @@ from i2i.nets import Autoencoder
 from i2i.nets.style import check_choice
 from training.augment import Augmentation, Transform
 from training.data.cache import CACHE_BYTES, Load, Samples
-from training.data.checks import check_geometry, check_masks, check_sizes, warn_of_leaks
+from training.data.checks import (
+    check_geometry,
+    check_masks,
+    check_sizes,
+    warn_of_darkness,
+    warn_of_leaks,
+)
 from training.data.class_weights import ClassWeights, class_weights
 from training.data.crops import (
     EpochSampler,
@@ -153,6 +159,7 @@ class ImageData(pl.LightningDataModule):
             check_masks(self.validation, self.task, validating=True)
         if stage == "fit":
             assert self.training is not None
+            warn_of_darkness(self.training)
             warn_of_leaks(self.training, self.validation)
             self.provenance = {
                 "kind": type(self).__name__,

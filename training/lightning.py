@@ -39,6 +39,7 @@ from training.own_config import CONFIG, with_own_config
 from training.precision import fastest_precision
 from training.recipe import build, class_of
 from training.short_help import short_help
+from training.silence import silence
 
 RUNS = Path("runs")
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "32", "bf16", "16")
@@ -77,6 +78,10 @@ class TrainingCLI(LightningCLI):
             help="what the run may cost: 'N core-minutes', or 'Nmin' of all cores or of the GPU"
             " (only of fit)",
         )
+
+    def _dump_config(self) -> None:
+        # Lightning's hyper-parameters, for which it writes the config out: ours are in the recipe.
+        self.config_dump: dict[str, Any] = {}
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         super().parse_arguments(parser, args)
@@ -332,7 +337,7 @@ def main(arguments: list[str]) -> None:
         print(short_help(arguments[0]))
         sys.exit(0)
     with warnings.catch_warnings():
-        _silence()
+        silence()
         try:
             whole = ["--help" if each == "--help-all" else each for each in arguments]
             run(with_own_config(whole))
@@ -345,41 +350,16 @@ def main(arguments: list[str]) -> None:
             ) from error
 
 
-def _tells(record: logging.LogRecord) -> bool:
-    return not record.getMessage().startswith(
-        ("💡", "TPU", "The following callbacks returned in", "`weights_only` was not set")
-    )
-
-
-def _silence() -> None:
-    """Leaves out what tells a user nothing to do."""
-    # Advertisements, and that our checkpoints take the place of Lightning's.
-    for name in (
-        "pytorch_lightning.utilities.rank_zero",
-        "pytorch_lightning.trainer.connectors.checkpoint_connector",
-        "lightning_fabric.utilities.rank_zero",
-    ):
-        logging.getLogger(name).addFilter(_tells)
-    # The loaders' number of workers is a setting of ours, with a reason beside it.
-    warnings.filterwarnings("ignore", ".*does not have many workers.*")
-    warnings.filterwarnings("ignore", ".*Consider setting `persistent_workers.*")
-    # They are those of the command line.
-    warnings.filterwarnings("ignore", ".*LightningCLI's args parameter.*")
-    # A resumed run goes on in its folder.
-    warnings.filterwarnings("ignore", ".*irectory .* is not empty.*")
-    # Our sampler goes on where the checkpoint is; Lightning looks for it in the loader.
-    warnings.filterwarnings("ignore", ".*your dataloader is not resumable.*")
-    # Lightning's own use of torch.
-    warnings.filterwarnings("ignore", ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*")
-    # Those of a fit; a measurement needs none.
-    warnings.filterwarnings("ignore", ".*callbacks used to create the checkpoint need to be.*")
-    # A pair in an argument becomes a list in config.yaml: it is read back as the pair it was.
-    warnings.filterwarnings("ignore", "(?s).*Dump of a value that does not round-trip.*")
-
-
 def run(arguments: list[str]) -> None:
-    """Lightning's command line."""
-    TrainingCLI(
+    """Lightning's command line, of which only the command that is asked for gets its parser."""
+    name = arguments[0]
+
+    class OneCommand(TrainingCLI):
+        @staticmethod
+        def subcommands() -> dict[str, set[str]]:
+            return {name: LightningCLI.subcommands()[name]}
+
+    OneCommand(
         ImageToImage,
         ImageData,
         subclass_mode_data=True,
@@ -390,6 +370,6 @@ def run(arguments: list[str]) -> None:
             "enable_model_summary": False,
         },
         parser_kwargs={"prog": "python -m training", "exit_on_error": False}
-        | {name: {"exit_on_error": False} for name in LightningCLI.subcommands()},
+        | {name: {"exit_on_error": False}},
         save_config_callback=None,
     )

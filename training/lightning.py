@@ -365,11 +365,11 @@ def run(arguments: list[str]) -> None:
         subclass_mode_data=True,
         seed_everything_default=0,
         args=arguments,
-        trainer_defaults={
-            "max_epochs": 10,
-            "enable_model_summary": False,
+        trainer_defaults={"max_epochs": 10, "enable_model_summary": False},
+        parser_kwargs={
+            "prog": "python -m training",
+            "exit_on_error": False,
+            name: {"exit_on_error": False},
         },
-        parser_kwargs={"prog": "python -m training", "exit_on_error": False}
-        | {name: {"exit_on_error": False}},
         save_config_callback=None,
     )

@@ -84,7 +84,7 @@ def _measured(
         smallest = plan_windows(1, 1, window=window, margin=margin, size_multiple=multiple)
         try:
             predictor.predict(pixel, plan=smallest)
-        except (ValueError, RuntimeError):
+        except ValueError:
             # The features of so small a window have less than their layers reflect.
             return math.inf
         found = []

@@ -39,7 +39,8 @@ def run_study(name: str, study: dict[str, Any], data: Path, work: Path, seeds: l
     """Runs what is not finished yet, and writes FOLDER/`name`.json."""
     machine, precision = Machine(), fastest_precision("cpu")
     measured_on = study["measured_on"]
-    images, sets = data / measured_on["images"], work / "sets" / _digest(measured_on)
+    images = data / measured_on["images"]
+    sets = work / "sets" / _digest([str(images.absolute()), measured_on])
     few = _pictures(images, EXPORTED_ON, sets / "few")
     pictures = _pictures(images, measured_on["pictures"], sets / "all")
     first: list[dict[str, Any]] = []
@@ -80,9 +81,8 @@ def _pictures(images: Path, count: int, chosen: Path) -> Path:
     for picture in find_pictures(images)[:count]:
         link = chosen / picture.relative_to(images)
         link.parent.mkdir(parents=True, exist_ok=True)
-        # It may be that of another folder of sets.
-        link.unlink(missing_ok=True)
-        link.symlink_to(picture.absolute())
+        if not link.exists():
+            link.symlink_to(picture.absolute())
     return chosen
 
 

@@ -353,3 +353,19 @@ def model() -> str:
 def slow_model() -> str:
     """The shipped model that takes the longest: its requests are still in flight a while later."""
     return "denoise"
+
+
+@pytest.fixture
+def hanging_job(jobs_folder, png):
+    """Sends a job whose picture nobody can read before it is written: its address, that file."""
+
+    def send(client, path: str) -> tuple[str, Path]:
+        client.app.state.stopping = True  # so that it does not begin yet
+        job = client.post(path, content=png).headers["Location"]
+        waiting = jobs_folder / Path(job).name / "input"
+        waiting.unlink()
+        os.mkfifo(waiting)  # who reads it waits for a writer
+        client.app.state.stopping = False
+        return job, waiting
+
+    return send

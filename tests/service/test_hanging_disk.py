@@ -81,15 +81,10 @@ def test_a_process_begins_though_its_folder_is_held(serve_jobs, frozen, png):
 
 
 def test_a_job_whose_picture_cannot_be_read_holds_up_no_request(
-    serve_jobs, jobs_folder, png, large_png, wait_until
+    serve_jobs, hanging_job, png, large_png, wait_until
 ):
     with serve_jobs() as client:
-        client.app.state.stopping = True  # so that it does not begin yet
-        job = client.post(JOBS, content=png).headers["Location"]
-        picture = jobs_folder / Path(job).name / "input"
-        picture.unlink()
-        os.mkfifo(picture)  # who reads it waits for a writer
-        client.app.state.stopping = False
+        job, picture = hanging_job(client, JOBS)
         try:
             wait_until(lambda: client.get(job).json()["state"] == "running")
             for data, format in [(png, "png"), (large_png, "webp")]:

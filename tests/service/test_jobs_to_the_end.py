@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import threading
-from pathlib import Path
 
 from service import jobs
 from service.job_store import JobStore
@@ -43,7 +41,7 @@ def test_no_job_is_taken_whose_picture_comes_as_the_process_is_told_to_end(
 
 
 def test_a_job_whose_threads_end_before_it_waits_for_the_next_process(
-    serve_jobs, jobs_folder, png, end_of, wait_until, monkeypatch
+    serve_jobs, hanging_job, jobs_folder, png, end_of, wait_until, monkeypatch
 ):
     monkeypatch.setattr(jobs, "STOP_S", 0.0)
     monkeypatch.setattr(jobs, "_SCAN_S", 0.05)
@@ -53,12 +51,7 @@ def test_a_job_whose_threads_end_before_it_waits_for_the_next_process(
         return str(json.loads(path.read_bytes())["state"])
 
     with serve_jobs() as client:
-        client.app.state.stopping = True  # so that it does not begin yet
-        job = client.post(JOBS, content=png).headers["Location"]
-        picture = jobs_folder / Path(job).name / "input"
-        picture.unlink()
-        os.mkfifo(picture)  # who reads it waits for a writer
-        client.app.state.stopping = False
+        job, picture = hanging_job(client, JOBS)
         wait_until(lambda: state() == "running")
     picture.write_bytes(png)
     wait_until(lambda: state() != "running")

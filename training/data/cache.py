@@ -28,8 +28,8 @@ class Samples(Sequence[Sample]):
 
     Args:
         cache_bytes: decoded bytes to keep at most; 0 keeps none.
-        taken: how many of them others keep.
         check: raises where a sample is of no use, such as `Task.check_sample`.
+        taken: how many of `cache_bytes` others keep.
 
     Attributes:
         name_of: the first sample's name for the digest of each picture's pixels.

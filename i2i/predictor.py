@@ -215,7 +215,7 @@ class Sweep:
     def cut(self) -> NDArray[np.float32]:
         """The next window as the engine takes it, (1, C, H, W) in [0, 1]."""
         pixels = cut(self._pixels, self._window)
-        return to_float(_with_channels(pixels, self.predictor.spec.input_channels))
+        return to_float(with_channels(pixels, self.predictor.spec.input_channels))
 
     def put(self, outputs: Outputs) -> Band | None:
         """Takes the outputs for the window cut; gives the band that its row of windows completes.
@@ -322,7 +322,7 @@ def to_float(pixels: Samples) -> NDArray[np.float32]:
     return values[None]
 
 
-def _with_channels(pixels: Samples, channels: int) -> Samples:
+def with_channels(pixels: Samples, channels: int) -> Samples:
     """The picture as the net takes it: gray as three equal channels, colours as brightness."""
     if pixels.shape[2] == channels:
         return pixels

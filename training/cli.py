@@ -40,6 +40,9 @@ COMMANDS = {
     "export": Command(
         "training.export", "a checkpoint as a model folder, measured again through each engine"
     ),
+    "explain": Command(
+        "training.explain", "a page that looks inside a model: what it sees, and what it rests on"
+    ),
     "schema": Command("training.schema", "the JSON schema of the configs, for editors"),
     "completion": Command("training.completion", "completes commands and keys, in bash or zsh"),
 }

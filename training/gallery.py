@@ -12,6 +12,7 @@ import numpy as np
 from i2i.image import Picture, encode, write_bytes
 from i2i.resize import bicubic
 from i2i.views import false_colours, overlay, palette
+from training.html import page
 from training.pixels import Pixels, Values, brightness, in_colour, to_8_bit, to_float
 from training.protocol import in_words
 from training.tasks import Task
@@ -24,37 +25,18 @@ if TYPE_CHECKING:
 _WHITE = 32
 _WHITE_OF_MAP = 0.1
 
-_PAGE = Template("""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>$title</title>
-<style>
-body { margin: 0 auto; max-width: 1400px; padding: 1rem; font: 1rem/1.5 system-ui, sans-serif;
-  color: #1b1f24; background: #fff; color-scheme: light dark; }
-h1 { font-size: 1.3rem; overflow-wrap: anywhere; }
-figure { margin: 0 0 2rem; }
-figcaption { font-weight: 600; overflow-wrap: anywhere; }
-.row { overflow-x: auto; }
+_STYLE = """\
 .wide { min-width: 60rem; }
 .heads { display: grid; grid-template-columns: repeat(4, 1fr); font-size: .85rem; }
-img { display: block; width: 100%; height: auto; }
-p { overflow-wrap: anywhere; }
 .class { display: inline-block; margin-right: 1rem; }
 .class::before { content: ""; display: inline-block; width: .9em; height: .9em; margin-right: .3em;
   vertical-align: -.1em; border: 1px solid #8888; background: var(--colour); }
-@media (prefers-color-scheme: dark) { body { color: #e6e6e6; background: #16181b; } }
-</style>
-</head>
-<body>
-<h1>$title</h1>
+"""
+
+_BODY = Template("""\
 <p>The worst $count of $pictures pictures, worst first by $monitor. $scale</p>
 $legend<p>Protocol $protocol.</p>
-$figures
-</body>
-</html>
-""")
+$figures""")
 
 _FIGURE = Template("""<figure>
 <figcaption>$rank. $name: $monitor $score</figcaption>
@@ -97,8 +79,7 @@ class Gallery:
             score = f"{judged.scores[self.task.monitor]:.4f}"
             shown = {"name": html.escape(judged.name), "monitor": self.task.monitor}
             figures.append(_FIGURE.substitute(shown, rank=rank, score=score, file=file))
-        page = _PAGE.substitute(
-            title=html.escape(results["model"]),
+        body = _BODY.substitute(
             count=len(self.kept),
             pictures=results["set"]["pictures"],
             monitor=self.task.monitor,
@@ -108,7 +89,7 @@ class Gallery:
             figures="\n".join(figures),
         )
         path = folder / "index.html"
-        write_bytes(path, page.encode())
+        write_bytes(path, page(results["model"], body, _STYLE))
         return path
 
 

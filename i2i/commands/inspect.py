@@ -15,7 +15,8 @@ from i2i.spec import ModelSpec
 
 def run(options: argparse.Namespace) -> int:
     """Prints the facts a line each, or the spec as JSON; then the layers, if asked for."""
-    spec = ModelFolder.open(find_model(options.model)).spec
+    folder = ModelFolder.open(find_model(options.model))
+    spec = folder.spec
     if options.layers and options.json:
         raise ValueError("--json: expected it without --layers, got both; the spec has no layers")
     if options.layers and find_spec("torch") is None:
@@ -26,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
     for name, value in facts(spec).items():
         print(f"{name:12} {value}")
     if options.layers:
-        _print_layers(spec)
+        _print_layers(folder)
     return 0
 
 
@@ -77,16 +78,13 @@ def _auxiliary(spec: ModelSpec) -> list[Any]:
     return found if isinstance(found, list) else []
 
 
-def _print_layers(spec: ModelSpec) -> None:
+def _print_layers(folder: ModelFolder) -> None:
     """The anatomy of the net on one window, and the sums."""
-    from i2i.nets import Autoencoder
     from i2i.nets.anatomy import anatomy
-    from i2i.nets.description import build
+    from i2i.nets.loading import load_net
 
-    net = build(spec.net)
-    if not isinstance(net, Autoencoder):
-        raise ValueError(f"{spec.name}: expected a net of class Autoencoder, got {net}")
-    layers = anatomy(net, spec.window, spec.window)
+    spec = folder.spec
+    layers = anatomy(load_net(folder), spec.window, spec.window)
     table = Table("layer", "kind", "output", "units", "weights", "multiply-adds", "sees")
     for layer in layers:
         output = "×".join(map(str, layer.output))

@@ -8,15 +8,13 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
 from i2i.engines.engine import EngineName, Outputs, Precision
-from i2i.model_folder import ModelError, ModelFolder
-from i2i.nets import Autoencoder
-from i2i.nets.description import build, lacks_memory
+from i2i.model_folder import ModelFolder
+from i2i.nets.description import lacks_memory
 from i2i.nets.last_step import LastStep
+from i2i.nets.loading import load_net
 from i2i.spec import ModelSpec
 
 
@@ -46,18 +44,13 @@ class TorchEngine:
             MemoryError: there is too little memory for the model now.
         """
         torch.set_num_threads(threads)
+        net = load_net(folder)
         try:
-            net = build(folder.spec.net)
-            if not isinstance(net, Autoencoder):
-                raise ValueError(f"net: expected an Autoencoder, got an {type(net).__name__}")
-            net.load_state_dict(load_file(folder.weights))
             return cls(net, folder.spec, precision)
-        except (ValueError, RuntimeError, SafetensorError) as error:
-            if lacks_memory(error):
-                raise MemoryError(
-                    f"{folder.path}: expected memory for it, got too little"
-                ) from error
-            raise ModelError(f"{folder.path}: {error}") from error
+        except RuntimeError as error:
+            if not lacks_memory(error):
+                raise
+            raise MemoryError(f"{folder.path}: expected memory for it, got too little") from error
 
     def run(self, image: NDArray[np.float32]) -> Outputs:
         try:

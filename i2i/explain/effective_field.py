@@ -1,0 +1,65 @@
+"""How far a trained net really looks, beside how far it could."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from i2i.nets.autoencoder import Autoencoder
+
+# Output phases looked at, evenly spread: a strided net treats neighbouring pixels differently.
+_PHASES = 4
+
+
+def effective_field(net: Autoencoder, images: Iterable[Tensor]) -> Tensor:
+    """Share of each input pixel, around the output's own, in what an output pixel depends on.
+
+    (S, S), its centre the output's own pixel, S odd, sum 1: absolute derivatives of an output pixel
+    by the input, their mean over pictures and output phases (Luo et al., arXiv 1701.04128).
+
+    Args:
+        images: each (1, C, H, W) in [0, 1], square and all of one side, a multiple of
+            `size_multiple`; the side limits how far the answer can see.
+
+    Raises:
+        ValueError: no picture, or one that is not square.
+    """
+    multiple, total = net.size_multiple, None
+    for image in images:
+        side = image.shape[-1]
+        if image.shape[-2] != side:
+            raise ValueError(f"images: expected square ones, got {image.shape[-2]} x {side}")
+        reach = side // 2 - multiple
+        # Kept for derivatives of several pixels.
+        with torch.enable_grad():
+            leaf = image.detach().clone().requires_grad_()
+            output = net(leaf).sum(dim=1)
+        outputs = multiple * net.scale
+        for phase in sorted({i * outputs // _PHASES for i in range(_PHASES)}):
+            own = side // 2 + phase // net.scale
+            place = net.scale * (side // 2) + phase
+            (derivatives,) = torch.autograd.grad(output[0, place, place], leaf, retain_graph=True)
+            seen = slice(own - reach, own + reach + 1)
+            field = derivatives[0].abs().sum(dim=0)[seen, seen]
+            total = field if total is None else total + field
+    if total is None:
+        raise ValueError("images: expected at least one, got none")
+    return total / total.sum().clamp(min=torch.finfo(total.dtype).tiny)
+
+
+def radius(field: Tensor, share: float) -> int:
+    """The smallest r so that the square of 2 r + 1 pixels in the middle holds that share.
+
+    Args:
+        field: (S, S), S odd, of `effective_field`.
+        share: in (0, 1].
+    """
+    middle = field.shape[-1] // 2
+    whole = field.sum().item()
+    for r in range(middle):
+        square = field[middle - r : middle + r + 1, middle - r : middle + r + 1]
+        if square.sum().item() >= share * whole * (1 - 1e-6):
+            return r
+    return middle

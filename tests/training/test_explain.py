@@ -1,0 +1,82 @@
+"""The page that looks inside a model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from training.cli import main
+
+STAGES = {"tiny_x2": 3, "tiny_labels": 5, "tiny_map": 3}
+
+
+@pytest.mark.parametrize("model", STAGES)
+def test_a_model_of_each_kind_is_looked_into(
+    model: str,
+    photos: Callable[..., Path],
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder: Path = request.getfixturevalue(model)
+    images = photos(tmp_path / "photos", count=2)
+
+    main(["explain", "--model", str(folder), "--images", str(images), "--output", "page"])
+
+    written = Path(capsys.readouterr().out.strip().splitlines()[-1])
+    page = written.read_text(encoding="utf-8")
+    assert f"<title>{folder.name}@" in page
+    assert 'name="viewport"' in page
+    assert not re.search(r"https?:|//", page)
+    # The answer, what it rests on, how far it looks, the kernels; two of each stage.
+    files = re.findall(r'<img src="(.*?)"', page)
+    assert len(files) == 4 + (model == "tiny_labels") + 2 * STAGES[model]
+    for file in files:
+        with Image.open(written.parent / file) as picture:
+            assert np.asarray(picture).std() > 1
+
+
+def test_a_place_of_another_picture_can_be_explained(
+    tiny_x2: Path, photos: Callable[..., Path], tmp_path: Path
+) -> None:
+    images = photos(tmp_path / "photos", count=2)
+    other = images / "photo-1.png"
+    options = ["--model", str(tiny_x2), "--images", str(images), "--most", "1", "--output", "page"]
+
+    main(["explain", *options, "--picture", str(other), "--at", "79,3"])
+
+    page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
+    assert "photo-1.png, 16 × 16 pixels around column 79, row 3." in page
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (
+            ["--at", "80,3"],
+            "--at: expected a place inside of photo-0.png, 80 x 64 pixels, got 80,3",
+        ),
+        (["--most", "0"], "--most: expected at least 1 picture, got 0"),
+        (["--model", "none"], "expected a model folder or one of"),
+        (["--images", "nowhere"], "expected a folder of pictures, got nowhere"),
+    ],
+)
+def test_a_mistake_is_told_and_nothing_written(
+    options: list[str],
+    told: str,
+    tiny_x2: Path,
+    photos: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    images = photos(tmp_path / "photos", count=1)
+    known = ["--model", str(tiny_x2), "--images", str(images), "--output", "page"]
+
+    with pytest.raises(SystemExit, match=re.escape(told)):
+        main(["explain", *known, *options])
+
+    assert not (tmp_path / "page").exists()

@@ -1,0 +1,196 @@
+"""`python -m training explain`: a page that looks inside a model."""
+
+from __future__ import annotations
+
+import argparse
+import html
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from string import Template
+
+import cv2
+import numpy as np
+import torch
+from rich.progress import track
+from torch import Tensor
+
+from i2i import explain
+from i2i.explain import Region
+from i2i.image import Picture, encode, read, write_bytes
+from i2i.model_folder import ModelFolder, find_model
+from i2i.nets import Autoencoder
+from i2i.nets.loading import load_net
+from i2i.nets.margin import margin
+from i2i.predictor import to_float, with_channels
+from i2i.spec import ModelSpec
+from i2i.windows import Window, cut
+from training import explain_figures as figures
+from training.data.files import find_pictures
+from training.explain_figures import Figure, Place
+from training.html import page
+from training.pixels import brightness
+
+# Of the region that is explained, of its picture's part at least, and of other pictures at most.
+REGION, PART, LARGEST = 16, 192, 256
+# The effective field is a mean over so many pictures, and seen so far at most.
+FIELD_PICTURES, FIELD_SIDE = 4, 512
+
+_FIGURE = Template("""<figure>
+<figcaption>$heading</figcaption>
+<p>$text</p>
+<div class="row" tabindex="0"><a href="$file"><img src="$file" alt="$heading"></a></div>
+</figure>""")
+# The figures are drawn pixel by pixel, and wide ones are looked at by scrolling.
+_STYLE = """\
+img { width: auto; max-width: none; image-rendering: pixelated; }
+p { max-width: 60rem; }
+"""
+
+
+def looks(
+    folder: ModelFolder, picture: Path, others: Sequence[Path], at: tuple[int, int] | None = None
+) -> list[Callable[[], Figure]]:
+    """What makes each figure, in the order of the page.
+
+    Args:
+        picture: whose answer is explained.
+        others: pictures that the net's channels are shown by.
+        at: column and row of the explained place; by default where there is most detail.
+
+    Raises:
+        ValueError: a picture cannot be read, or `at` is outside of it.
+    """
+    net, spec = load_net(folder).requires_grad_(False), folder.spec
+    place = _place(net, spec, picture, at)
+    images = [_centre(net, spec, read(each), LARGEST) for each in others]
+    side = min(2 * margin(net) + 4 * net.size_multiple, FIELD_SIDE)
+    few = others[:FIELD_PICTURES]
+    squares = [_centre(net, spec, read(each), side, square=True) for each in few]
+    stages = explain.stages(net)
+    classes = [partial(figures.class_maps, net, spec, place)] if spec.kind == "labels" else []
+    return [
+        partial(figures.answer, net, spec, place),
+        partial(figures.rests_on, net, spec, place),
+        *classes,
+        partial(figures.field, net, spec, squares),
+        partial(figures.kernels, net),
+        *(partial(figures.answers_of, net, stage, place) for stage in stages),
+        *(partial(figures.looks_for, net, stage, images) for stage in stages),
+    ]
+
+
+def write_page(folder: Path, title: str, shown: Sequence[Figure]) -> Path:
+    """Writes index.html and 01.png, 02.png … into the folder; gives the page's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = []
+    for number, figure in enumerate(shown, start=1):
+        file = f"{number:02d}.png"
+        write_bytes(folder / file, encode(Picture(figure.pixels)))
+        said = {"heading": html.escape(figure.heading), "text": html.escape(figure.text)}
+        parts.append(_FIGURE.substitute(said, file=file))
+    path = folder / "index.html"
+    write_bytes(path, page(title, "\n".join(parts), _STYLE))
+    return path
+
+
+def _place(net: Autoencoder, spec: ModelSpec, path: Path, at: tuple[int, int] | None) -> Place:
+    """The region around a place, on the net's grid, and all that its answer can see."""
+    picture, multiple = read(path), net.size_multiple
+    column, row = at or _most_detail(picture)
+    if not (0 <= column < picture.width and 0 <= row < picture.height):
+        raise ValueError(
+            f"--at: expected a place inside of {path.name}, {picture.width} x {picture.height} "
+            f"pixels, got {column},{row}"
+        )
+    size = -(-REGION // multiple) * multiple
+    context = max(margin(net), (PART - size) // 2)
+    context = -(-context // multiple) * multiple
+    top, left = (
+        max(0, (middle - size // 2) // multiple * multiple) - context for middle in (row, column)
+    )
+    side = size + 2 * context
+    image = _cut(spec, picture, top, left, side, side)
+    name = f"{path.name}, {size} × {size} pixels around column {column}, row {row}"
+    return Place(name, image, Region(context, context, size, size))
+
+
+def _most_detail(picture: Picture) -> tuple[int, int]:
+    """Column and row where neighbours differ most, over a region."""
+    gray = brightness(picture.pixels)
+    slope = np.abs(cv2.Laplacian(gray, cv2.CV_32F))
+    busy = cv2.blur(slope, (REGION, REGION))
+    # Away from the border, where the picture is large enough.
+    top, left = (min(REGION, (length - 1) // 2) for length in busy.shape)
+    inner = busy[top : busy.shape[0] - top, left : busy.shape[1] - left]
+    row, column = np.unravel_index(int(inner.argmax()), inner.shape)
+    return int(column) + left, int(row) + top
+
+
+def _centre(
+    net: Autoencoder, spec: ModelSpec, picture: Picture, side: int, square: bool = False
+) -> Tensor:
+    """The middle of a picture, at most `side` a side; a square is continued by reflection."""
+    multiple = net.size_multiple
+    height, width = (
+        side if square else -(-min(side, length) // multiple) * multiple
+        for length in (picture.height, picture.width)
+    )
+    top, left = (
+        (length - cut_length) // 2 // multiple * multiple
+        for length, cut_length in ((picture.height, height), (picture.width, width))
+    )
+    return _cut(spec, picture, top, left, height, width)
+
+
+def _cut(spec: ModelSpec, picture: Picture, top: int, left: int, height: int, width: int) -> Tensor:
+    """A part of the plane around a picture, as the net takes it."""
+    window = Window(top, left, height, width, (0, 0), (0, 0))
+    pixels = with_channels(cut(picture.pixels, window), spec.input_channels)
+    return torch.from_numpy(to_float(pixels))
+
+
+def _at(text: str) -> tuple[int, int]:
+    column, comma, row = text.partition(",")
+    if not comma:
+        raise argparse.ArgumentTypeError(f"expected COLUMN,ROW, got {text!r}")
+    return int(column), int(row)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training explain",
+        description="Looks inside a model: what its stages answer, which pixels an answer rests "
+        "on, how far it looks, and what its channels look for, on one page.",
+    )
+    parser.add_argument("--model", required=True, help="model folder, or name of a shipped model")
+    parser.add_argument(
+        "--images", required=True, type=Path, help="folder of pictures as the model takes them"
+    )
+    parser.add_argument(
+        "--picture", type=Path, help="whose answer is explained; default: the first of --images"
+    )
+    parser.add_argument(
+        "--at",
+        type=_at,
+        metavar="COLUMN,ROW",
+        help="the explained place, in its pixels; default: where there is most detail",
+    )
+    parser.add_argument(
+        "--most", type=int, default=16, help="pictures of --images used (default: %(default)s)"
+    )
+    parser.add_argument("--output", required=True, type=Path, help="folder for the page")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = build_parser().parse_args(arguments)
+    if options.most < 1:
+        raise ValueError(f"--most: expected at least 1 picture, got {options.most}")
+    folder = ModelFolder.open(find_model(options.model))
+    others = find_pictures(options.images)[: options.most]
+    picture = options.picture or others[0]
+    steps = looks(folder, picture, others, options.at)
+    shown = [look() for look in track(steps, "Looking inside", transient=True)]
+    print(write_page(options.output, folder.spec.address, shown))

@@ -1,0 +1,36 @@
+"""The frame of the pages that are written beside results: light and dark, on any width, offline."""
+
+from __future__ import annotations
+
+import html
+from string import Template
+
+_PAGE = Template("""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>$title</title>
+<style>
+body { margin: 0 auto; max-width: 1400px; padding: 1rem; font: 1rem/1.5 system-ui, sans-serif;
+  color: #1b1f24; background: #fff; color-scheme: light dark; }
+h1 { font-size: 1.3rem; overflow-wrap: anywhere; }
+figure { margin: 0 0 2rem; }
+figcaption { font-weight: 600; overflow-wrap: anywhere; }
+.row { overflow-x: auto; }
+img { display: block; width: 100%; height: auto; }
+p { overflow-wrap: anywhere; }
+${style}@media (prefers-color-scheme: dark) { body { color: #e6e6e6; background: #16181b; } }
+</style>
+</head>
+<body>
+<h1>$title</h1>
+$body
+</body>
+</html>
+""")
+
+
+def page(title: str, body: str, style: str = "") -> bytes:
+    """A page of that title, in plain text, and body, in HTML; `style` is CSS beside the frame's."""
+    return _PAGE.substitute(title=html.escape(title), body=body, style=style).encode()

@@ -1,4 +1,4 @@
-# make demo | test | test-slow | check | docs | bench | results FOLDER=… | serve PORT=3000 | bento | image | image-test | sbom
+# make demo | test | test-whole | test-slow | check | docs | bench | results FOLDER=… | serve PORT=3000 | bento | image | image-test | sbom
 # each from a fresh checkout; they install what they need
 
 PYTHON ?= python3
@@ -8,6 +8,8 @@ PORT ?= 3000
 CONTAINER ?= $(shell command -v podman || command -v docker)
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+# Tests that take no minutes and need nothing special.
+OFTEN := not slow and not gpu and not data and not browser
 
 export BENTOML_DO_NOT_TRACK := true
 # Podman's own format has no health check.
@@ -16,7 +18,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 # It advertises a successor at every build.
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: install demo test test-slow check docs bench results serve bento image image-test sbom
+.PHONY: install demo test test-whole test-slow check docs bench results serve bento image image-test sbom
 
 install: $(INSTALLED)
 
@@ -30,7 +32,11 @@ demo: $(INSTALLED)
 	$(BIN)/python -m scripts.demo
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m 'not slow and not gpu and not data and not browser'
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m 'not whole and $(OFTEN)'
+
+# What takes seconds each: whole runs, exports, servers.
+test-whole: $(INSTALLED)
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m 'whole and $(OFTEN)'
 
 # Those that need a GPU, real pictures or a browser are left out here too.
 test-slow: $(INSTALLED)

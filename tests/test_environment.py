@@ -5,9 +5,12 @@ import sys
 import sysconfig
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.mark.whole
 def test_mending_an_environment_that_works_changes_nothing() -> None:
     site = Path(sysconfig.get_path("purelib"))
     before = {path.name: path.stat().st_mtime_ns for path in site.glob("*mend_torchvision*")}

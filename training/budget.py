@@ -79,20 +79,36 @@ def parse_budget(text: str, device: str = "cpu") -> Limit:
     Raises:
         ValueError: the text is neither, or is nothing, or core-minutes are to limit a GPU.
     """
+    amount, unit = _amount(text)
+    if device == "cpu":
+        return Limit(amount * (available_cpus() if unit == "min" else 1))
+    if unit != "min":
+        raise ValueError(
+            f"budget: expected minutes such as '20min' of a run on {device}, got {text!r}, which "
+            "are for runs on processors"
+        )
+    return Limit(amount, of_processors=False)
+
+
+def share_of(text: str, share: float) -> str:
+    """A share of a budget, as such a text.
+
+    Examples:
+        >>> share_of("60min", 0.125)
+        '7.5 min'
+    """
+    amount, unit = _amount(text)
+    return f"{amount * share:.4g} {unit}"
+
+
+def _amount(text: str) -> tuple[float, str]:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(core-minutes?|min)", text.strip())
     if found is None or float(found[1]) == 0:
         raise ValueError(
             "budget: expected core-minutes of processor time such as '120 core-minutes', or "
             f"minutes of all cores such as '60min', got {text!r}"
         )
-    if device == "cpu":
-        return Limit(float(found[1]) * (available_cpus() if found[2] == "min" else 1))
-    if found[2] != "min":
-        raise ValueError(
-            f"budget: expected minutes such as '20min' of a run on {device}, got {text!r}, which "
-            "are for runs on processors"
-        )
-    return Limit(float(found[1]), of_processors=False)
+    return float(found[1]), found[2]
 
 
 @dataclass(frozen=True)

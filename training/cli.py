@@ -37,6 +37,9 @@ COMMANDS = {
     "results": Command(
         "training.results", "the shipped models on every set in a folder, and the page of results"
     ),
+    "tune": Command(
+        "training.tune", "a search for hyper-parameters: many short runs, fewer and longer ones"
+    ),
     "export": Command(
         "training.export", "a checkpoint as a model folder, measured again through each engine"
     ),

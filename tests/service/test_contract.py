@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
@@ -29,6 +30,7 @@ EVERYWHERE = {"x-request-id", "x-content-type-options", "content-security-policy
 EXAMPLES = 40
 
 
+@pytest.mark.whole
 def test_no_request_gets_a_reply_that_the_contract_does_not_tell_of(serve_jobs, png, end_of):
     statuses = {}
     with serve_jobs() as client:

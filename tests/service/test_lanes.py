@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from i2i.image import Picture, encode
 from service.routes import create_app
 from service.settings import Settings
 
 
+@pytest.mark.whole
 def test_small_pictures_do_not_wait_for_results_that_are_encoded_in_one_piece(
     models_of, make_predictor, client_of, png, wait_until
 ):

@@ -53,6 +53,7 @@ def file_of(format: str) -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.whole
 @pytest.mark.skipif(sys.platform != "linux", reason="the system tells the peak there")
 @pytest.mark.parametrize("format", READING_BYTES)
 def test_decoding_takes_no_more_memory_than_is_counted_for_the_format(format):

@@ -94,6 +94,7 @@ def test_a_process_that_stops_is_not_ready_and_answers_on(models, client_of, png
         assert client.post("/v1/models/twice/predict", content=png).status_code == 200
 
 
+@pytest.mark.whole
 def test_the_process_is_live_while_engine_and_codecs_are_taken(serve, twice, large_png):
     # The closed gate makes the engine look slow: nobody shall be refused for that.
     with serve(queue_s=3600) as client:

@@ -27,6 +27,7 @@ ROOT = Path(__file__).parents[2]
 BENTOML = [sys.executable, "-m", "bentoml"]
 
 
+@pytest.mark.whole
 def test_a_server_answers_as_the_library_does_at_addresses_of_ours_and_finishes_what_it_began(
     serving, model, wait_until
 ):
@@ -147,6 +148,7 @@ def rewrite(folder: Path, **fields: object) -> str:
     return changed["digest"][:12]
 
 
+@pytest.mark.whole
 def test_a_wrong_setting_ends_the_start_with_its_name(environment):
     environment["I2I_MAX_BODY"] = "much"
     command = [*BENTOML, "serve", "service.service:I2I"]
@@ -156,6 +158,7 @@ def test_a_wrong_setting_ends_the_start_with_its_name(environment):
     assert expected in ended.stdout + ended.stderr
 
 
+@pytest.mark.whole
 def test_the_service_needs_no_torch_and_no_timers_of_bentoml(environment):
     program = """
 import json, sys

@@ -72,6 +72,7 @@ def fit(
     return run
 
 
+@pytest.mark.whole
 def test_a_run_ends_near_its_budget_with_the_schedule_at_its_end(fit: Callable[..., None]) -> None:
     # This process has cost something already, which a run counts as its start.
     budget = core_minutes() + 0.06
@@ -96,6 +97,7 @@ def test_a_run_ends_near_its_budget_with_the_schedule_at_its_end(fit: Callable[.
     assert 1 < len(set(validated)) <= 21
 
 
+@pytest.mark.whole
 def test_a_resumed_run_goes_on_with_its_plan(fit: Callable[..., None]) -> None:
     budget = core_minutes() + 0.02
     fit(f"--budget={budget} core-minutes")
@@ -126,6 +128,7 @@ def test_a_budget_is_the_same_however_it_is_written() -> None:
     assert other.plan is None
 
 
+@pytest.mark.whole
 def test_a_resumed_run_goes_on_at_its_rate_until_its_new_end_is_known(
     fit: Callable[..., None],
 ) -> None:

@@ -132,6 +132,7 @@ def test_a_folder_must_be_given(
     assert "arguments are required: root" in said(error, capsys)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("other", "words"),
     [
@@ -157,6 +158,7 @@ def test_resuming_with_another_config_names_the_difference(
     assert re.search(words, said(error, capsys))
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
@@ -289,6 +291,7 @@ def test_a_checkpoint_can_be_run_over_the_pictures(
     assert ("psnr_y" in capsys.readouterr().out) == (command != "predict")
 
 
+@pytest.mark.whole
 def test_two_runs_get_two_folders(start: Callable[..., None]) -> None:
     for _ in range(2):
         start("--trainer.fast_dev_run=true")

@@ -37,6 +37,7 @@ def test_multiply_adds_are_those_of_torchs_own_count(name: str) -> None:
     assert multiply_adds_per_pixel(net) == pytest.approx(flops / 2 / side**2)
 
 
+@pytest.mark.whole
 def test_a_deployed_model_is_measured_in_its_own_process(tiny_x2: Path) -> None:
     predictor = i2i.load(tiny_x2, engine="openvino", threads=1)
 

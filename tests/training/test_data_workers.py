@@ -36,6 +36,7 @@ print(len(list(DataLoader(range(4), num_workers=1, worker_init_fn=begin_worker, 
 """
 
 
+@pytest.mark.whole
 def test_a_worker_begins_although_opencv_has_threads_already() -> None:
     # In a process of its own, which can be ended where it hangs.
     command = [sys.executable, "-c", LOADER_AFTER_OPENCV]

@@ -15,6 +15,7 @@ from training.cli import main
 STAGES = {"tiny_x2": 3, "tiny_labels": 5, "tiny_map": 3}
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("model", STAGES)
 def test_a_model_of_each_kind_is_looked_into(
     model: str,

@@ -77,6 +77,7 @@ def test_a_run_begins_with_a_checkpoint_and_says_so(
     assert recipe["seed"] == 3
 
 
+@pytest.mark.whole
 def test_a_run_with_a_checkpoint_needs_no_origin_and_remembers_it(
     trained: Callable[[str], Any], workplace: Path
 ) -> None:

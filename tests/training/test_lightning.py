@@ -58,6 +58,7 @@ def test_without_loggers_all_is_in_the_runs_folder(fit: Callable[..., None]) -> 
     assert kept["run"] is None
 
 
+@pytest.mark.whole
 def test_a_resumed_run_goes_on_in_its_folder_with_its_curves_and_its_best_score(
     fit: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -83,6 +84,7 @@ def test_a_resumed_run_goes_on_in_its_folder_with_its_curves_and_its_best_score(
     assert "next: python -m training export" in capsys.readouterr().out
 
 
+@pytest.mark.whole
 def test_a_run_does_not_mix_its_checkpoints_with_those_of_another(
     fit: Callable[..., None], mine: Path
 ) -> None:

@@ -59,6 +59,7 @@ def test_the_kept_config_and_the_checkpoint_say_what_a_run_computed_in(
     assert config["trainer"]["precision"] == recipe["precision"] == fastest_precision("auto")
 
 
+@pytest.mark.whole
 def test_a_precision_that_a_config_names_is_taken_and_kept_when_the_run_is_resumed(
     photos: Callable[..., Path], configs: Path, fast: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -74,6 +75,7 @@ def test_a_precision_that_a_config_names_is_taken_and_kept_when_the_run_is_resum
     assert checkpoint["recipe"]["steps"] == 4
 
 
+@pytest.mark.whole
 def test_a_plugin_of_a_precision_is_taken_alone(
     photos: Callable[..., Path], configs: Path, fast: tuple[str, ...], tmp_path: Path
 ) -> None:

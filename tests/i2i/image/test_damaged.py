@@ -101,6 +101,7 @@ def test_every_bad_picture_has_its_code(bad_pictures: BadPictures) -> None:
     assert codes == {name: code for name, _, code in bad_pictures}
 
 
+@pytest.mark.whole
 def test_every_bad_picture_is_decoded_in_little_memory() -> None:
     script = """
 import resource, sys

@@ -191,6 +191,7 @@ def test_a_folded_net_gives_the_same(net: Autoencoder) -> None:
 EXPORTED = {"concat, silu, bicubic x3"}
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     "net",
     [n if n in EXPORTED else pytest.param(n, marks=pytest.mark.slow) for n in NETS],

@@ -127,6 +127,7 @@ def autoencoder(encoder: TorchvisionEncoder) -> Autoencoder:
     return Autoencoder(encoder, decoder, ClassHead(widths[-1], encoder.stem_stride))
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("name", mostly_slow("alexnet", "googlenet", "resnet18"))
 def test_the_activations_are_torchvisions_own(name: Backbone, tmp_path: Path) -> None:
     net = torchvision_net(name)
@@ -243,6 +244,7 @@ def prove_margin(encoder: TorchvisionEncoder) -> None:
     assert extents(net, axis=0) == extents(net, axis=1)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("name", mostly_slow("alexnet", "resnet18"))
 def test_a_net_is_rebuilt_from_its_description(name: Backbone) -> None:
     torch.manual_seed(0)

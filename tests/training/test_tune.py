@@ -1,0 +1,176 @@
+"""A search for hyper-parameters."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+
+from training import cli
+from training.recipe import build
+from training.search_space import Choices, Range, Space
+from training.tune import Search, draw_trials, show, sizes
+
+SPACE: Space = {
+    "model.learning_rate": Range(1e-4, 1e-2, True),
+    "model.optimizer": Choices(("SGD", "Lion")),
+}
+
+
+class Pretended:
+    """Trains nothing: a run scores what its rate and its budget make of it, or fails."""
+
+    def __init__(self, fails: Callable[[float], bool] = lambda rate: False) -> None:
+        self.fails = fails
+        self.asked: list[list[str]] = []
+
+    def __call__(self, arguments: list[str]) -> None:
+        self.asked.append(arguments)
+        said = dict(each.split("=", 1) for each in arguments if "=" in each)
+        rate = float(said.get("--model.learning_rate", 0.005))
+        if self.fails(rate):
+            raise ValueError("the loss is NaN")
+        run = Path(arguments[arguments.index("--run") + 1])
+        (run / "checkpoints").mkdir(parents=True)
+        task = {"class_path": "training.tasks.SuperResolution", "init_args": {"scale": 2}}
+        parts = {
+            "encoder": {
+                "class_path": "i2i.nets.Encoder",
+                "init_args": {"widths": [4], "depths": [0]},
+            },
+            "decoder": {
+                "class_path": "i2i.nets.Decoder",
+                "init_args": {"widths": [4], "depths": []},
+            },
+            "head": {
+                "class_path": "i2i.nets.PictureHead",
+                "init_args": {"features": 4, "stride": 2, "scale": 2},
+            },
+        }
+        net = {"class_path": "i2i.nets.Autoencoder", "init_args": parts}
+        state = {f"net.{name}": value for name, value in build(net).state_dict().items()}
+        recipe = {"task": task, "net": net}
+        torch.save({"recipe": recipe, "state_dict": state}, run / "checkpoints" / "last.ckpt")
+        rows = f"step,val/psnr_y\n1,{20 + 1000 * rate}\n1,\n2,{19 + 1000 * rate}\n"
+        (run / "metrics.csv").write_text(rows)
+
+
+def searched(folder: Path, train: Pretended, trials: int = 9) -> Search:
+    search = Search(folder, ["--config=c"], draw_trials(SPACE, trials, 0), "54 min", 3, train)
+    search.run()
+    return search
+
+
+def test_each_round_costs_the_same_and_keeps_the_best_and_the_recipe(tmp_path: Path) -> None:
+    train = Pretended()
+    search = searched(tmp_path, train)
+
+    assert search.sizes == [9, 3, 2]
+    budgets = [each[each.index("--budget") + 1] for each in train.asked]
+    assert budgets == ["2 min"] * 9 + ["6 min"] * 3 + ["9 min"] * 2
+    assert all("--seed_everything=3" in each and "--config=c" in each for each in train.asked)
+    rounds = [[run.trial for run in search.ended if run.round == number] for number in range(3)]
+    rates = sorted((trial.drawn.get("model.learning_rate", 0) for trial in rounds[0]), reverse=True)
+    assert [trial.drawn.get("model.learning_rate") for trial in rounds[1]] == [None, *rates[:2]]
+    assert [trial.drawn.get("model.learning_rate") for trial in rounds[2]] == [None, rates[0]]
+    # The best of the curve counts.
+    assert search.best_first()[0].score == pytest.approx(20 + 1000 * rates[0])
+
+
+def test_a_search_goes_on_after_the_runs_that_have_ended(tmp_path: Path) -> None:
+    whole = searched(tmp_path / "whole", Pretended())
+
+    class Killed(Pretended):
+        def __call__(self, arguments: list[str]) -> None:
+            if len(self.asked) == 10:
+                raise KeyboardInterrupt
+            super().__call__(arguments)
+
+    with pytest.raises(KeyboardInterrupt):
+        searched(tmp_path / "twice", Killed())
+    rest = Pretended()
+    search = searched(tmp_path / "twice", rest)
+
+    assert len(rest.asked) == 4
+    assert search.ended == whole.ended
+
+
+def test_another_search_is_not_mixed_in(tmp_path: Path) -> None:
+    searched(tmp_path, Pretended(), trials=3)
+    with pytest.raises(ValueError, match="which holds another; choose another folder"):
+        searched(tmp_path, Pretended(), trials=4)
+
+
+def test_a_trial_that_fails_comes_last_and_a_recipe_that_fails_ends_all(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    search = searched(tmp_path / "some", Pretended(lambda rate: rate > 0.0051))
+
+    assert "the loss is NaN" in capsys.readouterr().err
+    failed = [run for run in search.ended if run.score is None]
+    assert failed
+    assert all(run.round == 0 for run in failed)
+    with pytest.raises(ValueError, match="the loss is NaN"):
+        searched(tmp_path / "all", Pretended(lambda rate: True))
+
+
+def test_the_page_says_what_was_best_and_that_it_is_flattered(tmp_path: Path) -> None:
+    said = StringIO()
+    show(searched(tmp_path, Pretended()), Console(file=said, width=160))
+
+    assert re.search(
+        r"best: --model.learning_rate=0.00\d+ --model.optimizer=(SGD|Lion)\n", said.getvalue()
+    )
+    assert "flatters it" in said.getvalue()
+    assert "the recipe as it is" in said.getvalue()
+
+
+def test_trials_differ_and_begin_with_the_recipe() -> None:
+    few = draw_trials({"a": Choices((1, 2, 3))}, 9, 0)
+    assert few[0].drawn == {}
+    assert sorted(trial.drawn["a"] for trial in few[1:]) == [1, 2, 3]
+    assert draw_trials(SPACE, 9, 1) == draw_trials(SPACE, 9, 1) != draw_trials(SPACE, 9, 2)
+    assert sizes(2) == [2]
+
+
+@pytest.mark.whole
+def test_a_config_is_searched_by_real_runs(
+    tmp_path: Path, photos: Callable[..., Path], fast: tuple[str, ...], configs: Path
+) -> None:
+    images = photos(tmp_path / "photos")
+    fit = ["--config", str(configs / "super_resolution_x2.yaml"), "--data.root", str(images), *fast]
+    fit += ["--model.net.encoder.depths=[0, 0]"]
+    trials = draw_trials({"model.learning_rate": Choices((1e-4, 1e-3))}, 2, 0)
+
+    search = Search(tmp_path / "search", fit, trials, "0.1 core-minutes", 0, cli.main)
+    search.run()
+
+    assert [run.trial.number for run in search.ended] == [0, 1]
+    assert all(run.score is not None and run.score > 10 for run in search.ended)
+    assert (search.monitor, search.mode) == ("psnr_y", "max")
+    assert json.loads((tmp_path / "search" / "trials.json").read_text())["monitor"] == "psnr_y"
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--trials", "1"], "--trials: expected at least 2, got 1"),
+        (["--run", "x"], "expected options of fit but --run, --budget"),
+        (["--space", "none.yaml"], "none.yaml"),
+        (["--budget", "an hour"], "budget: expected core-minutes"),
+    ],
+)
+def test_a_mistake_ends_in_one_line(
+    options: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "space.yaml").write_text("a: [1, 2]")
+    given = ["--space", "space.yaml", "--budget", "1 core-minutes", "--output", "out"]
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["tune", *given, *options])
+    assert told in str(ended.value)

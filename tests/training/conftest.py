@@ -32,6 +32,7 @@ FAST = (
 FASTER = ("--data.batch_size=1", "--data.epoch_samples=2")
 
 
+@pytest.hookimpl(tryfirst=True)  # before the markers choose
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """One worker has all tests of exported runs: each is trained and exported once.
 
@@ -39,6 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     items.sort(key=lambda item: not _uses_exported_run(item))
     for item in filter(_uses_exported_run, items):
+        item.add_marker(pytest.mark.whole)
         item.add_marker(pytest.mark.xdist_group("exported runs"))
 
 

@@ -42,7 +42,6 @@ def test_a_config_trains(name: str, trained: Callable[[str], Any]) -> None:
     assert list(run.folder.glob("pictures/*.png"))
 
 
-@pytest.mark.whole
 @pytest.mark.parametrize(
     "name",
     [n if n in EXPORTED else pytest.param(n, marks=pytest.mark.slow) for n in NAMES],
@@ -90,7 +89,6 @@ def test_a_config_says_first_what_it_is_for(name: str, configs: Path) -> None:
     assert first.startswith("# ")
 
 
-@pytest.mark.whole
 @pytest.mark.parametrize(
     ("name", "near"), [("super_resolution_x2", 0.01), ("segmentation", 0.001), ("dense_map", 1e-4)]
 )

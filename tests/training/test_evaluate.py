@@ -33,7 +33,6 @@ def folder_of(task: Task, run: Any) -> ModelFolder:
     return ModelFolder(folder.path, replace(folder.spec, provenance=provenance))
 
 
-@pytest.mark.whole
 def test_a_restoration_is_measured_on_8_bit_pictures_and_again_alike(
     run_of: Callable[[str], Any], picture: Callable[..., np.ndarray]
 ) -> None:

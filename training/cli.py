@@ -43,6 +43,9 @@ COMMANDS = {
     "export": Command(
         "training.export", "a checkpoint as a model folder, measured again through each engine"
     ),
+    "robustness": Command(
+        "training.robustness", "its scores again, with noise, blur, darkness … on what it is given"
+    ),
     "explain": Command(
         "training.explain", "a page that looks inside a model: what it sees, and what it rests on"
     ),

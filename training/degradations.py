@@ -153,6 +153,37 @@ class Gray(Degradation):
         return from_float(in_colour(brightness(image)[..., None]), image.dtype)
 
 
+class Light(Degradation):
+    """Multiplies each value, and clips it: a picture exposed too short or too long.
+
+    Args:
+        factor: below 1 darker, above 1 brighter.
+    """
+
+    def __init__(self, factor: Range) -> None:
+        self.factor = as_range("factor", factor, 0, 16)
+
+    def __call__(self, image: Values, random: np.random.Generator) -> Values:
+        factor = np.float32(draw(self.factor, random))
+        return from_float((factor * to_float(image)).clip(0, 1), image.dtype)
+
+
+class Contrast(Degradation):
+    """Brings each value nearer to the picture's mean, or away from it, and clips it.
+
+    Args:
+        factor: of the distance; below 1 as through haze.
+    """
+
+    def __init__(self, factor: Range) -> None:
+        self.factor = as_range("factor", factor, 0, 16)
+
+    def __call__(self, image: Values, random: np.random.Generator) -> Values:
+        values = to_float(image)
+        mean, factor = values.mean(), np.float32(draw(self.factor, random))
+        return from_float((mean + factor * (values - mean)).clip(0, 1), image.dtype)
+
+
 class Holes(Degradation):
     """Paints holes in one colour; a gray picture becomes one of three channels.
 

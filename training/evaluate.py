@@ -113,6 +113,7 @@ def evaluate(
     ensemble: Ensemble = "none",
     witness: Callable[[Judged], None] | None = None,
     unclipped: bool = False,
+    spoiled_by: degradations.Degradation | None = None,
 ) -> dict[str, Any]:
     """Scores of each picture, of the set, of the trivial answer, and the gain over it.
 
@@ -120,6 +121,7 @@ def evaluate(
         witness: called with each picture.
         unclipped: whether the model sees a restoration's input as the degradation made it; by
             default as an 8-bit file would hold it.
+        spoiled_by: what happens to each input on its way to the model; its target stays.
 
     Returns:
         Plain data: `scores`, `baseline`, `gain` by name; `protocol` and its digest; `set`, the
@@ -128,7 +130,7 @@ def evaluate(
         computed from.
     """
     predict = _predict(predictor, ensemble, unclipped)
-    questions = Questions(task, samples, unclipped)
+    questions = Questions(task, samples, unclipped, spoiled_by)
     pictures, trivials = [], []
     for question in questions:
         name, image, target = question.name, question.image, question.target
@@ -156,7 +158,7 @@ def evaluate(
     tally = Tally(task, pictures)
     scores = tally.scores()
     trivial_scores = _comparable(_baseline_scores(task, tally, trivials), unclipped)
-    protocol = stamp(task, ensemble, unclipped)
+    protocol = stamp(task, ensemble, unclipped, spoiled_by)
     return {
         "model": predictor.spec.address,
         "engine": predictor.engine.name,

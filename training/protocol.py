@@ -6,6 +6,7 @@ import hashlib
 import json
 from typing import Any
 
+from training.degradations import Degradation
 from training.ensemble import Ensemble
 from training.tasks import Task
 
@@ -27,7 +28,12 @@ _PLAIN = {
 }
 
 
-def stamp(task: Task, ensemble: Ensemble = "none", unclipped: bool = False) -> dict[str, Any]:
+def stamp(
+    task: Task,
+    ensemble: Ensemble = "none",
+    unclipped: bool = False,
+    spoiled_by: Degradation | None = None,
+) -> dict[str, Any]:
     """All that scores depend on beside model and pictures, as plain data.
 
     Colour space, crop to a multiple, border, degradation (which names the resizing), rounding,
@@ -35,7 +41,9 @@ def stamp(task: Task, ensemble: Ensemble = "none", unclipped: bool = False) -> d
     """
     own = {"task": task.name, "scale": task.scale, "classes": [c.name for c in task.classes()]}
     protocol = {**own, **_PLAIN, **task.protocol(), "ensemble": ensemble, "seed": SEED}
-    return protocol | {"input": UNCLIPPED} if unclipped else protocol
+    if unclipped:
+        protocol |= {"input": UNCLIPPED}
+    return protocol if spoiled_by is None else protocol | {"spoiled by": repr(spoiled_by)}
 
 
 def digest(protocol: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from training.degradations import Degradation
 from training.pixels import Values, as_stored
 from training.protocol import SEED
 from training.tasks import Sample, Task
@@ -36,16 +37,26 @@ class Questions:
     Args:
         unclipped: whether an input stays as the degradation made it; by default it is as an 8-bit
             file would hold it.
+        spoiled_by: what happens to each input beside; its target stays what it was.
     """
 
-    def __init__(self, task: Task, samples: Iterable[Sample], unclipped: bool = False) -> None:
+    def __init__(
+        self,
+        task: Task,
+        samples: Iterable[Sample],
+        unclipped: bool = False,
+        spoiled_by: Degradation | None = None,
+    ) -> None:
         self.task, self.samples, self.unclipped = task, samples, unclipped
+        self.spoiled_by = spoiled_by
         self._content = hashlib.sha256()
         self._asked: list[dict[str, str]] = []
 
     def __iter__(self) -> Iterator[Question]:
         for index, sample in enumerate(self.samples):
             image, target = self.task.pair(sample, np.random.default_rng([SEED, index]))
+            if self.spoiled_by is not None:
+                image = self.spoiled_by(image, np.random.default_rng([SEED, index, 1]))
             if not self.unclipped:
                 image = as_stored(image)
             own = hashlib.sha256()

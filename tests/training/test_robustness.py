@@ -1,0 +1,91 @@
+"""What is left of a score when the pictures get worse."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from training import cli
+from training.degradations import Contrast, Light
+from training.line_chart import line_chart, span_of
+from training.robustness import FAULTS
+
+RANDOM = np.random.default_rng(0)
+
+
+def test_a_model_is_measured_under_every_fault(
+    run_of: Callable[[str], Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = run_of("super_resolution_x2")
+    command = ["--model", str(run.model), *run.where]
+    cli.main(["robustness", *command, "--most", "1", "--output", "page"])
+    cli.main(["evaluate", *command, "--no-cost", "--output", "whole.json"])
+
+    results = json.loads(Path("page/robustness.json").read_text())
+    assert results["pictures"] == 1
+    whole = json.loads(Path("whole.json").read_text())["pictures"][0]
+    assert results["clean"]["score"] == pytest.approx(whole["scores"]["psnr_y"])
+    stamps = {results["clean"]["protocol_digest"]}
+    for name, steps in results["faults"].items():
+        assert [step["strength"] for step in steps] == list(FAULTS[name].strengths)
+        # The strongest of each leaves less than there was, of the trivial answer too.
+        for part in ("score", "baseline"):
+            assert steps[-1][part] < results["clean"][part] - 1
+        assert "spoiled by" in steps[0]["protocol"]
+        stamps |= {step["protocol_digest"] for step in steps}
+    assert len(stamps) == 1 + 4 * len(FAULTS)  # none is compared with another
+    noise = [step["score"] for step in results["faults"]["noise"]]
+    assert noise == sorted(noise, reverse=True)
+    page = Path("page/index.html").read_text(encoding="utf-8")
+    assert page.count("<svg") == len(FAULTS)
+    assert not re.search(r"https?:|//", page)
+    assert "page/index.html" in capsys.readouterr().out
+
+
+def test_at_least_one_picture_is_measured(tiny_x2: Path, tmp_path: Path) -> None:
+    options = ["--model", str(tiny_x2), "--images", str(tmp_path), "--output", "page"]
+    with pytest.raises(SystemExit, match="--most: expected at least 1 picture, got 0"):
+        cli.main(["robustness", *options, "--most", "0"])
+
+
+@given(st.floats(0, 4), st.integers(0, 99))
+def test_light_and_contrast_keep_the_order_of_values(factor: float, seed: int) -> None:
+    image = np.random.default_rng(seed).integers(0, 256, (6, 5, 3), np.uint8)
+    for degradation in (Light(factor), Contrast(factor)):
+        spoiled = degradation(image, RANDOM)
+        assert spoiled.dtype == np.uint8
+        order = np.argsort(image, axis=None)
+        assert (np.diff(spoiled.ravel()[order].astype(int)) >= 0).all()
+
+
+def test_light_and_contrast_of_one_change_nothing() -> None:
+    image = RANDOM.integers(0, 65536, (6, 5, 1), np.uint16)
+    for degradation in (Light(1), Contrast(1)):
+        assert np.abs(degradation(image, RANDOM).astype(int) - image).max() <= 1
+    assert (Light(0)(image, RANDOM) == 0).all()
+    assert np.ptp(Contrast(0)(image, RANDOM)) == 0
+
+
+@given(st.lists(st.floats(-1e6, 1e6) | st.just(float("nan")), min_size=1, max_size=6))
+def test_a_chart_holds_every_value_within_it(values: list[float]) -> None:
+    series = {"a<b": values}
+    chart = ElementTree.fromstring(line_chart(series, ["x & y"] * len(values), span_of(series)))
+
+    circles = [each for each in chart if each.tag == "circle"]
+    assert len(circles) == sum(value == value for value in values)
+    for circle in circles:
+        assert 0 <= float(circle.attrib["cx"]) <= 320
+        assert 0 <= float(circle.attrib["cy"]) <= 200
+    heights = [float(circle.attrib["cy"]) for circle in circles]
+    shown = [value for value in values if value == value]
+    for one, other, high, low in zip(shown, shown[1:], heights, heights[1:], strict=False):
+        assert (one - other) * (low - high) >= -1e-9 * max(abs(one), abs(other), 1)

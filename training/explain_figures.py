@@ -21,8 +21,6 @@ from training.pixels import Pixels, in_colour, to_8_bit
 
 # Shown at least so large, in pixels.
 TILE = 128
-# Of the explained place, which is looked at closely.
-_LARGE = 768
 CHANNELS, LOOKED_FOR = 12, 4
 # Of the effective field, in squares around its middle.
 SHARES = (0.5, 0.9, 0.99)
@@ -56,6 +54,15 @@ class Place:
     image: Tensor
     region: Region
 
+    def near(self, reach: int) -> Place:
+        """The same, with no more around the region than `reach` pixels."""
+        region = self.region
+        top, left = max(0, region.top - reach), max(0, region.left - reach)
+        rows = slice(top, region.top + region.height + reach)
+        columns = slice(left, region.left + region.width + reach)
+        moved = Region(region.top - top, region.left - left, region.height, region.width)
+        return Place(self.name, self.image[..., rows, columns], moved)
+
 
 def answer(net: Autoencoder, spec: ModelSpec, place: Place) -> Figure:
     """The input and the answer, with a frame around the region."""
@@ -68,7 +75,8 @@ def answer(net: Autoencoder, spec: ModelSpec, place: Place) -> Figure:
 
 
 def rests_on(net: Autoencoder, spec: ModelSpec, place: Place) -> Figure:
-    """The input, its saliency and its attribution."""
+    """The input, its saliency and its attribution, as far as the answer can see."""
+    place = place.near(margin(net))
     quantity, in_words = _quantity(net, spec, place)
     salient = explain.saliency(net, place.image, place.region, quantity)
     attributed = explain.attribution(net, place.image, place.region, quantity).pixels.abs()
@@ -78,10 +86,10 @@ def rests_on(net: Autoencoder, spec: ModelSpec, place: Place) -> Figure:
         f"Which pixels decide {in_words} in the frame. Middle, saliency: where a small change of "
         "the input would change it most. Right, attribution: where it comes from, on the way from "
         "a blurred picture to this one; brighter is more. Diffusion index "
-        f"{explain.diffusion_index(attributed):.1f}: 0 is one pixel, 100 all alike."
+        f"{explain.diffusion_index(attributed):.1f}: 0 is one pixel, 100 all of these alike."
     )
-    near = [_near(_framed(enlarged(tile, _LARGE), place), place, margin(net)) for tile in tiles]
-    return Figure("What it rests on", text, grid([near]))
+    framed = [_framed(enlarged(tile, 2 * TILE), place) for tile in tiles]
+    return Figure("What it rests on", text, grid([framed]))
 
 
 def class_maps(net: Autoencoder, spec: ModelSpec, place: Place) -> Figure:
@@ -230,16 +238,6 @@ def _framed(pixels: Pixels, place: Place) -> Pixels:
     framed = pixels.copy()
     _draw_frame(framed, *(round(times * corner) for corner in corners))
     return framed
-
-
-def _near(pixels: Pixels, place: Place, reach: int) -> Pixels:
-    """The square around the region that its answer can see, of a picture of the whole part."""
-    times, region = pixels.shape[0] / place.image.shape[-2], place.region
-    seen = []
-    for first, length in ((region.top, region.height), (region.left, region.width)):
-        low, high = max(0, first - reach), first + length + reach
-        seen.append(slice(round(times * low), round(times * high)))
-    return pixels[seen[0], seen[1]]
 
 
 def _draw_frame(pixels: Pixels, top: int, left: int, bottom: int, right: int) -> None:

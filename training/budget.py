@@ -98,7 +98,7 @@ def share_of(text: str, share: float) -> str:
         '7.5 min'
     """
     amount, unit = _amount(text)
-    return f"{amount * share:.4g} {unit}"
+    return f"{amount * share:.3f}".rstrip("0").rstrip(".") + f" {unit}"
 
 
 def _amount(text: str) -> tuple[float, str]:

@@ -44,7 +44,8 @@ COMMANDS = {
         "training.export", "a checkpoint as a model folder, measured again through each engine"
     ),
     "robustness": Command(
-        "training.robustness", "its scores again, with noise, blur, darkness … on what it is given"
+        "training.robustness",
+        "a model's score as the pictures it is given get worse: noise, blur …",
     ),
     "explain": Command(
         "training.explain", "a page that looks inside a model: what it sees, and what it rests on"

@@ -154,7 +154,7 @@ class Gray(Degradation):
 
 
 class Light(Degradation):
-    """Multiplies each value, and clips it: a picture exposed too short or too long.
+    """Less or more light: linear values times a factor, clipped, as another exposure gives them.
 
     Args:
         factor: below 1 darker, above 1 brighter.
@@ -165,14 +165,19 @@ class Light(Degradation):
 
     def __call__(self, image: Values, random: np.random.Generator) -> Values:
         factor = np.float32(draw(self.factor, random))
-        return from_float((factor * to_float(image)).clip(0, 1), image.dtype)
+        values = to_float(image).clip(0, 1)
+        # The curves of sRGB (IEC 61966-2-1).
+        light = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+        light = np.minimum(factor * light, 1)
+        shown = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+        return from_float(shown.astype(np.float32), image.dtype)
 
 
 class Contrast(Degradation):
     """Brings each value nearer to the picture's mean, or away from it, and clips it.
 
     Args:
-        factor: of the distance; below 1 as through haze.
+        factor: of the distance.
     """
 
     def __init__(self, factor: Range) -> None:

@@ -37,16 +37,15 @@ from training.comparison import (
 )
 from training.cost import cost
 from training.data.crops import to_tensor
-from training.data.files import loads_of, warn_of_16_bits
 from training.data.known import Known
 from training.ensemble import Ensemble, averaged
-from training.evaluation_checks import check_classes, check_masks, check_sizes, not_scored
+from training.evaluation_checks import find_checked, not_scored
 from training.gallery import Gallery
 from training.pixels import Values, to_8_bit, to_float
 from training.protocol import digest, stamp
 from training.questions import Questions
 from training.record import check_record, record
-from training.sample_folders import add_samples_arguments, find_entries
+from training.sample_folders import add_samples_arguments
 from training.tasks import Restoration, Sample, Task
 from training.unclipped import predict_unclipped
 
@@ -259,15 +258,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if other is not None:
         check_protocols(protocol, other)
         check_scores(options.compare, other, task)
-    entries = find_entries(options.images, options.masks, options.targets, task)
+    loads = find_checked(options.images, options.masks, options.targets, task)
     if options.record is not None and not options.replace:
-        check_record(predictor.folder, options.record, len(entries), digest(protocol))
-    if options.masks is not None:
-        check_classes(options.masks, task)
-        check_masks(entries, task)
-    warn_of_16_bits(entries, "scores are of 8 bits, whatever the model was trained on")
-    loads = loads_of(entries, task)
-    check_sizes(entries, loads, task)
+        check_record(predictor.folder, options.record, len(loads), digest(protocol))
     if other is not None:
         samples = (load() for load in track(loads, "Comparing pictures", transient=True))
         check_pictures(Questions(task, samples, options.unclipped).read(), other)

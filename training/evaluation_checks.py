@@ -15,11 +15,28 @@ from i2i.image.decoding import naming
 from training.data.cache import Load
 from training.data.crops import to_tensor
 from training.data.file_data import read_classes
-from training.data.files import Entry, read_mask, warn_of_palettes
+from training.data.files import Entry, loads_of, read_mask, warn_of_16_bits, warn_of_palettes
+from training.sample_folders import find_entries
 from training.tasks import Segmentation, Task
 
 # Folders of a data set whose classes.txt lies beside them.
 _PARTS = ("train", "val", "test")
+
+
+def find_checked(images: Path, masks: Path | None, targets: Path | None, task: Task) -> list[Load]:
+    """As `find_samples`, once nothing speaks against measuring on them.
+
+    Raises:
+        ValueError: as `find_samples`, `check_classes`, `check_masks` and `check_sizes`.
+    """
+    entries = find_entries(images, masks, targets, task)
+    if masks is not None:
+        check_classes(masks, task)
+        check_masks(entries, task)
+    warn_of_16_bits(entries, "scores are of 8 bits, whatever the model was trained on")
+    loads = loads_of(entries, task)
+    check_sizes(entries, loads, task)
+    return loads
 
 
 def check_classes(masks: Path, task: Task) -> None:

@@ -18,6 +18,7 @@ from torch import Tensor
 from i2i import explain
 from i2i.explain import Region
 from i2i.image import Picture, encode, read, write_bytes
+from i2i.image.hidden import with_colours_carried_on
 from i2i.model_folder import ModelFolder, find_model
 from i2i.nets import Autoencoder
 from i2i.nets.loading import load_net
@@ -62,11 +63,11 @@ def looks(
         ValueError: a picture cannot be read, or `at` is outside of it.
     """
     net, spec = load_net(folder).requires_grad_(False), folder.spec
-    place = _place(net, spec, picture, at)
-    images = [_centre(net, spec, read(each), LARGEST) for each in others]
+    place = place_in(net, spec, picture, at)
+    images = [_centre(net, spec, _read(spec, each), LARGEST) for each in others]
     side = min(2 * margin(net) + 4 * net.size_multiple, FIELD_SIDE)
     few = others[:FIELD_PICTURES]
-    squares = [_centre(net, spec, read(each), side, square=True) for each in few]
+    squares = [_centre(net, spec, _read(spec, each), side, square=True) for each in few]
     stages = explain.stages(net)
     classes = [partial(figures.class_maps, net, spec, place)] if spec.kind == "labels" else []
     return [
@@ -74,7 +75,7 @@ def looks(
         partial(figures.rests_on, net, spec, place),
         *classes,
         partial(figures.field, net, spec, squares),
-        partial(figures.kernels, net),
+        partial(figures.kernels, net, spec),
         *(partial(figures.answers_of, net, stage, place) for stage in stages),
         *(partial(figures.looks_for, net, stage, images) for stage in stages),
     ]
@@ -94,9 +95,9 @@ def write_page(folder: Path, title: str, shown: Sequence[Figure]) -> Path:
     return path
 
 
-def _place(net: Autoencoder, spec: ModelSpec, path: Path, at: tuple[int, int] | None) -> Place:
+def place_in(net: Autoencoder, spec: ModelSpec, path: Path, at: tuple[int, int] | None) -> Place:
     """The region around a place, on the net's grid, and all that its answer can see."""
-    picture, multiple = read(path), net.size_multiple
+    picture, multiple = _read(spec, path), net.size_multiple
     column, row = at or _most_detail(picture)
     if not (0 <= column < picture.width and 0 <= row < picture.height):
         raise ValueError(
@@ -107,12 +108,23 @@ def _place(net: Autoencoder, spec: ModelSpec, path: Path, at: tuple[int, int] | 
     context = max(margin(net), (PART - size) // 2)
     context = -(-context // multiple) * multiple
     top, left = (
-        max(0, (middle - size // 2) // multiple * multiple) - context for middle in (row, column)
+        max(0, min(middle - size // 2, length - size) // multiple * multiple) - context
+        for middle, length in ((row, picture.height), (column, picture.width))
     )
     side = size + 2 * context
     image = _cut(spec, picture, top, left, side, side)
     name = f"{path.name}, {size} × {size} pixels around column {column}, row {row}"
+    if min(picture.height, picture.width) < size:
+        name += ", mirrored at its border"
     return Place(name, image, Region(context, context, size, size))
+
+
+def _read(spec: ModelSpec, path: Path) -> Picture:
+    """A picture, its hidden pixels as a prediction fills them."""
+    picture = read(path)
+    if picture.alpha is None or spec.kind != "image":
+        return picture
+    return Picture(with_colours_carried_on(picture.pixels, picture.alpha))
 
 
 def _most_detail(picture: Picture) -> tuple[int, int]:
@@ -151,10 +163,11 @@ def _cut(spec: ModelSpec, picture: Picture, top: int, left: int, height: int, wi
 
 
 def _at(text: str) -> tuple[int, int]:
-    column, comma, row = text.partition(",")
-    if not comma:
-        raise argparse.ArgumentTypeError(f"expected COLUMN,ROW, got {text!r}")
-    return int(column), int(row)
+    try:
+        column, row = (int(number) for number in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"expected COLUMN,ROW, got {text!r}") from error
+    return column, row
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -192,5 +205,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     others = find_pictures(options.images)[: options.most]
     picture = options.picture or others[0]
     steps = looks(folder, picture, others, options.at)
+    options.output.mkdir(parents=True, exist_ok=True)
     shown = [look() for look in track(steps, "Looking inside", transient=True)]
     print(write_page(options.output, folder.spec.address, shown))

@@ -84,8 +84,8 @@ def rests_on(net: Autoencoder, spec: ModelSpec, place: Place) -> Figure:
     tiles = [picture_of(place.image), *(false_colours(each, 0, 1) for each in maps)]
     text = (
         f"Which pixels decide {in_words} in the frame. Middle, saliency: where a small change of "
-        "the input would change it most. Right, attribution: where it comes from, on the way from "
-        "a blurred picture to this one; brighter is more. Diffusion index "
+        "the input would change it most. Right, attribution: what adds to it or takes from it, on "
+        "the way from a blurred picture to this one; brighter is more. Diffusion index "
         f"{explain.diffusion_index(attributed):.1f}: 0 is one pixel, 100 all of these alike."
     )
     framed = [_framed(enlarged(tile, 2 * TILE), place) for tile in tiles]
@@ -123,24 +123,33 @@ def field(net: Autoencoder, spec: ModelSpec, images: Iterable[Tensor]) -> Figure
     for r in radii.values():
         first, last = (times * (len(seen) // 2 + end) for end in (-r, r + 1))
         _draw_frame(drawn, first, first, last, last)
+    far = (
+        f" (looked for up to {len(seen) // 2} pixels away)" if len(seen) // 2 < margin(net) else ""
+    )
     held = ", ".join(f"{share:.0%} within {r} pixels" for share, r in radii.items())
     text = (
         "Effective receptive field: how much one output pixel depends on the input pixels around "
         f"its own, from black (a {1 / _FAINTEST:,.0f}th of the strongest or less) to white. Of "
-        f"all dependence, {held} (the frames). {_kept(spec)}"
+        f"all dependence{far}, {held} (the frames). {_kept(spec)}"
     )
     return Figure("How far it looks", text, drawn)
 
 
-def kernels(net: Autoencoder) -> Figure:
+def kernels(net: Autoencoder, spec: ModelSpec) -> Figure:
     """The first convolution's kernels above what one unit of the head draws."""
+    drawn, what = explain.drawn_by_head(net), "draws"
+    if spec.kind == "labels":
+        # A score counts by its lead over the others.
+        drawn, what = drawn - drawn.mean(dim=1, keepdim=True), "says for the class it decides most"
+        most = drawn.flatten(2).norm(dim=2).argmax(dim=1)
+        drawn = drawn[range(len(drawn)), most][:, None]
     rows = []
-    for weights in (explain.first_kernels(net), explain.drawn_by_head(net)):
+    for weights in (explain.first_kernels(net), drawn):
         strongest = weights.flatten(1).norm(dim=1).argsort(descending=True)[:CHANNELS]
         rows.append([enlarged(_signed(weights[i]), TILE // 2) for i in strongest.tolist()])
     text = (
         "Above, what the first convolution looks for: the kernels of its strongest channels. Below,"
-        " what one unit of each of the decoder's strongest channels draws. Middle gray is 0."
+        f" what one unit of each of the decoder's strongest channels {what}. Middle gray is 0."
     )
     return Figure("The weights beside the picture", text, grid(rows))
 
@@ -149,7 +158,10 @@ def answers_of(net: Autoencoder, stage: Stage, place: Place) -> Figure:
     """A stage's channels that vary most."""
     with torch.no_grad():
         feature = explain.activations(net, place.image)[stage.name][0]
-    order = feature.flatten(1).std(dim=1).argsort(descending=True)[:CHANNELS].tolist()
+    # Not at the rim, where a net sees its own padding.
+    rim = feature.shape[-1] // 4
+    inner = feature[:, rim : feature.shape[-2] - rim, rim : feature.shape[-1] - rim]
+    order = inner.flatten(1).std(dim=1).argsort(descending=True)[:CHANNELS].tolist()
     low, high = np.percentile(feature[order].numpy(), (0.5, 99.5))
     drawn = (false_colours(feature[i].numpy(), low, max(high, low + 1e-9)) for i in order)
     tiles = [enlarged(each, TILE) for each in drawn]
@@ -273,12 +285,9 @@ def _seen(picture: Pixels, place: Exemplar, stage: Stage, side: int) -> Pixels:
     if max(rows, columns) < side:
         times = drawn.shape[0] // min(side, picture.shape[0])
         middle = place.row - top, place.column - left
-        ends = (
-            min(max(0, times * (at + sign * length // 2)), limit)
-            for sign in (-1, 1)
-            for at, length, limit in zip(middle, (rows, columns), drawn.shape[:2], strict=True)
-        )
-        _draw_frame(drawn, *ends)
+        first = middle[0] - rows // 2, middle[1] - columns // 2
+        corners = *first, first[0] + rows, first[1] + columns
+        _draw_frame(drawn, *(min(max(0, times * corner), drawn.shape[0]) for corner in corners))
     return drawn
 
 

@@ -53,11 +53,16 @@ def line_chart(series: Series, labels: Sequence[str], span: tuple[float, float])
     ]
     for number, (name, line) in enumerate(series.items()):
         points = [(x(i), y(each)) for i, each in enumerate(line) if math.isfinite(each)]
-        path = " ".join(f"{px:.1f},{py:.1f}" for px, py in points)
+        # A path that is begun anew after each gap.
+        path, begun = "", False
+        for i, each in enumerate(line):
+            if math.isfinite(each):
+                path += f"{'L' if begun else 'M'}{x(i):.1f} {y(each):.1f}"
+            begun = math.isfinite(each)
         colour, dash = _COLOURS[number % len(_COLOURS)], _DASHES[number % len(_DASHES)]
         parts.append(
-            f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2" '
-            f'stroke-dasharray="{dash}"><title>{html.escape(name)}</title></polyline>'
+            f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="2" '
+            f'stroke-dasharray="{dash}"><title>{html.escape(name)}</title></path>'
         )
         parts += [
             f'<circle cx="{px:.1f}" cy="{py:.1f}" r="3" fill="{colour}"/>' for px, py in points

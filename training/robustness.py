@@ -22,8 +22,9 @@ from rich.table import Table
 
 from i2i.image import write_bytes
 from i2i.predictor import Predictor, load
-from training.bootstrap import Tally, intervals
+from training.comparison import known_in_words
 from training.data.cache import Load
+from training.data.known import Known
 from training.degradations import (
     Blur,
     Contrast,
@@ -34,10 +35,11 @@ from training.degradations import (
     MotionBlur,
 )
 from training.evaluate import evaluate, task_of
+from training.evaluation_checks import find_checked
 from training.html import page
 from training.line_chart import line_chart, span_of
 from training.protocol import digest, in_words
-from training.sample_folders import add_samples_arguments, find_samples
+from training.sample_folders import add_samples_arguments
 from training.tasks import Sample, Task
 
 RESULTS = "robustness.json"
@@ -57,10 +59,12 @@ FAULTS = {
     "blur": Fault("deviation, in pixels", Blur, (0.5, 1, 2, 4)),
     "motion": Fault("pixels", MotionBlur, (3, 5, 9, 17)),
     "JPEG": Fault("quality", Jpeg, (80, 50, 25, 10)),
-    "darkness": Fault("of the light", Light, (0.8, 0.6, 0.4, 0.2)),
-    "glare": Fault("times the light", Light, (1.2, 1.5, 2, 3)),
-    "haze": Fault("of the contrast", Contrast, (0.8, 0.6, 0.4, 0.2)),
+    "darkness": Fault("of the light", Light, (0.5, 0.25, 0.1, 0.05)),
+    "glare": Fault("times the light", Light, (1.5, 2, 4, 8)),
+    "low contrast": Fault("of the contrast", Contrast, (0.8, 0.6, 0.4, 0.2)),
 }
+# What a model of pictures hands on, and should: its target keeps the light it had.
+OF_LIGHT = ("darkness", "glare", "low contrast")
 
 _CHART = Template("""<figure>
 <figcaption>$name ($unit)</figcaption>
@@ -81,19 +85,26 @@ def robustness(
     """The monitored score as the pictures are, and under each fault.
 
     Returns:
-        Plain data: `clean`, and for each fault a list of its strengths; each with `score`, its
-        95 % `interval` over the pictures, and `baseline`, the trivial answer's, where there is one.
+        Plain data: `clean`, and for each fault a list of its strengths; each with `score`, and
+        `baseline`, the trivial answer's, or None where there is none. `known`: the pictures that
+        the model was trained on.
     """
-    rounds = 1 + sum(len(fault.strengths) for fault in FAULTS.values())
+    known = Known(predictor.spec)
+    faults = {
+        name: fault
+        for name, fault in FAULTS.items()
+        if task.kind != "image" or name not in OF_LIGHT
+    }
+    rounds = 1 + sum(len(fault.strengths) for fault in faults.values())
     bar = progress.add_task("Measuring", total=rounds * len(loads))
 
     def measured(spoiled_by: Degradation | None = None) -> dict[str, Any]:
         samples = _counted(loads, progress, bar)
+        if spoiled_by is None:
+            samples = known.watched(samples)
         results = evaluate(predictor, task, samples, spoiled_by=spoiled_by)
-        ends = intervals(Tally(task, results["pictures"])).get(task.monitor)
         return {
             "score": results["scores"].get(task.monitor),
-            "interval": ends,
             "baseline": results["baseline"].get(task.monitor),
             "protocol": results["protocol"],
             "protocol_digest": digest(results["protocol"]),
@@ -102,15 +113,17 @@ def robustness(
     return {
         "model": predictor.spec.address,
         "monitor": task.monitor,
-        "pictures": len(loads),
+        "mode": task.mode,
+        "set": {"pictures": len(loads)},
         "clean": measured(),
         "faults": {
             name: [
                 {"strength": strength, **measured(fault.make(strength))}
                 for strength in fault.strengths
             ]
-            for name, fault in FAULTS.items()
+            for name, fault in faults.items()
         },
+        "known": known.found,
     }
 
 
@@ -125,23 +138,30 @@ def show(results: dict[str, Any], console: Console) -> None:
     clean = _number(results["clean"]["score"])
     table = Table(
         *("", "weak", "", "", "strong"),
-        title=f"{results['monitor']} of {results['model']} on {results['pictures']} pictures; as "
-        f"they are {clean}",
+        title=f"{results['monitor']} ({_better(results)}) of {results['model']} on "
+        f"{results['set']['pictures']} pictures; clean: {clean}",
         show_lines=True,
     )
     for name, steps in results["faults"].items():
         shown = [f"{_number(step['score'])}\n{step['strength']:g}" for step in steps]
         table.add_row(f"{name}\n{FAULTS[name].unit}", *shown)
     console.print(table)
+    for words in known_in_words(results):
+        console.print(words, style="bold", highlight=False)
 
 
 def write_page(folder: Path, results: dict[str, Any]) -> Path:
     """Writes index.html and the results into the folder; gives the page's path."""
     folder.mkdir(parents=True, exist_ok=True)
+    shown = {"model": "score"}
+    trivial = ""
+    if results["clean"]["baseline"] is not None:
+        shown["trivial answer"] = "baseline"
+        trivial = ', and dashed <span class="trivial">the trivial answer</span> to the same input'
     lines = {
         name: {
-            "model": [_value(step["score"]) for step in (results["clean"], *steps)],
-            "trivial answer": [_value(step["baseline"]) for step in (results["clean"], *steps)],
+            line: [_value(step[part]) for step in (results["clean"], *steps)]
+            for line, part in shown.items()
         }
         for name, steps in results["faults"].items()
     }
@@ -152,9 +172,10 @@ def write_page(folder: Path, results: dict[str, Any]) -> Path:
         told = {"name": html.escape(name), "unit": html.escape(FAULTS[name].unit)}
         charts.append(_CHART.substitute(told, chart=line_chart(lines[name], labels, span)))
     body = (
-        f"<p>{results['monitor']} over {results['pictures']} pictures, as they are and as they get "
-        'worse on their way to the model: <span class="model">the model</span>, and dashed '
-        '<span class="trivial">the trivial answer</span> to the same input.</p>\n'
+        f"<p>{results['monitor']} ({_better(results)}) over {results['set']['pictures']} pictures, "
+        "as they are and as they get worse on their way to the model: "
+        f'<span class="model">the model</span>{trivial}.</p>\n'
+        f"{''.join(f'<p>{html.escape(words)}.</p>' for words in known_in_words(results))}"
         f'<div class="charts">\n{chr(10).join(charts)}\n</div>\n'
         f"<p>Protocol {html.escape(in_words(results['clean']['protocol']))}.</p>"
     )
@@ -168,6 +189,10 @@ def _value(score: float | None) -> float:
     return math.nan if score is None else score
 
 
+def _better(results: dict[str, Any]) -> str:
+    return "more is better" if results["mode"] == "max" else "less is better"
+
+
 def _number(score: float | None) -> str:
     return "none" if score is None else f"{score:.4g}"
 
@@ -176,8 +201,9 @@ def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
     parser = argparse.ArgumentParser(
         prog="python -m training robustness",
-        description="Measures a model again and again, with ever more noise, blur, compression, "
-        "darkness, glare or haze on what it is given, and draws what is left of its score.",
+        description="Measures a model again and again, with ever more noise, blur and compression "
+        "on what it is given (and, where it gives no picture, less light or contrast), and draws "
+        "what is left of its score.",
     )
     parser.add_argument("--model", required=True, help="a shipped model's name, or a model folder")
     parser.add_argument(
@@ -197,7 +223,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise ValueError(f"--most: expected at least 1 picture, got {options.most}")
     predictor = load(options.model)
     task = task_of(predictor.folder)
-    loads = find_samples(options.images, options.masks, options.targets, task)[: options.most]
+    loads = find_checked(options.images, options.masks, options.targets, task)[: options.most]
+    options.output.mkdir(parents=True, exist_ok=True)
     console = Console()
     with Progress(console=console, transient=True) as progress:
         results = robustness(predictor, task, loads, progress)

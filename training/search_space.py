@@ -38,7 +38,11 @@ class Range:
             low, high = math.log(low), math.log(high)
         value = float(random.uniform(low, high))
         value = math.exp(value) if self.log else value
-        return round(min(max(value, self.low), self.high)) if whole else float(f"{value:.3g}")
+        if whole:
+            return round(min(max(value, self.low), self.high))
+        # Three digits of the value, or of the range where that is narrow.
+        digits = 2 - math.floor(math.log10(min(abs(value) or 1, self.high - self.low)))
+        return min(max(round(value, digits), self.low), self.high)
 
 
 Space = dict[str, Choices | Range]

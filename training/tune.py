@@ -1,9 +1,9 @@
 """`python -m training tune`: a search for hyper-parameters, at equal cost.
 
 Random search (Bergstra and Bengio, JMLR 13, 2012) with successive halving (Jamieson and Talwalkar,
-arXiv 1502.07943): each round costs the same, has a third of the trials of the one before, and so
-three times the budget for each. A trial begins each round anew, because its schedule is made for
-its budget. The recipe as it is stays in every round, to be compared with.
+arXiv 1502.07943): each round costs the same, has about a third of the trials of the one before, and
+so about three times the budget for each. A trial begins each round anew, because its schedule is
+made for its budget. The recipe as it is stays in every round, to be compared with.
 """
 
 from __future__ import annotations
@@ -23,18 +23,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from rich.console import Console
 from rich.table import Table
 
 from i2i.image import write_bytes
 from training.budget import parse_budget, share_of
 from training.checkpoint import read_checkpoint
+from training.own_config import named_configs
 from training.search_space import Space, as_options, read_space
 
 RESULTS = "trials.json"
 # What trial 0 is called.
 RECIPE = "the recipe as it is"
-# A round has one in so many of the trials before it, and at least these.
+# A round has one in so many of the trials before it, and at least these; the last so many at most.
 KEPT, LEAST = 3, 2
 # Of `fit`, what the search itself says.
 OWN = ("--run", "--budget", "--ckpt_path", "--seed_everything")
@@ -67,24 +69,41 @@ def sizes(trials: int) -> list[int]:
     """Trials of each round.
 
     Examples:
-        >>> sizes(18)
-        [18, 6, 2]
+        >>> sizes(9), sizes(18)
+        ([9, 3], [18, 6, 2])
     """
     rounds = [trials]
-    while rounds[-1] > LEAST:
+    while rounds[-1] > KEPT:
         rounds.append(max(LEAST, -(-rounds[-1] // KEPT)))
     return rounds
 
 
-def draw_trials(space: Space, count: int, seed: int) -> list[Trial]:
-    """The recipe, and `count` - 1 different draws of the space (fewer where it holds fewer)."""
+def draw_trials(
+    space: Space, count: int, seed: int, recipe: dict[str, Any] | None = None
+) -> list[Trial]:
+    """The recipe, and `count` - 1 different draws of the space (fewer where it holds fewer).
+
+    Args:
+        recipe: the config, in which what a draw says may stand already.
+    """
     random = np.random.default_rng(seed)
+    known = {key: value_at(recipe or {}, key) for key in space}
     drawn: list[dict[str, Any]] = [{}]
     for _ in range(100 * count):
         values = {key: dimension.draw(random) for key, dimension in space.items()}
-        if len(drawn) < count and values not in drawn:
+        if values not in drawn and values != known:
             drawn.append(values)
+        if len(drawn) == count:
+            break
     return [Trial(number, values) for number, values in enumerate(drawn)]
+
+
+def value_at(config: Any, key: str) -> Any:
+    """The value of a dotted key, as the command line writes it; None where there is none."""
+    for part in key.split("."):
+        config = config.get("init_args", config) if isinstance(config, dict) else {}
+        config = config.get(part)
+    return config
 
 
 class Search:
@@ -118,6 +137,7 @@ class Search:
         self.monitor, self.mode = "score", "max"
         self.ended: list[Run] = []
         self._train = train or _in_a_process
+        self._asked = self._digest()
         self._read()
 
     def run(self) -> None:
@@ -130,6 +150,8 @@ class Search:
         for number, size in enumerate(self.sizes):
             if number:
                 now = self._chosen(number - 1, size)
+            if len(now) < LEAST:
+                break  # nothing to compare the recipe with
             for trial in now:
                 self._run(number, trial)
 
@@ -144,7 +166,8 @@ class Search:
     def _chosen(self, number: int, size: int) -> list[Trial]:
         """The recipe, and the best of a round beside it."""
         others = [run for run in self.ended if run.round == number and run.trial.number]
-        best = sorted(others, key=self._badness)[: size - 1]
+        well = [run for run in others if run.score is not None]
+        best = sorted(well, key=self._badness)[: size - 1]
         return [self.trials[0], *(run.trial for run in best)]
 
     def _badness(self, run: Run) -> float:
@@ -156,9 +179,13 @@ class Search:
         if any((run.round, run.trial) == (number, trial) for run in self.ended):
             return
         place = self.folder / f"round-{number + 1}" / f"trial-{trial.number:02d}"
-        shutil.rmtree(place, ignore_errors=True)  # of a search that was interrupted here
+        last = place / "checkpoints" / "last.ckpt"
         options = [*self.fit, *as_options(trial.drawn), f"--seed_everything={self.seed}"]
         options += ["--budget", self.budget_of(number), "--run", str(place)]
+        if last.is_file():  # of a search that was interrupted here
+            options += ["--ckpt_path", str(last)]
+        else:
+            shutil.rmtree(place, ignore_errors=True)
         what = shlex.join(as_options(trial.drawn)) or RECIPE
         rounds = f"round {number + 1} of {len(self.sizes)}"
         print(f"{rounds}, trial {trial.number}, {what}: ", end="", flush=True)
@@ -177,16 +204,21 @@ class Search:
     def _score_of(self, run: Path) -> float:
         """The best score in the curves of a run."""
         task, _, _ = read_checkpoint(run / "checkpoints" / "last.ckpt")
+        if self.ended and task.monitor != self.monitor:
+            raise ValueError(
+                f"expected a trial scored by {self.monitor}, got one by {task.monitor}"
+            )
         self.monitor, self.mode = task.monitor, task.mode
         with (run / "metrics.csv").open(newline="") as file:
             column = [row[f"val/{self.monitor}"] for row in csv.DictReader(file)]
         scores = [float(score) for score in column if score]
         return max(scores) if self.mode == "max" else min(scores)
 
-    def _asked(self) -> str:
+    def _digest(self) -> str:
         """What makes this search another than others."""
         drawn = [trial.drawn for trial in self.trials]
-        asked = json.dumps([self.fit, drawn, self.budget, self.seed])
+        configs = [Path(name).read_text(encoding="utf-8") for name in named_configs(self.fit)]
+        asked = json.dumps([self.fit, configs, drawn, self.budget, self.seed])
         return hashlib.sha256(asked.encode()).hexdigest()[:12]
 
     def _write(self) -> None:
@@ -195,7 +227,7 @@ class Search:
             | {"score": run.score}
             for run in self.ended
         ]
-        content = {"search": self._asked(), "monitor": self.monitor, "mode": self.mode}
+        content = {"search": self._asked, "monitor": self.monitor, "mode": self.mode}
         write_bytes(self.folder / RESULTS, json.dumps(content | {"runs": rows}, indent=2).encode())
 
     def _read(self) -> None:
@@ -204,7 +236,7 @@ class Search:
             self.folder.mkdir(parents=True, exist_ok=True)
             return
         content = json.loads(path.read_text(encoding="utf-8"))
-        if content["search"] != self._asked():
+        if content["search"] != self._asked:
             raise ValueError(
                 f"--output: expected a new folder, or one of the same search, got {self.folder}, "
                 "which holds another; choose another folder"
@@ -218,9 +250,17 @@ class Search:
 def _in_a_process(arguments: list[str]) -> None:
     """`python -m training` with these arguments; ValueError with its last words where it fails."""
     command = [sys.executable, "-m", "training", *arguments, "--trainer.enable_progress_bar=false"]
-    run = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    if run.returncode:
-        raise ValueError(run.stderr.strip().splitlines()[-1] if run.stderr.strip() else "killed")
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            _, said = process.communicate()
+        except KeyboardInterrupt:
+            # It has heard it too, and writes where it can go on.
+            process.communicate()
+            raise
+    if process.returncode:
+        raise ValueError(said.strip().splitlines()[-1] if said.strip() else "killed")
 
 
 def show(search: Search, console: Console) -> None:
@@ -265,9 +305,14 @@ def build_parser() -> argparse.ArgumentParser:
         "--output", required=True, type=Path, metavar="FOLDER", help="of the runs, and trials.json"
     )
     parser.add_argument(
-        "--trials", type=int, default=9, help="of the first round, the recipe among them (9)"
+        "--trials",
+        type=int,
+        default=9,
+        help="of the first round, the recipe among them (default: %(default)s)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the draws and of all runs (0)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the draws and of all runs (default: 0)"
+    )
     return parser
 
 
@@ -277,7 +322,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise ValueError(f"--trials: expected at least {LEAST}, got {options.trials}")
     if taken := [each for each in fit if each.split("=")[0] in OWN]:
         raise ValueError(f"expected options of fit but {', '.join(OWN)}, got {taken[0]}")
-    trials = draw_trials(read_space(options.space), options.trials, options.seed)
+    recipe: dict[str, Any] = {}
+    for name in named_configs(fit):
+        recipe |= yaml.safe_load(Path(name).read_text(encoding="utf-8")) or {}
+    trials = draw_trials(read_space(options.space), options.trials, options.seed, recipe)
     search = Search(options.output, fit, trials, options.budget, options.seed)
-    search.run()
+    print(f"{len(trials)} trials, {sum(search.sizes)} runs", flush=True)
+    try:
+        search.run()
+    except KeyboardInterrupt:
+        sys.exit("\nstopped; the same command goes on")
     show(search, Console())

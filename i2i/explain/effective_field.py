@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from i2i.nets.autoencoder import Autoencoder
+from i2i.nets.heads import ClassHead
 
 # Output phases looked at, evenly spread: a strided net treats neighbouring pixels differently.
 _PHASES = 4
@@ -17,7 +18,8 @@ def effective_field(net: Autoencoder, images: Iterable[Tensor]) -> Tensor:
     """Share of each input pixel, around the output's own, in what an output pixel depends on.
 
     (S, S), its centre the output's own pixel, S odd, sum 1: absolute derivatives of an output pixel
-    by the input, their mean over pictures and output phases (Luo et al., arXiv 1701.04128).
+    by the input, their mean over pictures and output phases (Luo et al., arXiv 1701.04128). Of a
+    picture each channel counts; of classes what speaks for the one that wins.
 
     Args:
         images: each (1, C, H, W) in [0, 1], square and all of one side, a multiple of
@@ -35,18 +37,26 @@ def effective_field(net: Autoencoder, images: Iterable[Tensor]) -> Tensor:
         # Kept for derivatives of several pixels.
         with torch.enable_grad():
             leaf = image.detach().clone().requires_grad_()
-            output = net(leaf).sum(dim=1)
+            output = net(leaf)[0]
         outputs = multiple * net.scale
         for phase in sorted({i * outputs // _PHASES for i in range(_PHASES)}):
             own = side // 2 + phase // net.scale
             place = net.scale * (side // 2) + phase
-            (derivatives,) = torch.autograd.grad(output[0, place, place], leaf, retain_graph=True)
             seen = slice(own - reach, own + reach + 1)
-            field = derivatives[0].abs().sum(dim=0)[seen, seen]
-            total = field if total is None else total + field
+            for value in _values(net, output[:, place, place]):
+                (derivatives,) = torch.autograd.grad(value, leaf, retain_graph=True)
+                field = derivatives[0].abs().sum(dim=0)[seen, seen]
+                total = field if total is None else total + field
     if total is None:
         raise ValueError("images: expected at least one, got none")
     return total / total.sum().clamp(min=torch.finfo(total.dtype).tiny)
+
+
+def _values(net: Autoencoder, pixel: Tensor) -> list[Tensor]:
+    """What an answer depends on at a pixel: its channels, or the winner's lead over the mean."""
+    if isinstance(net.head, ClassHead):
+        return [pixel.max() - pixel.mean()]
+    return list(pixel)
 
 
 def radius(field: Tensor, share: float) -> int:

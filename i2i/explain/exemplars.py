@@ -20,7 +20,7 @@ class Exemplar:
     Attributes:
         activation: the channel's value there.
         picture: which of the pictures, counted from 0.
-        row, column: the middle of the unit's receptive field, in pixels of the picture.
+        row, column: of the unit, in pixels of the picture: about the middle of what it sees.
     """
 
     activation: float
@@ -35,7 +35,8 @@ def exemplars(
     """For each channel of a stage the `count` pictures that excite it most, the strongest first.
 
     One place of each picture, so that they are not one edge four times (Zeiler and Fergus, arXiv
-    1311.2901, show patches so).
+    1311.2901, show patches so); none that sees beyond the picture, where the picture is large
+    enough for others.
 
     Args:
         stage: as in `stages`: `encoder.1`.
@@ -49,14 +50,19 @@ def exemplars(
     with torch.no_grad():
         for number, image in enumerate(images):
             feature = activations(net, image)[stage][0]
-            width = feature.shape[-1]
-            values, places = feature.flatten(1).max(dim=1)
+            top, left = (
+                min(-(-seen // (2 * found.stride)), (length - 1) // 2)
+                for seen, length in zip(found.receptive_field, feature.shape[1:], strict=True)
+            )
+            height, width = feature.shape[1:]
+            inner = feature[:, top : height - top, left : width - left]
+            width = inner.shape[-1]
+            values, places = inner.flatten(1).max(dim=1)
             for channel, (value, place) in enumerate(
                 zip(values.tolist(), places.tolist(), strict=True)
             ):
-                row, column = (
-                    found.stride * i + found.stride // 2 for i in (place // width, place % width)
-                )
+                at = top + place // width, left + place % width
+                row, column = (found.stride * i + found.stride // 2 for i in at)
                 heapq.heappush(best[channel], Exemplar(value, number, row, column))
                 if len(best[channel]) > count:
                     heapq.heappop(best[channel])

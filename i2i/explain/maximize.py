@@ -65,6 +65,7 @@ def _picture(waves: Tensor, side: int) -> Tensor:
     strength = 1 / (rows**2 + columns**2).sqrt().clamp(min=1 / side)
     spectrum = torch.view_as_complex(waves) * strength
     values: Tensor = torch.fft.irfft2(spectrum, s=(side, side), norm="ortho")
-    # Of one contrast: else every value would run to black or white.
+    # Around gray and of one contrast: else every value would run to black or white.
+    values = values - values.mean(dim=(1, 2, 3), keepdim=True)
     contrast = values.std(dim=(1, 2, 3), keepdim=True).clamp(min=1e-6)
     return (values / contrast).sigmoid()

@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from i2i.model_folder import ModelFolder
+from i2i.nets.loading import load_net
 from training.cli import main
+from training.explain import place_in
 
 STAGES = {"tiny_x2": 3, "tiny_labels": 5, "tiny_map": 3}
 
@@ -53,6 +56,26 @@ def test_a_place_of_another_picture_can_be_explained(
 
     page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
     assert "photo-1.png, 16 × 16 pixels around column 79, row 3." in page
+
+
+def test_a_region_lies_within_its_picture(tiny_x2: Path, tmp_path: Path) -> None:
+    pixels = np.zeros((65, 81, 3), np.uint8)
+    pixels[48:64, 64:80] = 255
+    Image.fromarray(pixels).save(tmp_path / "corner.png")
+    folder = ModelFolder.open(tiny_x2)
+    place = place_in(load_net(folder), folder.spec, tmp_path / "corner.png", (80, 64))
+    assert (place.region.of(place.image, 1) == 1).all()
+
+
+def test_what_alpha_hides_is_given_to_the_net_as_a_prediction_gives_it(
+    tiny_x2: Path, tmp_path: Path
+) -> None:
+    pixels = np.full((64, 64, 4), 200, np.uint8)
+    pixels[20:40, 20:40] = 0
+    Image.fromarray(pixels).save(tmp_path / "cut-out.png")
+    folder = ModelFolder.open(tiny_x2)
+    place = place_in(load_net(folder), folder.spec, tmp_path / "cut-out.png", (30, 30))
+    assert place.image.min() > 0.7
 
 
 @pytest.mark.parametrize(

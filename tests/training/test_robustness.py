@@ -13,11 +13,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.progress import Progress
 
+from i2i.predictor import load
 from training import cli
 from training.degradations import Contrast, Light
+from training.evaluation_checks import find_checked
 from training.line_chart import line_chart, span_of
-from training.robustness import FAULTS
+from training.robustness import FAULTS, OF_LIGHT, robustness, write_page
+from training.tasks import Segmentation
 
 RANDOM = np.random.default_rng(0)
 
@@ -31,24 +35,62 @@ def test_a_model_is_measured_under_every_fault(
     cli.main(["evaluate", *command, "--no-cost", "--output", "whole.json"])
 
     results = json.loads(Path("page/robustness.json").read_text())
-    assert results["pictures"] == 1
+    assert results["set"] == {"pictures": 1}
+    assert results["known"]["validated"] == ["photo-0"]
     whole = json.loads(Path("whole.json").read_text())["pictures"][0]
     assert results["clean"]["score"] == pytest.approx(whole["scores"]["psnr_y"])
     stamps = {results["clean"]["protocol_digest"]}
     for name, steps in results["faults"].items():
+        assert name not in OF_LIGHT  # which an enlarger should hand on
         assert [step["strength"] for step in steps] == list(FAULTS[name].strengths)
         # The strongest of each leaves less than there was, of the trivial answer too.
         for part in ("score", "baseline"):
             assert steps[-1][part] < results["clean"][part] - 1
         assert "spoiled by" in steps[0]["protocol"]
         stamps |= {step["protocol_digest"] for step in steps}
-    assert len(stamps) == 1 + 4 * len(FAULTS)  # none is compared with another
+    assert len(stamps) == 1 + 4 * len(results["faults"])  # none is compared with another
     noise = [step["score"] for step in results["faults"]["noise"]]
     assert noise == sorted(noise, reverse=True)
     page = Path("page/index.html").read_text(encoding="utf-8")
-    assert page.count("<svg") == len(FAULTS)
+    assert page.count("<svg") == len(results["faults"]) == len(FAULTS) - len(OF_LIGHT)
     assert not re.search(r"https?:|//", page)
     assert "page/index.html" in capsys.readouterr().out
+
+
+def test_labels_are_measured_in_bad_light_too_and_of_errors_less_is_better(
+    tiny_labels: Path, masked: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    root = masked(tmp_path / "masked")
+    (root / "classes.txt").unlink()  # it has two, the model three
+    predictor = load(tiny_labels, engine="openvino")
+    task = Segmentation(["ground", "leaf", "sky"])
+    loads = find_checked(root / "val" / "images", root / "val" / "masks", None, task)[:1]
+    with Progress(disable=True) as progress:
+        results = robustness(predictor, task, loads, progress)
+
+    assert list(results["faults"]) == list(FAULTS)
+    assert "more is better" in write_page(tmp_path / "page", results).read_text()
+    errors = results | {"mode": "min", "clean": results["clean"] | {"baseline": None}}
+    page = write_page(tmp_path / "page", errors).read_text()
+    assert "less is better" in page
+    assert "trivial answer" not in page
+
+
+def test_masks_of_other_classes_are_refused_before_the_work(
+    run_of: Callable[[str], Any], tmp_path: Path
+) -> None:
+    run = run_of("segmentation")
+    assert run.masks is not None
+    classes = run.masks.parent.parent / "classes.txt"
+    was = classes.read_text()
+    classes.write_text("thing\nground\n")
+    options = ["--model", str(run.model), *run.where, "--output", "page"]
+    try:
+        with pytest.raises(SystemExit, match="expected the classes of the model in its order"):
+            cli.main(["robustness", *options])
+    finally:
+        classes.write_text(was)
+    assert not Path("page").exists()
 
 
 def test_at_least_one_picture_is_measured(tiny_x2: Path, tmp_path: Path) -> None:
@@ -71,6 +113,8 @@ def test_light_and_contrast_of_one_change_nothing() -> None:
     image = RANDOM.integers(0, 65536, (6, 5, 1), np.uint16)
     for degradation in (Light(1), Contrast(1)):
         assert np.abs(degradation(image, RANDOM).astype(int) - image).max() <= 1
+    # Half of the light of middle gray, by the curve of sRGB: 128 stands for 21.6 %.
+    assert Light(0.5)(np.full((2, 2, 3), 128, np.uint8), RANDOM).flat[0] == 92
     assert (Light(0)(image, RANDOM) == 0).all()
     assert np.ptp(Contrast(0)(image, RANDOM)) == 0
 
@@ -80,6 +124,10 @@ def test_a_chart_holds_every_value_within_it(values: list[float]) -> None:
     series = {"a<b": values}
     chart = ElementTree.fromstring(line_chart(series, ["x & y"] * len(values), span_of(series)))
 
+    line = next(each for each in chart if each.tag == "path").attrib["d"]
+    gaps = [value != value for value in values]
+    begun = sum(not now and before for now, before in zip(gaps, [True, *gaps], strict=False))
+    assert line.count("M") == begun
     circles = [each for each in chart if each.tag == "circle"]
     assert len(circles) == sum(value == value for value in values)
     for circle in circles:

@@ -63,7 +63,7 @@ def test_what_is_drawn_lies_between_the_ends(
     low: float, times: float, log: bool, seed: int
 ) -> None:
     drawn = Range(low, low * times, log).draw(np.random.default_rng(seed))
-    assert low * 0.995 <= drawn <= low * times * 1.005  # three digits are kept
+    assert low <= drawn <= low * times
 
 
 @given(
@@ -73,6 +73,14 @@ def test_of_whole_ends_whole_numbers_are_drawn(low: int, more: int, log: bool, s
     drawn = Range(low, low + more, log).draw(np.random.default_rng(seed))
     assert isinstance(drawn, int)
     assert low <= drawn <= low + more
+
+
+def test_a_narrow_range_is_drawn_finely() -> None:
+    random = np.random.default_rng(0)
+    drawn = {Range(0.99, 0.9999).draw(random) for _ in range(200)}
+    assert len(drawn) > 100
+    assert max(drawn) < 1
+    assert Range(1e-4, 1e-2, True).draw(random) == pytest.approx(1e-3, abs=1e-2)
 
 
 def test_a_logarithmic_range_draws_each_factor_alike() -> None:

@@ -79,8 +79,8 @@ def test_a_unit_sees_no_further_than_its_stage_says() -> None:
         (derivatives,) = torch.autograd.grad(unit, leaf)
         seen = derivatives.abs().sum(dim=(0, 1)).nonzero()
         rows, columns = (seen.max(dim=0).values - seen.min(dim=0).values + 1).tolist()
-        assert (rows, columns) <= stage.receptive_field
-        assert rows > stage.receptive_field[0] // 2
+        for seen_side, told in zip((rows, columns), stage.receptive_field, strict=True):
+            assert told // 2 < seen_side <= told
 
 
 def test_a_stage_of_another_name_is_told() -> None:
@@ -208,6 +208,15 @@ def test_a_picture_made_for_a_channel_excites_it_more_than_others_do() -> None:
     assert torch.equal(made, maximize(net, "encoder.1", channels, side=32, steps=24))
 
 
+def test_a_channel_of_brightness_does_not_end_in_white() -> None:
+    net = enlarging()
+    with torch.no_grad():
+        net.get_parameter("encoder.stages.0.0.0.weight")[0] = 1 / 27
+    made = maximize(net, "encoder.0", [0], side=32, steps=24)
+    assert made.mean().item() == pytest.approx(0.5, abs=0.05)
+    assert made.std() > 0.15
+
+
 def test_a_channel_that_is_not_there_is_told() -> None:
     with pytest.raises(
         ValueError, match=r"channels: expected some of 0 to 7 of encoder\.1, got \[0, 8\]"
@@ -222,14 +231,32 @@ def test_the_places_that_excite_a_channel_most_are_found() -> None:
     found = exemplars(net, "encoder.1", images, count=3)
 
     assert len(found) == 8
+    # Half of the input pixels that a unit sees lie at each side of it, two of them a unit.
+    rim = -(-find_stage(net, "encoder.1").receptive_field[0] // 4)
     for channel, places in enumerate(found):
         values = [activations(net, image)["encoder.1"][0, channel] for image in images]
-        strongest = sorted((value.max().item() for value in values), reverse=True)[:3]
+        inner = [value[rim:-rim, rim:-rim] for value in values]
+        strongest = sorted((value.max().item() for value in inner), reverse=True)[:3]
         assert [place.activation for place in places] == pytest.approx(strongest)
         assert len({place.picture for place in places}) == 3
         for place in places:
             at = values[place.picture][place.row // 2, place.column // 2].item()
             assert at == pytest.approx(place.activation)
+
+
+def test_pictures_smaller_than_what_a_unit_sees_have_exemplars_too() -> None:
+    found = exemplars(enlarging(), "encoder.1", [picture(0, 4)], count=3)
+    assert all(len(places) == 1 for places in found)
+
+
+def test_the_field_of_classes_is_that_of_the_lead_and_not_of_the_scores() -> None:
+    # The same added to each score changes no answer: neither may it change the field.
+    net = labelling()
+    before = effective_field(net, [picture()])
+    with torch.no_grad():
+        scores = net.get_parameter("head.scores.weight")
+        scores.add_(torch.randn(scores[:1].shape, generator=torch.Generator().manual_seed(0)))
+    assert torch.allclose(effective_field(net, [picture()]), before, atol=1e-6)
 
 
 @pytest.mark.parametrize("make", [enlarging, labelling])

@@ -42,10 +42,11 @@ _FIGURE = Template("""<figure>
 <p>$text</p>
 <div class="row" tabindex="0"><a href="$file"><img src="$file" alt="$heading"></a></div>
 </figure>""")
-# The figures are drawn pixel by pixel, and wide ones are looked at by scrolling.
+# The figures are drawn pixel by pixel; small screens show them whole, and open them.
 _STYLE = """\
-img { width: auto; max-width: none; image-rendering: pixelated; }
+img { width: auto; image-rendering: pixelated; }
 p { max-width: 60rem; }
+@media (max-width: 800px) { img { max-width: 100%; } }
 """
 
 

@@ -59,6 +59,7 @@ def test_many_jobs_of_one_caller_do_not_all_go_before_anothers(
         assert [state_of(client, job, **a) for job in many[2:]] == ["queued", "queued"]
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(("format", "together"), [("png", True), ("jpeg", False)])
 def test_what_is_encoded_in_one_piece_runs_alone_where_that_takes_the_memory_of_several(
     serve_jobs, slow, large_webp, wait_until, format, together

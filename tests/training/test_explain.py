@@ -45,6 +45,7 @@ def test_a_model_of_each_kind_is_looked_into(
             assert np.asarray(picture).std() > 1
 
 
+@pytest.mark.whole
 def test_a_place_of_another_picture_can_be_explained(
     tiny_x2: Path, photos: Callable[..., Path], tmp_path: Path
 ) -> None:

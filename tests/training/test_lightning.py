@@ -170,6 +170,7 @@ def test_an_untrained_net_is_not_measured(command: str, configs: Path) -> None:
         cli.main([command, "--config", config, "--data.root", "photos"])
 
 
+@pytest.mark.whole
 def test_a_run_takes_another_bar(fit: Callable[..., None]) -> None:
     bar = "trainer: {callbacks: [{class_path: pytorch_lightning.callbacks.TQDMProgressBar}]}"
     Path("bar.yaml").write_text(bar)
@@ -251,6 +252,7 @@ def test_a_list_with_classes_serves_a_task_that_reads_no_masks(
     cli.main(["fit", "--config", "listed.yaml", *options])
 
 
+@pytest.mark.whole
 def test_without_a_terminal_each_validation_is_a_line(
     fit: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -265,6 +267,7 @@ def test_without_a_terminal_each_validation_is_a_line(
     assert "(best)" in lines[0]
 
 
+@pytest.mark.whole
 def test_gradients_are_clipped_and_accumulated_by_steps_of_the_optimizer(
     fit: Callable[..., None],
 ) -> None:

@@ -57,6 +57,7 @@ def test_a_model_is_measured_under_every_fault(
     assert "page/index.html" in capsys.readouterr().out
 
 
+@pytest.mark.whole
 def test_labels_are_measured_in_bad_light_too_and_of_errors_less_is_better(
     tiny_labels: Path, masked: Callable[[Path], Path], tmp_path: Path
 ) -> None:

@@ -87,6 +87,7 @@ def test_no_two_outputs_share_a_path() -> None:
     assert Path("out/x.png") not in {target for _, target in pairs}
 
 
+@pytest.mark.whole
 def test_many_files_of_one_name_are_numbered_at_once() -> None:
     found = [Found(Path(f"camera{i}/frame.png")) for i in range(20_000)]
     pairs = output_paths(found, Path("out"), ".png")

@@ -93,6 +93,7 @@ def test_a_failed_download_is_said_in_words(
         TorchvisionEncoder.pretrained("resnet18", "IMAGENET1K_V1")
 
 
+@pytest.mark.whole
 def test_the_older_names_of_densenet_are_known(tmp_path: Path) -> None:
     def older(key: str) -> str:
         for part in ("norm", "relu", "conv"):

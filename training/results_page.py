@@ -20,8 +20,8 @@ Made from the files in `benchmarks/results` by `python -m training results --pag
 the two. `make results FOLDER=…` measures the shipped models again, on those sets of
 `benchmarks/references.yaml` that are in FOLDER, laid out as for the
 [tests on real pictures](contracts.md#folders). Models named after the pictures they were trained on
-(`-t91-bsds200`, `-camvid`) do not ship; `python -m training results --data FOLDER --models
-MODEL_FOLDER --page` measures any model folder.
+(`-t91-bsds200`, `-camvid`), or after another seed (`-seed1`), do not ship; `python -m training
+results --data FOLDER --models MODEL_FOLDER --page` measures any model folder.
 
 Scores are compared within a table only: what was measured here was measured by the protocol below
 the table, and on all pictures of the set unless a row says otherwise. Below each score is its 95 %

@@ -209,7 +209,13 @@ class Search:
                 f"expected a trial scored by {self.monitor}, got one by {task.monitor}"
             )
         self.monitor, self.mode = task.monitor, task.mode
-        with (run / "metrics.csv").open(newline="") as file:
+        curves = run / "metrics.csv"
+        if not curves.is_file():
+            raise ValueError(
+                f"expected the curves of a run in {curves}, got none; a search reads them: leave "
+                "trainer.logger as it is"
+            )
+        with curves.open(newline="") as file:
             column = [row[f"val/{self.monitor}"] for row in csv.DictReader(file)]
         scores = [float(score) for score in column if score]
         return max(scores) if self.mode == "max" else min(scores)

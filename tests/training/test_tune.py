@@ -121,6 +121,16 @@ def test_a_trial_that_fails_comes_last_and_a_recipe_that_fails_ends_all(
         searched(tmp_path / "all", Pretended(lambda rate: True))
 
 
+def test_a_run_without_its_own_curves_is_told(tmp_path: Path) -> None:
+    class Elsewhere(Pretended):
+        def __call__(self, arguments: list[str]) -> None:
+            super().__call__(arguments)
+            next(tmp_path.rglob("metrics.csv")).unlink()
+
+    with pytest.raises(ValueError, match="leave trainer.logger as it is"):
+        searched(tmp_path, Elsewhere())
+
+
 def test_the_page_says_what_was_best_and_that_it_is_flattered(tmp_path: Path) -> None:
     said = StringIO()
     show(searched(tmp_path, Pretended()), Console(file=said, width=160))

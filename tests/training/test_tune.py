@@ -127,7 +127,7 @@ def test_a_run_without_its_own_curves_is_told(tmp_path: Path) -> None:
             super().__call__(arguments)
             next(tmp_path.rglob("metrics.csv")).unlink()
 
-    with pytest.raises(ValueError, match="leave trainer.logger as it is"):
+    with pytest.raises(ValueError, match=r"leave trainer\.logger as it is"):
         searched(tmp_path, Elsewhere())
 
 

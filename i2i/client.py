@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self
 from urllib.parse import quote
 
-from i2i.image import Format, Picture, decode, decode_map, encode
+from i2i.image import Format, Picture, decode, decode_map, decode_mask, encode
 from i2i.image.files import replacing
 from i2i.prediction import View
 from i2i.spec import ModelSpec
@@ -90,6 +90,14 @@ class Answer:
             ImageError: the file holds the floats of a map.
         """
         return decode(self.data, max_pixels=_MAX_PIXELS, depth=16)
+
+    def labels(self) -> NDArray[np.uint8]:
+        """The class ids of a mask, (H, W): the view `mask` as PNG or TIFF.
+
+        Raises:
+            ImageError: the file holds colours, as the other views do.
+        """
+        return decode_mask(self.data, max_pixels=_MAX_PIXELS)
 
     def map(self) -> NDArray[np.float32]:
         """The values of a map, (H, W): of a TIFF as they are, of a PNG 0..65535 of their range.

@@ -134,8 +134,9 @@ def shipped_models() -> dict[str, Path]:
 
 
 def models_in(root: Path) -> dict[str, Path]:
-    """Name → folder of each model folder directly in `root`."""
-    return {spec.parent.name: spec.parent for spec in sorted(root.glob(f"*/{SPEC}"))}
+    """Name → folder of each model folder directly in `root`; hidden ones are left out."""
+    folders = [spec.parent for spec in sorted(root.glob(f"*/{SPEC}"))]
+    return {folder.name: folder for folder in folders if not folder.name.startswith(".")}
 
 
 def find_model(model: str | Path) -> Path:

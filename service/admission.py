@@ -10,7 +10,7 @@ import contextlib
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from i2i.predictor import Predictor
@@ -39,15 +39,41 @@ class Speed:
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """Engine seconds of a request itself, and of what others get before it is done."""
+class Claim:
+    """What a request wants of the engine: seconds of a model; an urgent one is served first."""
 
-    work_s: float
+    model: str
+    seconds: float
+    urgent: bool = False
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a request wants, and the engine seconds that others get before it is done."""
+
+    claim: Claim
     wait_s: float
 
     @property
     def seconds(self) -> float:
-        return self.work_s + self.wait_s
+        return self.claim.seconds + self.wait_s
+
+
+def wait_s(claim: Claim, others: Sequence[Claim]) -> float:
+    """The engine seconds that others get before a claim is met, were it made now.
+
+    Turns are fair over models, then over a model's requests: each other request of the same model
+    is given as much as this one needs, at most, and each other model as much as this model. What is
+    urgent goes before all that is not.
+    """
+    before_s = sum(other.seconds for other in others if other.urgent and not claim.urgent)
+    by_model: dict[str, list[float]] = {claim.model: []}
+    for other in others:
+        if other.urgent == claim.urgent:
+            by_model.setdefault(other.model, []).append(other.seconds)
+    beside_s = sum(min(seconds, claim.seconds) for seconds in by_model.pop(claim.model))
+    model_s = beside_s + claim.seconds
+    return before_s + beside_s + sum(min(sum(each), model_s) for each in by_model.values())
 
 
 class Admission:
@@ -59,35 +85,31 @@ class Admission:
 
     def __init__(self, scheduler: Scheduler, speed: Speed, queue_s: float) -> None:
         self._scheduler, self._speed, self._queue_s = scheduler, speed, queue_s
-        # Engine seconds of those that are admitted and still being decoded, and their urgency.
-        self._coming: dict[object, tuple[float, bool]] = {}
+        # Those that are admitted and still being decoded.
+        self._coming: dict[object, Claim] = {}
 
     def estimate(
         self, predictor: Predictor, height: int, width: int, urgent: bool = False
     ) -> Estimate:
-        """For a picture of this size, were it sent now.
-
-        Turns are fair, so each other request is given as much time as this one needs, at most; an
-        urgent one goes before all that are not.
-        """
+        """For a picture of this size, were it sent now."""
         plan = predictor.plan(height, width)
         pixels = len(plan) * plan.rows.side * plan.columns.side
-        work_s = self._speed.seconds(predictor.spec.address, pixels)
-        at_engine = (
-            (self._speed.seconds(other.model, other.sweep.pixels_left), other.urgent)
-            for other in self._scheduler.works
-        )
-        others = [s for s, first in (*at_engine, *self._coming.values()) if first or not urgent]
-        return Estimate(work_s, sum(min(left_s, work_s) for left_s in others))
+        model = predictor.spec.address
+        claim = Claim(model, self._speed.seconds(model, pixels), urgent)
+        at_engine = [
+            Claim(work.model, self._speed.seconds(work.model, work.sweep.pixels_left), work.urgent)
+            for work in self._scheduler.works
+        ]
+        return Estimate(claim, wait_s(claim, [*at_engine, *self._coming.values()]))
 
     @contextlib.contextmanager
-    def admitted(self, estimate: Estimate, urgent: bool) -> Iterator[Callable[[], None]]:
+    def admitted(self, estimate: Estimate) -> Iterator[Callable[[], None]]:
         """Counts a request until it has come to the engine: then the block calls what it is given.
 
         Else many that come at once would all be taken, each as if it were alone.
         """
         key = object()
-        self._coming[key] = estimate.work_s, urgent
+        self._coming[key] = estimate.claim
 
         def at_engine() -> None:
             self._coming.pop(key, None)
@@ -108,12 +130,12 @@ class Admission:
                 where even an idle service would be too slow.
         """
         left_s = deadline - time.monotonic()
-        if estimate.work_s > left_s:
+        if estimate.claim.seconds > left_s:
             raise Problem(
                 "deadline",
                 "the picture takes longer than this request may last; send it as a job",
                 expected=f"work of at most {left_s:.0f} s",
-                got=f"about {estimate.work_s:.0f} s",
+                got=f"about {estimate.claim.seconds:.0f} s",
             )
         late_s = max(estimate.wait_s - self._queue_s, estimate.seconds - left_s)
         if late_s > 0:

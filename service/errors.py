@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
+from starlette.routing import Match
 
 from i2i.image import ImageError
 from service.record import Record
@@ -40,6 +41,8 @@ CODES: dict[str, tuple[int, str]] = {
 
 # Seconds until another try makes sense: a queue moves on, a failed model needs someone's hand.
 RETRY_AFTER_S = {"queue_full": 5, "model_failed": 30}
+
+_METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
 # Longest text of a request that is given back in a reply.
 _GOT_LENGTH = 100
@@ -134,7 +137,7 @@ async def _on_http_exception(request: Request, error: Exception) -> JSONResponse
     """What the router itself refuses: an unknown path or a method that a path does not have."""
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "")
+        allowed = ", ".join(_methods(request))
         problem = Problem(
             "method_not_allowed",
             "this address is there, but not with this method",
@@ -146,6 +149,16 @@ async def _on_http_exception(request: Request, error: Exception) -> JSONResponse
         return response
     problem = Problem("not_found", "there is nothing at this address", got=request.url.path)
     return problem.response(Record.of(request.scope))
+
+
+def _methods(request: Request) -> list[str]:
+    """Of this address; the router tells those of the first of its routes alone."""
+    scopes = {method: {**request.scope, "method": method} for method in _METHODS}
+    return [
+        method
+        for method, scope in scopes.items()
+        if any(route.matches(scope)[0] == Match.FULL for route in request.app.routes)
+    ]
 
 
 HANDLERS: dict[int | type[Exception], Any] = {

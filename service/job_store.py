@@ -53,6 +53,13 @@ _PREFIX = "i2i-jobs-"
 _AT_ALL_S = 5.0
 
 
+def no_room() -> Problem:
+    """What is told where the folder of jobs cannot be written."""
+    return Problem(
+        "queue_full", "the disk for jobs is full or cannot be written", retry_after_s=_FULL_RETRY_S
+    )
+
+
 class JobStore:
     """The jobs in a folder.
 
@@ -307,5 +314,4 @@ class JobStore:
         return lock(self._root / ".lock", os.O_CREAT, wait_s=wait_s)
 
     def _write_private(self, path: Path, data: bytes) -> None:
-        write_bytes(path, data)
-        path.chmod(0o600)
+        write_bytes(path, data, mode=0o600)

@@ -25,7 +25,7 @@ from i2i.predictor import Cancelled, Predictor
 from service.admission import Admission
 from service.errors import Problem, model_failed
 from service.job import Job, State
-from service.job_store import JobStore
+from service.job_store import JobStore, no_room
 from service.models import Models
 from service.pipeline import Order, Pipeline, most_job_bytes
 from service.settings import Settings
@@ -45,8 +45,6 @@ STOP_S = 15.0
 ELSEWHERE_S = 600.0
 # How long a job for which there is no memory lets those that came later pass.
 PASSED_S = 600.0
-# Until another try makes sense where the disk is full.
-_FULL_RETRY_S = 60
 
 logger = logging.getLogger(__name__)
 
@@ -330,13 +328,6 @@ def _problem(failure: Exception, job: Job) -> Problem:
     if isinstance(failure, OSError):
         return no_room()
     return model_failed()
-
-
-def no_room() -> Problem:
-    """What is told where the folder of jobs cannot be written."""
-    return Problem(
-        "queue_full", "the disk for jobs is full or cannot be written", retry_after_s=_FULL_RETRY_S
-    )
 
 
 def _digest(path: Path) -> str:

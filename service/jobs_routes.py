@@ -29,11 +29,12 @@ from service.contract import (
 from service.errors import Problem
 from service.inflight import PatientResponse
 from service.job import Job
-from service.jobs import Jobs, no_room
+from service.job_store import no_room
+from service.jobs import Jobs
 from service.keys import Caller
 from service.middleware import nobody
 from service.models import Models
-from service.pipeline import Order, Pipeline, job_bytes, late
+from service.pipeline import Order, Pipeline, job_bytes
 from service.record import Record
 from service.request_checks import check_accept, check_view, only
 from service.settings import Settings
@@ -67,8 +68,9 @@ def jobs_router(jobs: Jobs, models: Models, pipeline: Pipeline, settings: Settin
         view: View | None = None,
         idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
     ) -> Response:
-        """Takes the picture in the body as a job: as `predict`, but there is no deadline.
+        """Takes the picture in the body as a job: as `predict`, but the work has no deadline.
 
+        The picture itself must arrive within the service's `I2I_DEADLINE_S`.
         A picture that cannot be served is refused at once. With an `Idempotency-Key` the same
         request, sent again, is answered by the job that is already there.
         """
@@ -195,7 +197,11 @@ async def _disk(deadline: float) -> AsyncIterator[None]:
         raise
     except OSError as error:
         if limit.expired():
-            raise late() from None
+            raise Problem(
+                "deadline",
+                "the picture, or the folder of jobs, took too long",
+                expected="a faster connection, or another try",
+            ) from None
         logger.exception("the folder of jobs cannot be read or written")
         raise no_room() from error
 

@@ -27,7 +27,7 @@ from service.middleware import refuse
 from service.record import Record
 
 _LINE = re.compile(
-    r"(?P<digest>[0-9a-f]{64})"
+    r"(?P<digest>[0-9a-fA-F]{64})"
     r"(\s+-(?=\s|$))?"  # what sha256sum calls its standard input: no name
     r"(\s+(?!(-|admin|[0-9]+)(\s|$))(?P<name>[A-Za-z0-9._-]{1,64}))?"
     r"(\s+(?P<per_minute>[1-9][0-9]{0,8}))?"
@@ -168,7 +168,7 @@ def read_keys(path: Path) -> list[Key]:
         digest = bytes.fromhex(match["digest"])
         if digest in keys:
             raise ValueError(f"{path}: line {number}: expected each key once, got it again")
-        caller = Caller(match["name"] or match["digest"][:8], match["admin"] is not None)
+        caller = Caller(match["name"] or digest.hex()[:8], match["admin"] is not None)
         per_minute = match["per_minute"]
         keys[digest] = Key(digest, caller, Bucket(int(per_minute)) if per_minute else None)
     if not keys:

@@ -65,17 +65,21 @@ class RequestLog:
             await self.app(scope, receive, noting_send)
         except asyncio.CancelledError:
             # The server's patience at its end is over.
-            if not record.status:
-                stopping = Problem("queue_full", "the service is stopping")
+            stopping = Problem("queue_full", "the service is stopping")
+            if record.status:
+                record.cut_off(stopping.code, stopping.status)
+            else:
                 await stopping.response(record)(scope, receive, noting_send)
             raise
         except TooSlow:  # the server cuts the connection of half a reply
-            record.code, record.status = "too_slow", CLIENT_GONE
+            record.cut_off("too_slow", CLIENT_GONE)
         except Exception:
             logger.exception("request %s failed", record.id)
+            failed = model_failed()
             if record.status:  # half a reply cannot be mended: the server cuts the connection
+                record.cut_off(failed.code, failed.status)
                 raise
-            await model_failed().response(record)(scope, receive, noting_send)
+            await failed.response(record)(scope, receive, noting_send)
         finally:
             record.status = record.status or CLIENT_GONE
             record.route = getattr(scope.get("route"), "path", "")

@@ -100,7 +100,7 @@ class Pipeline:
         # JPEG and WebP are encoded in one piece: what comes out may be the larger picture.
         at_once = record.pixels * (spec.scale**2 if order.format in WRITING_BYTES else 1)
         lane = self._small if at_once <= _SMALL_PIXELS else self._large
-        with self._admission.admitted(estimate, order.urgent) as is_at_engine:
+        with self._admission.admitted(estimate) as is_at_engine:
 
             def at_engine() -> None:
                 is_at_engine()

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 from i2i.image import MEDIA_TYPES, Format
 from i2i.prediction import View
 from i2i.predictor import Cancelled
-from service.admission import Admission, Estimate
+from service.admission import Admission
 from service.body import read_picture
 from service.cache import CachedPipeline
 from service.contract import PICTURE_BODY, PICTURE_POLICY, PREDICT_REPLIES
@@ -116,17 +116,18 @@ def predict_router(
         """How long a picture of this size would take now, and whether it would be taken."""
         predictor = models.find(name)
         retry_after_s, accepted = 0, width * height <= settings.most_pixels(predictor.spec)
-        estimated = Estimate(0.0, 0.0)
+        seconds = 0.0
         if accepted:
             urgent = Caller.of(request.scope).admin
-            estimated = admission.estimate(predictor, height, width, urgent)
+            estimate = admission.estimate(predictor, height, width, urgent)
+            seconds = estimate.seconds
             try:
-                admission.check(estimated, time.monotonic() + settings.deadline_s)
+                admission.check(estimate, time.monotonic() + settings.deadline_s)
             except Problem as problem:
                 retry_after_s, accepted = problem.retry_after_s, False
         return JSONResponse(
             {
-                "seconds": round(estimated.seconds, 3),
+                "seconds": round(seconds, 3),
                 "accepted": accepted,
                 "retry_after_s": retry_after_s,
             }

@@ -15,8 +15,6 @@ from typing import Any
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
-PHASES = ("decode", "queue", "run", "encode")
-
 
 @dataclass
 class Record:
@@ -46,6 +44,10 @@ class Record:
         record = scope["state"]["record"]
         assert isinstance(record, Record)
         return record
+
+    def cut_off(self, code: str, status: int) -> None:
+        """Notes that the reply ended half-way, though it had begun as if all were well."""
+        self.code, self.status = code, status
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import math
 import os
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from i2i.engines.engine import EngineName, Precision
+from i2i.engines.engine import MOST_THREADS, EngineName, Precision
 from i2i.image import Format
 from i2i.spec import ModelSpec
 
@@ -160,10 +161,18 @@ def _one_of(*choices: str) -> Callable[[str], str]:
     return read
 
 
-def _count(unit: str, least: int = 1) -> Callable[[str], int]:
+def _engine(text: str) -> str:
+    if importlib.util.find_spec(_one_of(*get_args(EngineName))(text)) is None:
+        raise ValueError("an engine that is installed here")
+    return text
+
+
+def _count(unit: str, least: int = 1, most: int | None = None) -> Callable[[str], int]:
+    bounds = f"at least {least}" if most is None else f"{least} to {most}"
+
     def read(text: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,18}", text) or int(text) < least:
-            raise ValueError(f"a whole number of {unit} in digits, at least {least}")
+        if not re.fullmatch(r"[0-9]{1,18}", text) or not least <= int(text) <= (most or int(text)):
+            raise ValueError(f"a whole number of {unit} in digits, {bounds}")
         return int(text)
 
     return read
@@ -194,9 +203,9 @@ def _key(text: str) -> str:
 # and, in place of the text, what it got.
 _READERS: dict[str, Callable[[str], Any]] = {
     "models": _folder,
-    "engine": _one_of(*get_args(EngineName)),
+    "engine": _engine,
     "precision": _one_of(*get_args(Precision), "auto"),
-    "threads": _count("threads"),
+    "threads": _count("threads", most=MOST_THREADS),
     "max_body": _count("bytes"),
     "max_pixels": _count("pixels"),
     "max_output_pixels": _count("pixels"),

@@ -15,7 +15,7 @@ from i2i.image.decoding import naming
 from training.data.cache import Load
 from training.data.crops import to_tensor
 from training.data.file_data import read_classes
-from training.data.files import Entry, loads_of, read_mask, warn_of_16_bits, warn_of_palettes
+from training.data.files import Entry, loads_of, read_class_ids, warn_of_16_bits, warn_of_palettes
 from training.sample_folders import find_entries
 from training.tasks import Segmentation, Task
 
@@ -74,7 +74,7 @@ def check_masks(entries: Sequence[Entry], task: Task) -> None:
     first_only, seen, doubtful = {0, task.ignore}, set[int](), list[str]()
     for entry in track(entries, "Reading masks", transient=True):
         assert entry.mask is not None
-        mask = read_mask(entry.mask, len(task.class_names), task.ignore)
+        mask = read_class_ids(entry.mask, len(task.class_names), task.ignore)
         ids = set(np.unique(mask).tolist())
         seen |= ids
         if task.ignore in ids and ids <= first_only:

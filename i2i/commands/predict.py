@@ -68,6 +68,8 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError(f"--profile: expected convert, {spec.name} gives no picture, got keep")
     if options.depth == "16" and spec.kind != "image":
         raise ValueError(f"--depth: expected 8 or auto, {spec.name} gives no picture, got 16")
+    if options.output.exists() and not options.output.is_dir():
+        raise ValueError(f"--output: expected a folder, got the file {options.output}")
     found, unread = find(options.inputs, options.output)
     pairs = output_paths(found, options.output, SUFFIXES[options.format])
     # The number behind a shared name depends on what else is named: what is there may be another's.

@@ -16,7 +16,7 @@ EngineName = Literal["openvino", "torch"]
 Precision = Literal["f32", "bf16"]
 Outputs = dict[str, NDArray[np.generic]]
 
-_MOST_THREADS = 1024
+MOST_THREADS = 1024
 
 
 class Engine(Protocol):
@@ -75,7 +75,7 @@ def available_cpus(control_group: Path = Path("/sys/fs/cgroup")) -> int:
         control_group: where control groups are mounted, of version 2 or 1.
     """
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(affinity or 1, _quota(control_group) or _MOST_THREADS)
+    return min(affinity or 1, _quota(control_group) or MOST_THREADS)
 
 
 def _quota(group: Path) -> int | None:
@@ -105,8 +105,8 @@ def _threads(number: int | str | None) -> int:
     if number is None or number == "":
         return available_cpus()
     # More than a machine has crash some engines, and some blame the model.
-    if not str(number).isdecimal() or not 1 <= int(number) <= _MOST_THREADS:
-        raise ModelError(f"threads: expected a number from 1 to {_MOST_THREADS}, got {number!r}")
+    if not str(number).isdecimal() or not 1 <= int(number) <= MOST_THREADS:
+        raise ModelError(f"threads: expected a number from 1 to {MOST_THREADS}, got {number!r}")
     return int(number)
 
 

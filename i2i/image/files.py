@@ -11,15 +11,18 @@ from typing import BinaryIO
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
     """A file to write that takes the place of `path` at the end; after an exception nothing does.
+
+    Args:
+        mode: the file's permissions, before the umask takes some away.
 
     Raises:
         OSError: naming `path`; nothing is left behind.
     """
     temporary = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        with temporary.open("x+b") as file:
+        with open(temporary, "x+b", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -33,11 +36,14 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             temporary.unlink()
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes, mode: int = 0o666) -> None:
     """Write a file whole or not at all: an earlier file stays until the new one is on disk.
+
+    Args:
+        mode: as of `replacing`.
 
     Raises:
         OSError: naming `path`; nothing is left behind.
     """
-    with replacing(path) as file:
+    with replacing(path, mode) as file:
         file.write(data)

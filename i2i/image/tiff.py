@@ -30,7 +30,7 @@ _COMPRESSIONS = (RAW, *_FAX, LZW, JPEG, DEFLATE, PACKBITS, OLD_DEFLATE)
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6
 _COLOURS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, PALETTE: 1, CMYK: 4, YCBCR: 3}
 # Of a directory: it holds a smaller copy of another's picture, or a mask of it.
-_SMALLER_OR_MASK = 1 | 4
+_SMALLER, _MASK = 1, 4
 _NUMBERS = {1: "whole numbers", 2: "signed numbers", 3: "float values"}
 
 
@@ -182,9 +182,18 @@ def holds_several(first: Directory) -> bool:
     while (at := directory.following) not in seen:
         seen.add(at)
         directory = read_directory(first.data, at, _MAX_ENTRIES_AFTER)
-        if len(seen) > _MAX_DIRECTORIES or not directory.number(254, 0) & _SMALLER_OR_MASK:
+        if len(seen) > _MAX_DIRECTORIES or not directory.number(254, 0) & (_SMALLER | _MASK):
             return True
     return False
+
+
+def _is_raw(first: Directory) -> bool:
+    """Whether a camera's sensor is what the file holds: DNG, or a thumbnail before other pictures.
+
+    DNG and NEF begin with a thumbnail; what it is a copy of lies in directories of its own (330).
+    """
+    smaller = 254 in first.entries and bool(first.number(254) & _SMALLER)
+    return 50706 in first.entries or (smaller and 330 in first.entries)
 
 
 def take_tiff_apart(data: bytes) -> Tiff:
@@ -195,6 +204,13 @@ def take_tiff_apart(data: bytes) -> Tiff:
         struct.error, IndexError: the file ends early.
     """
     listed = read_directory(data)
+    if _is_raw(listed):
+        raise ImageError(
+            "unsupported_format",
+            "a raw file of a camera is not read; develop it, to TIFF or JPEG",
+            "PNG, JPEG, WebP, TIFF or BMP",
+            "a raw file of a camera",
+        )
     height, width = listed.number(257), listed.number(256)
     every_bits, every_format = listed.numbers(258, 1), listed.numbers(339, 1)
     bits, compression = int(every_bits[0]), listed.number(259, 1)

@@ -17,7 +17,7 @@ import uvicorn
 
 import i2i
 from i2i.client import Answer, Client, Job, ServiceError
-from i2i.image import Picture, encode_map
+from i2i.image import ImageError, Picture, encode_map
 from service.models import Models
 from service.routes import create_app
 from service.settings import Settings
@@ -117,6 +117,11 @@ def test_format_view_and_regions_are_asked_for(service, tiny_labels, picture):
     expected = i2i.load(tiny_labels).predict(picture)
     answer = service.predict(LABELLING, picture, format="tiff", view="overlay")
     assert answer.data == expected.encode("tiff", "overlay")
+    for format in ("png", "tiff"):
+        labels = service.predict(LABELLING, picture, format=format).labels()
+        assert np.array_equal(labels, expected.labels)
+    with pytest.raises(ImageError, match=r"no mask of class ids.*got RGB colours"):
+        answer.labels()
     told = service.regions(LABELLING, picture, "rle")
     assert [part["area"] for part in told["regions"]] == [
         np.count_nonzero(expected.labels == label) for label in range(3)

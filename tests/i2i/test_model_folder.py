@@ -251,6 +251,14 @@ def test_models_are_found_in_a_folder_by_name(tiny_models: Path, tmp_path: Path)
     assert models_in(tmp_path) == {}
 
 
+def test_a_model_that_was_put_aside_under_a_hidden_name_is_left_alone(
+    tiny_x2: Path, tmp_path: Path
+) -> None:
+    for name in (".old", "new"):
+        shutil.copytree(tiny_x2, tmp_path / name)
+    assert models_in(tmp_path) == {"new": tmp_path / "new"}
+
+
 def test_a_model_is_a_shipped_name_or_a_path(tiny_x2: Path) -> None:
     assert find_model(tiny_x2) == find_model(str(tiny_x2)) == tiny_x2
     for name, path in shipped_models().items():

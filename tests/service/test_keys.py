@@ -88,6 +88,11 @@ def test_keys_as_sha256sum_prints_them_are_callers_apart(write):
     assert [key.caller.id for key in keys] == [digest(KEY)[:8], digest(OTHER)[:8], "boss"]
 
 
+def test_a_digest_in_capitals_is_the_same(write):
+    (key,) = read_keys(write(digest(KEY).upper()))
+    assert (key.digest, key.caller.id) == (bytes.fromhex(digest(KEY)), digest(KEY)[:8])
+
+
 @pytest.mark.parametrize(
     ("lines", "words"),
     [

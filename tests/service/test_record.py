@@ -101,6 +101,10 @@ def test_a_failure_amid_a_reply_cuts_it(client_of, lines):
         await send({"type": "http.response.start", "status": 200, "headers": []})
         raise OSError
 
-    with client_of(RequestLog(breaking, Metrics())) as client, pytest.raises(OSError):  # noqa: PT011
+    metrics = Metrics()
+    with client_of(RequestLog(breaking, metrics)) as client, pytest.raises(OSError):  # noqa: PT011
         client.get("/")
-    assert len(lines()) == 1
+    assert [(line["status"], line["code"]) for line in lines()] == [(503, "model_failed")]
+    assert (
+        'code="model_failed",method="GET",route="",status="503"' in metrics.render([], []).decode()
+    )

@@ -257,6 +257,24 @@ def test_another_method_is_told_which_there_is(client):
     assert code_of(client.request("DELETE", "/v1/models")) == (405, "method_not_allowed")
 
 
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/v1/models", "GET, HEAD"),
+        ("/v1/models/twice", "GET, HEAD"),
+        ("/v1/models:reload", "POST"),
+        ("/v1/jobs/a", "DELETE, GET, HEAD"),
+        ("/v1/jobs/a/result", "GET, HEAD"),
+        ("/readyz", "GET, HEAD"),
+        ("/", "GET, HEAD"),
+    ],
+)
+def test_all_methods_of_an_address_are_told(client, path, methods):
+    reply = client.request("PUT", path)
+    assert (reply.status_code, reply.headers["Allow"]) == (405, methods)
+    assert reply.json()["expected"] == methods
+
+
 def test_an_unknown_model_is_refused(client, png):
     reply = client.post("/v1/models/thrice/predict", content=png)
     assert code_of(reply) == (404, "unknown_model")

@@ -1,4 +1,5 @@
 import logging
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,7 +87,8 @@ def test_a_key_of_the_metrics_that_no_header_holds_is_refused_without_being_show
         ("I2I_MODELS", "/no/such/folder", "an existing folder"),
         ("I2I_ENGINE", "tensorflow", "one of openvino, torch"),
         ("I2I_PRECISION", "fp8", "one of f32, bf16, auto"),
-        ("I2I_THREADS", "0", "a whole number of threads in digits, at least 1"),
+        ("I2I_THREADS", "0", "a whole number of threads in digits, 1 to 1024"),
+        ("I2I_THREADS", "5000", "a whole number of threads in digits, 1 to 1024"),
         ("I2I_MAX_BODY", "256 MiB", "a whole number of bytes in digits, at least 1"),
         ("I2I_MAX_PIXELS", "-1", "a whole number of pixels in digits, at least 1"),
         ("I2I_INFLIGHT_BYTES", "1e9", "a whole number of bytes in digits, at least 1"),
@@ -102,6 +104,12 @@ def test_a_key_of_the_metrics_that_no_header_holds_is_refused_without_being_show
 def test_an_error_names_variable_bound_and_value(variable: str, value: str, expected: str):
     with pytest.raises(ValueError, match=rf"{variable}: expected {expected}.*, got '{value}'"):
         Settings.from_environment({variable: value})
+
+
+def test_an_engine_that_is_not_installed_ends_the_start(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ValueError, match="I2I_ENGINE: expected an engine that is installed here"):
+        Settings.from_environment({"I2I_ENGINE": "torch"})
 
 
 def test_the_settings_of_jobs_and_cache_are_read(tmp_path: Path):

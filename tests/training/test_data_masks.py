@@ -17,8 +17,8 @@ from training.data.cache import Samples
 from training.data.checks import check_masks
 from training.data.files import (
     find_masked,
+    read_class_ids,
     read_entry,
-    read_mask,
     warn_of_palettes,
 )
 from training.tasks import Sample, Segmentation, SuperResolution
@@ -34,11 +34,11 @@ def save(path: Path, pixels: np.ndarray) -> Path:
 
 COLOURS = np.full((8, 8, 3), 200, np.uint8)
 WRONG_MASKS: dict[str, tuple[np.ndarray, str]] = {
-    "colours": (COLOURS, "RGB colours; save it as indexed PNG"),
-    "16-bit": (np.ones((8, 8), np.uint16), "16-bit gray; save it as indexed PNG"),
+    "colours": (COLOURS, "save it as indexed PNG.*got RGB colours"),
+    "16-bit": (np.ones((8, 8), np.uint16), "save it as indexed PNG.*got 16-bit gray"),
     "an id out of range": (
         np.full((8, 8), 2, np.uint8),
-        r"ids 0 to 1 or 255 .*got \[2\]; renumber",
+        r"expected class ids 0 to 1 or 255 .*got \[2\]; renumber",
     ),
 }
 
@@ -48,24 +48,30 @@ def test_a_mask_that_holds_no_ids_is_named_with_its_remedy(case: str) -> None:
     pixels, words = WRONG_MASKS[case]
     path = save(Path("mask.png"), pixels)
 
-    with pytest.raises(ValueError, match=rf"mask\.png: expected .*{words}"):
-        read_mask(path, num_classes=2, ignore=255)
+    with pytest.raises(ValueError, match=rf"mask\.png: .*{words}"):
+        read_class_ids(path, num_classes=2, ignore=255)
 
 
-@pytest.mark.parametrize("content", [b"no picture", b"\x89PNG\r\n\x1a\n" + bytes(50)])
-def test_a_damaged_mask_is_named(content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"no picture", "no format that is read"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(50), "does not begin with its header"),
+    ],
+)
+def test_a_damaged_mask_is_named(content: bytes, words: str) -> None:
     Path("mask.png").write_bytes(content)
 
-    with pytest.raises(ValueError, match=r"mask\.png: expected a readable mask .*got .*damaged"):
-        read_mask(Path("mask.png"), num_classes=2, ignore=255)
+    with pytest.raises(ValueError, match=rf"mask\.png: .*{words}"):
+        read_class_ids(Path("mask.png"), num_classes=2, ignore=255)
 
 
 def test_a_mask_cut_short_is_named() -> None:
     save(Path("whole.png"), np.random.default_rng(0).integers(2, size=(64, 64), dtype=np.uint8))
     Path("mask.png").write_bytes(Path("whole.png").read_bytes()[:300])
 
-    with pytest.raises(ValueError, match=r"mask\.png: expected a readable mask"):
-        read_mask(Path("mask.png"), num_classes=2, ignore=255)
+    with pytest.raises(ValueError, match=r"mask\.png: the png file ends early"):
+        read_class_ids(Path("mask.png"), num_classes=2, ignore=255)
 
 
 def test_indexed_gray_and_black_and_white_masks_hold_ids() -> None:
@@ -76,9 +82,9 @@ def test_indexed_gray_and_black_and_white_masks_hold_ids() -> None:
     save(Path("gray.png"), ids)
     Image.fromarray(ids == 1).save("two.png")
 
-    assert (read_mask(Path("indexed.png"), 2, 255) == ids % 255).all()
-    assert (read_mask(Path("gray.png"), 2, 255) == ids).all()
-    assert (read_mask(Path("two.png"), 2, 255) == (ids == 1)).all()
+    assert (read_class_ids(Path("indexed.png"), 2, 255) == ids % 255).all()
+    assert (read_class_ids(Path("gray.png"), 2, 255) == ids).all()
+    assert (read_class_ids(Path("two.png"), 2, 255) == (ids == 1)).all()
 
 
 def packed(ids: np.ndarray, bits: int) -> np.ndarray:
@@ -118,7 +124,7 @@ def test_gray_masks_of_few_bits_hold_the_ids_of_their_file(
     ids = np.arange(4 * 16, dtype=np.uint8).reshape(4, 16) % (1 << bits)
     Path("mask").write_bytes(write(ids, bits))
 
-    np.testing.assert_array_equal(read_mask(Path("mask"), 1 << bits, 255), ids)
+    np.testing.assert_array_equal(read_class_ids(Path("mask"), 1 << bits, 255), ids)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -135,7 +141,7 @@ def test_a_mask_is_turned_upright_as_a_picture_is(kind: str, orientation: int) -
 
     upright = read(Path("picture.png")).pixels[..., 0]
 
-    np.testing.assert_array_equal(read_mask(Path(kind), 15, 255), upright)
+    np.testing.assert_array_equal(read_class_ids(Path(kind), 15, 255), upright)
 
 
 def test_a_mask_of_another_size_than_its_picture_is_named(masked: Callable[[Path], Path]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import math
 from collections import Counter
@@ -14,14 +13,11 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from PIL import Image, ImageFile
+from PIL import Image
 
-from i2i.image import ImageError, read, read_header, read_map
-from i2i.image.container import take_apart
-from i2i.image.decoding import upright_planes
+from i2i.image import MASK_FORMATS, ImageError, read, read_header, read_map, read_mask
 from i2i.image.formats import READ_SUFFIXES, UNREAD_SUFFIXES
 from i2i.image.picture import Depth
-from i2i.image.stored import Stored
 from i2i.spec import Kind
 from training.data.cache import Load
 from training.pixels import Pixels, Values
@@ -31,9 +27,6 @@ from training.tasks.task import Sample, Task
 MAX_PIXELS = 400_000_000
 LOOKED_AT = 10
 T = TypeVar("T")
-MASK_FORMATS = ("PNG", "TIFF", "BMP")
-# By what Pillow multiplies grays of 2 and 4 bits, which it calls so.
-_WIDENED = {"L;2": 85, "L;4": 17}
 
 
 @dataclass(frozen=True)
@@ -259,7 +252,7 @@ def read_entry(
     image = read(entry.image, max_pixels=MAX_PIXELS, depth=depth).pixels
     mask, target = None, None
     if entry.mask is not None:
-        mask = read_mask(entry.mask, num_classes, ignore)
+        mask = read_class_ids(entry.mask, num_classes, ignore)
         _check_size(entry.mask, mask, image)
     if entry.target is not None:
         target = read_target(entry.target, kind, depth)
@@ -292,34 +285,13 @@ def read_target(path: Path, kind: Kind, depth: Depth = 8) -> Values:
     return read(path, max_pixels=MAX_PIXELS, depth=depth).pixels
 
 
-def read_mask(path: Path, num_classes: int, ignore: int) -> Pixels:
-    """Class ids (H, W) of an indexed or gray file of at most 8 bits, upright.
+def read_class_ids(path: Path, num_classes: int, ignore: int) -> Pixels:
+    """The class ids (H, W) of a mask, as `i2i.image.read_mask` reads it.
 
     Raises:
         ValueError: the file holds colours instead of ids, or an id that is no class.
     """
-    try:
-        data = path.read_bytes()
-        with Image.open(io.BytesIO(data), formats=MASK_FORMATS) as file:
-            if file.width * file.height > MAX_PIXELS:
-                raise ValueError(f"{path}: expected at most {MAX_PIXELS} pixels, got more")
-            mode = file.mode
-            mask = _stored_ids(file) if mode in ("P", "L", "1") else None
-        # Pillow turns TIFF files upright by itself, though not those that it reads from a path.
-        if mask is not None and file.format == "PNG":
-            mask = _upright(mask, take_apart(data).exif)
-    except (OSError, SyntaxError, ImageError) as error:
-        # Pillow calls a broken chunk of a PNG a syntax error.
-        raise ValueError(
-            f"{path}: expected a readable mask (PNG, TIFF or BMP), got another or a damaged file; "
-            "save it as indexed PNG"
-        ) from error
-    if mask is None:
-        kind = "16-bit gray" if mode.startswith("I") else f"{mode} colours"
-        raise ValueError(
-            f"{path}: expected a mask of class ids (indexed or gray, 8 bit), got {kind}; "
-            "save it as indexed PNG with one palette entry for each class"
-        )
+    mask = read_mask(path, max_pixels=MAX_PIXELS)
     wrong = sorted(set(np.unique(mask).tolist()) - set(range(num_classes)) - {ignore})
     if wrong:
         raise ValueError(
@@ -327,17 +299,3 @@ def read_mask(path: Path, num_classes: int, ignore: int) -> Pixels:
             f"got {wrong[:5]}; renumber the mask, or give the data set a longer classes.txt"
         )
     return mask
-
-
-def _stored_ids(file: ImageFile.ImageFile) -> Pixels:
-    """The numbers in a gray or indexed file, as Pillow has opened it."""
-    raw_mode = str(file.tile[:1])
-    step = next((step for name, step in _WIDENED.items() if name in raw_mode), 1)
-    return np.array(file, dtype=np.uint8) // np.uint8(step)
-
-
-def _upright(ids: Pixels, exif: bytes) -> Pixels:
-    """Ids (H, W) turned as a picture with this EXIF is."""
-    height, width = ids.shape
-    stored = Stored(height, width, "GRAY", lambda: iter([ids[..., None]]))
-    return upright_planes(stored, exif)[0][..., 0]

@@ -353,7 +353,7 @@ def test_an_output_that_cannot_be_a_folder_ends_with_a_sentence(
 ) -> None:
     (tmp_path / "file").write_text("here already")
     assert predict(tiny_x2, tmp_path / "file", photo) == 2
-    assert "file" in capsys.readouterr().err
+    assert "--output: expected a folder, got the file" in capsys.readouterr().err
     assert (tmp_path / "file").read_text() == "here already"
 
 

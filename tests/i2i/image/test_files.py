@@ -1,5 +1,6 @@
 """Pictures in files: what a file holds, and how one is replaced."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -34,6 +35,12 @@ def test_write_replaces_whole_files(tmp_path: Path) -> None:
         write_bytes(path, data)
         assert path.read_bytes() == data
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_private_file_is_private_from_its_first_byte_on(tmp_path: Path) -> None:
+    with replacing(tmp_path / "key", mode=0o600) as file:
+        assert os.fstat(file.fileno()).st_mode & 0o777 == 0o600
+    assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
 
 
 def test_an_error_of_the_callers_block_keeps_its_words(tmp_path: Path) -> None:

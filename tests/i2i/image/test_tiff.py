@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from i2i.image import Picture, decode, encode, read_header
+from i2i.image import ImageError, Picture, decode, encode, read_header
 from i2i.image.tiff import pack_directory, read_directory
 from tests.i2i.makers import code_of, encoded, noise, smooth
 
@@ -171,6 +171,18 @@ def test_thumbnails_overviews_and_masks_are_no_further_pages() -> None:
             writer.write(values[::step, ::step], photometric="rgb", subfiletype=1)
         writer.write(values[..., 0] > 99, photometric="mask", subfiletype=4)
     np.testing.assert_array_equal(decode(file.getvalue()).pixels, values)
+
+
+def test_a_raw_file_is_not_taken_for_its_thumbnail() -> None:
+    values, file = noise(20, 30, 3), io.BytesIO()
+    with tifffile.TiffWriter(file) as writer:
+        writer.write(values[::5, ::5], photometric="rgb", subfiletype=1, subifds=1)
+        writer.write(values, photometric="rgb")
+    with pytest.raises(ImageError, match="a raw file of a camera is not read; develop it") as no:
+        decode(file.getvalue())
+    assert no.value.code == "unsupported_format"
+    version = (50706, "B", 4, b"\1\4\0\0", True)
+    assert code_of(written(values, photometric="rgb", extratags=[version])) == "unsupported_format"
 
 
 def test_directories_in_a_circle_end() -> None:

@@ -1,0 +1,74 @@
+"""Masks: the class ids of a segmentation, one a pixel, as files."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFile
+
+from i2i.image.container import take_apart
+from i2i.image.decoding import MAX_PIXELS, blaming, check_pixels, naming, upright_planes
+from i2i.image.picture import ImageError
+from i2i.image.stored import Stored
+
+MASK_FORMATS = ("PNG", "TIFF", "BMP")
+# By what Pillow multiplies grays of 2 and 4 bits, which it calls so.
+_WIDENED = {"L;2": 85, "L;4": 17}
+
+
+def read_mask(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """The class ids in a file, as `decode_mask`.
+
+    Raises:
+        ImageError: as `decode_mask`; the message names the file.
+        OSError: the file cannot be read.
+    """
+    with naming(path):
+        return decode_mask(Path(path).read_bytes(), max_pixels=max_pixels)
+
+
+def decode_mask(data: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """The class ids in the bytes of a PNG, TIFF or BMP, (H, W), upright.
+
+    Of an indexed file the indices, whatever its palette; of a gray one of at most 8 bits the
+    numbers in the file.
+
+    Raises:
+        ImageError: as `decode`; unsupported_format for colours, 16 bits and formats that blur.
+    """
+    parts = take_apart(data)
+    if parts.format.upper() not in MASK_FORMATS:
+        raise _no_mask(f"a {parts.format} file")
+    with blaming(parts), Image.open(io.BytesIO(data), formats=MASK_FORMATS) as file:
+        check_pixels(file.size, max_pixels)
+        if file.mode not in ("P", "L", "1"):
+            raise _no_mask("16-bit gray" if file.mode.startswith("I") else f"{file.mode} colours")
+        ids = _stored_ids(file)
+        # Pillow turns TIFF files upright by itself, though not those that it reads from a path.
+        return _upright(ids, parts.exif) if parts.format == "png" else ids
+
+
+def _no_mask(got: str) -> ImageError:
+    return ImageError(
+        "unsupported_format",
+        "this is no mask of class ids; save it as indexed PNG, one palette entry for each class",
+        "an indexed or gray PNG, TIFF or BMP of at most 8 bits",
+        got,
+    )
+
+
+def _stored_ids(file: ImageFile.ImageFile) -> NDArray[np.uint8]:
+    """The numbers in a gray or indexed file, as Pillow has opened it."""
+    raw_mode = str(file.tile[:1])
+    step = next((step for name, step in _WIDENED.items() if name in raw_mode), 1)
+    return np.array(file, dtype=np.uint8) // np.uint8(step)
+
+
+def _upright(ids: NDArray[np.uint8], exif: bytes) -> NDArray[np.uint8]:
+    """Ids (H, W) turned as a picture with this EXIF is."""
+    height, width = ids.shape
+    stored = Stored(height, width, "GRAY", lambda: iter([ids[..., None]]))
+    return upright_planes(stored, exif)[0][..., 0]

@@ -138,9 +138,9 @@ def plan(left: float, step: float, validation: float, done: int, validations: in
 class Budget(Callback):
     """Ends a run when its budget is spent, with the schedule at its end and a validation.
 
-    The first steps are measured; they give the number of steps. Each validation corrects it, as it
-    shows what a validation costs. A resumed run goes on with what was spent, and with the plan
-    where its budget is the same.
+    The first steps are measured, and the batches that Lightning validates before them; they give
+    the number of steps. Each validation corrects it, as it shows what a validation costs. A resumed
+    run goes on with what was spent, and with the plan where its budget is the same.
 
     Args:
         text: see `parse_budget`; of the whole run: loaders, validations and start included.
@@ -153,6 +153,8 @@ class Budget(Callback):
         # From which on steps are measured: their number, and what was spent but for validations.
         self.mark: tuple[int, float] | None = None
         self.cost_of_validations = self.validation_began = 0.0
+        # What a validation may cost, by Lightning's few batches before the first step.
+        self.foreseen_validation = 0.0
 
     @staticmethod
     def trainer_options() -> dict[str, Any]:
@@ -186,6 +188,7 @@ class Budget(Callback):
             self.mark = done, self._spent(pl_module) - self.cost_of_validations
         elif self.mark is not None and self.plan is None and done >= self.mark[0] + MEASURED_STEPS:
             self._plan(trainer, pl_module)
+            self.validated_at = done  # from here on the plan's interval counts
         due = self.plan is not None and (
             done >= min(self.plan.steps, self.validated_at + self.plan.interval)
         )
@@ -197,11 +200,17 @@ class Budget(Callback):
         self.validation_began = self._spent(pl_module)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: ImageToImage) -> None:  # type: ignore[override]
+        cost = self._spent(pl_module) - self.validation_began
+        if trainer.sanity_checking:
+            whole, part = sum(trainer.num_val_batches), sum(trainer.num_sanity_val_batches)
+            self.foreseen_validation = cost * whole / part
         if trainer.sanity_checking or self.plan is None:
             return
-        self.cost_of_validations += self._spent(pl_module) - self.validation_began
+        self.cost_of_validations += cost
         self.validations, self.validated_at = self.validations + 1, trainer.global_step
-        if self.mark is not None and trainer.global_step < self.plan.steps:
+        # After a resume there may be too few steps to tell what one costs.
+        measured = self.mark is not None and trainer.global_step - self.mark[0] >= MEASURED_STEPS
+        if measured and trainer.global_step < self.plan.steps:
             self._plan(trainer, pl_module)
 
     def _spent(self, module: ImageToImage) -> float:
@@ -213,7 +222,9 @@ class Budget(Callback):
         steps = max(1, done - self.mark[0])
         # A clock of processor time may stand still for some milliseconds.
         step = max(1e-6, (spent - self.mark[1] - self.cost_of_validations) / steps)
-        validation = self.cost_of_validations / max(1, self.validations)
+        validation = self.foreseen_validation
+        if self.validations:
+            validation = self.cost_of_validations / self.validations
         planned = plan(
             self.limit.minutes - spent, step, validation, done, VALIDATIONS - self.validations
         )

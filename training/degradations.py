@@ -86,7 +86,8 @@ class Blur(Degradation):
     """Blurs by a Gaussian; the picture goes on by reflection.
 
     Args:
-        sigma: standard deviation, in pixels.
+        sigma: standard deviation, in pixels; below 0.3 a pixel is hardly blurred, and an axis of so
+            little leaves the other one, at an angle, with less than its own.
         anisotropic: draw one sigma for each of two axes, at a random angle.
     """
 

@@ -287,7 +287,9 @@ def _seen(picture: Pixels, place: Exemplar, stage: Stage, side: int) -> Pixels:
         middle = place.row - top, place.column - left
         first = middle[0] - rows // 2, middle[1] - columns // 2
         corners = *first, first[0] + rows, first[1] + columns
-        _draw_frame(drawn, *(min(max(0, times * corner), drawn.shape[0]) for corner in corners))
+        ends = drawn.shape[:2] * 2
+        inside = (min(max(0, times * at), end) for at, end in zip(corners, ends, strict=True))
+        _draw_frame(drawn, *inside)
     return drawn
 
 

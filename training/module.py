@@ -137,7 +137,9 @@ class ImageToImage(pl.LightningModule):
         target, weight = self._inside(target), self.auxiliary_weight
         loss = with_auxiliary(self.task.loss_of, outputs[0], outputs[1:], target, weight)
         self.log("loss", loss)
-        self.log("learning_rate", max(g["lr"] for g in self.trainer.optimizers[0].param_groups))
+        rate = max(group["lr"] for group in self.trainer.optimizers[0].param_groups)
+        # Of a plain number Lightning makes a tensor on the GPU, and waits for it at each step.
+        self.log("learning_rate", torch.tensor(rate))
         return loss
 
     def _inside(self, outputs: Tensor) -> Tensor:

@@ -50,12 +50,14 @@ ONLY_FIT = (
 )
 
 
+def _told(option: str, text: str) -> str:
+    """An option and what it does, in the next line where it is too long for its column."""
+    gap = " " if len(option) <= 28 else "\n" + 31 * " "
+    return f"  {option:28}{gap}{text}"
+
+
 def short_help(command: str) -> str:
     """The options of most runs."""
     shown = {k: v for k, v in OPTIONS.items() if command == "fit" or not k.startswith(ONLY_FIT)}
-    options = "\n".join(f"  {option:28} {text}".rstrip() for option, text in shown.items())
-    # An option too long for its column is told in the next line.
-    options = options.replace(
-        "accumulate_grad_batches 4 ", "accumulate_grad_batches 4\n" + 31 * " "
-    )
+    options = "\n".join(_told(option, text).rstrip() for option, text in shown.items())
     return HELP.format(command=command, text=TEXTS[command], options=options)

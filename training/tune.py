@@ -9,12 +9,15 @@ made for its budget. The recipe as it is stays in every round, to be compared wi
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import hashlib
+import io
 import json
 import math
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -23,7 +26,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from rich.console import Console
 from rich.table import Table
 
@@ -79,31 +81,44 @@ def sizes(trials: int) -> list[int]:
 
 
 def draw_trials(
-    space: Space, count: int, seed: int, recipe: dict[str, Any] | None = None
+    space: Space,
+    count: int,
+    seed: int,
+    meaning: Callable[[dict[str, Any]], Any] = lambda drawn: drawn,
 ) -> list[Trial]:
     """The recipe, and `count` - 1 different draws of the space (fewer where it holds fewer).
 
     Args:
-        recipe: the config, in which what a draw says may stand already.
+        meaning: what a draw comes to: one that says what the recipe, or another, says is left out.
     """
     random = np.random.default_rng(seed)
-    known = {key: value_at(recipe or {}, key) for key in space}
     drawn: list[dict[str, Any]] = [{}]
+    known, tried = [meaning({})], list(drawn)
     for _ in range(100 * count):
-        values = {key: dimension.draw(random) for key, dimension in space.items()}
-        if values not in drawn and values != known:
-            drawn.append(values)
         if len(drawn) == count:
             break
+        values = {key: dimension.draw(random) for key, dimension in space.items()}
+        if values in tried:
+            continue
+        tried.append(values)
+        if (told := meaning(values)) not in known:
+            known.append(told)
+            drawn.append(values)
     return [Trial(number, values) for number, values in enumerate(drawn)]
 
 
-def value_at(config: Any, key: str) -> Any:
-    """The value of a dotted key, as the command line writes it; None where there is none."""
-    for part in key.split("."):
-        config = config.get("init_args", config) if isinstance(config, dict) else {}
-        config = config.get(part)
-    return config
+def whole_config(fit: list[str]) -> str:
+    """What `fit` would train with these options, with all defaults, as YAML.
+
+    Raises:
+        ValueError, ArgumentError: as `fit`.
+    """
+    from training import lightning
+
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text), contextlib.suppress(SystemExit):
+        lightning.main(["fit", *fit, "--print_config"])
+    return text.getvalue()
 
 
 class Search:
@@ -131,7 +146,6 @@ class Search:
         seed: int,
         train: Fit | None = None,
     ) -> None:
-        parse_budget(budget)
         self.folder, self.fit, self.trials, self.seed = folder, fit, trials, seed
         self.budget, self.sizes = budget, sizes(len(trials))
         self.monitor, self.mode = "score", "max"
@@ -265,8 +279,10 @@ def _in_a_process(arguments: list[str]) -> None:
             # It has heard it too, and writes where it can go on.
             process.communicate()
             raise
+    if process.returncode < 0:  # what it said before is not why
+        raise ValueError(f"killed by {signal.Signals(-process.returncode).name}")
     if process.returncode:
-        raise ValueError(said.strip().splitlines()[-1] if said.strip() else "killed")
+        raise ValueError(said.strip().splitlines()[-1] if said.strip() else "fit failed")
 
 
 def show(search: Search, console: Console) -> None:
@@ -328,10 +344,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise ValueError(f"--trials: expected at least {LEAST}, got {options.trials}")
     if taken := [each for each in fit if each.split("=")[0] in OWN]:
         raise ValueError(f"expected options of fit but {', '.join(OWN)}, got {taken[0]}")
-    recipe: dict[str, Any] = {}
-    for name in named_configs(fit):
-        recipe |= yaml.safe_load(Path(name).read_text(encoding="utf-8")) or {}
-    trials = draw_trials(read_space(options.space), options.trials, options.seed, recipe)
+    parse_budget(options.budget)
+    trials = draw_trials(
+        read_space(options.space),
+        options.trials,
+        options.seed,
+        meaning=lambda drawn: whole_config([*fit, *as_options(drawn)]),
+    )
     search = Search(options.output, fit, trials, options.budget, options.seed)
     print(f"{len(trials)} trials, {sum(search.sizes)} runs", flush=True)
     try:

@@ -22,7 +22,8 @@ def scores_and_counted(output: Tensor, target: Tensor, ignore: int) -> tuple[Ten
     """Class scores (N, K, H, W), at least in float32, and where pixels count (N, H, W).
 
     Raises:
-        ValueError: the target is not (N, H, W), or holds what is neither a class nor `ignore`.
+        ValueError: the target is not (N, H, W), or holds what is neither a class nor `ignore`; of
+            the latter a GPU tells later, by an assertion of its own.
     """
     if output.ndim != 4 or target.shape != output[:, 0].shape:
         raise ValueError(
@@ -32,7 +33,9 @@ def scores_and_counted(output: Tensor, target: Tensor, ignore: int) -> tuple[Ten
     num_classes = output.shape[1]
     counted = target != ignore
     wrong = counted & ((target < 0) | (target >= num_classes))
-    if wrong.any():
+    if wrong.is_cuda:  # to ask would be to wait for the GPU at each step
+        torch._assert_async(~wrong.any(), f"expected target classes in 0..{num_classes - 1}")
+    elif wrong.any():
         values = sorted(set(target[wrong].tolist()))
         raise ValueError(
             f"expected target classes in 0..{num_classes - 1}, or {ignore} to ignore, "

@@ -39,6 +39,8 @@ class Perceptual(nn.Module):
     mean: Tensor
     deviation: Tensor
 
+    shares: Tensor
+
     def __init__(
         self,
         path: str,
@@ -65,6 +67,8 @@ class Perceptual(nn.Module):
                 for part in ("weight", "bias"):
                     values = tensors[f"features.{place}.{part}"].float()
                     self.register_buffer(f"{name}_{part}", values, persistent=False)
+        shares = torch.tensor([*(weights or [1.0] * len(layers))])
+        self.register_buffer("shares", shares, persistent=False)
         for name, colour in (("mean", _MEAN), ("deviation", _DEVIATION)):
             self.register_buffer(name, torch.tensor(colour).view(3, 1, 1), persistent=False)
 
@@ -81,7 +85,7 @@ class Perceptual(nn.Module):
             expected = self._features(target)
         pairs = zip(self._features(output), expected, strict=True)
         distances = torch.stack([functional.l1_loss(*pair) for pair in pairs])
-        return (distances * distances.new_tensor(self.weights or [1.0] * len(distances))).sum()
+        return (distances * self.shares).sum()
 
     def _features(self, image: Tensor) -> list[Tensor]:
         features = {}

@@ -73,8 +73,8 @@ class Luma(nn.Module):
 def _brightness(picture: Tensor) -> Tensor:
     if picture.shape[1] == 1:
         return picture
-    weights = picture.new_tensor((0.299, 0.587, 0.114))
-    return (picture * weights[:, None, None]).sum(dim=1, keepdim=True)
+    red, green, blue = (picture[:, i : i + 1] for i in range(3))
+    return 0.299 * red + 0.587 * green + 0.114 * blue
 
 
 class Ssim(nn.Module):

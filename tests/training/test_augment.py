@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import albumentations as A
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.augment import Augmentation, Crop, Stored
 from training.data.crops import TrainingCrops
 from training.pixels import as_stored
+from training.recipe import build
 from training.tasks import Sample, Segmentation, SuperResolution
 
 GEOMETRY = [
@@ -54,6 +57,38 @@ def test_crops_flips_and_turns_move_picture_and_mask_alike(seed: int) -> None:
 
     assert moved.mask is not None
     assert (moved.image == moved.mask[..., None]).all()
+
+
+def middle(values: np.ndarray) -> np.ndarray:
+    """The centre of what is bright, (row, column)."""
+    rows, columns = np.indices(values.shape)
+    return np.array([(places * values).sum() / values.sum() for places in (rows, columns)])
+
+
+@pytest.mark.parametrize("name", ["segmentation", "segmentation_scenes", "transfer"])
+def test_masks_of_the_recipes_lie_on_their_pictures(configs: Path, name: str) -> None:
+    config = yaml.safe_load((configs / f"{name}.yaml").read_text())
+    geometry = [build(each) for each in config["data"]["init_args"]["geometry"]]
+    rows, columns = np.indices((300, 300))
+    mask = (np.hypot(rows - 150, columns - 150) < 25).astype(np.uint8)
+    sample = Sample("disc", np.repeat(mask[..., None] * np.uint8(255), 3, axis=2), mask)
+
+    differences = []
+    for seed in range(24):
+        moved = Augmentation(geometry, []).geometry(sample, np.random.default_rng(seed))
+        assert moved.mask is not None
+        # Wholly inside the crop.
+        if (
+            moved.mask.any()
+            and not np.concatenate(
+                [moved.mask[[0, -1]].ravel(), moved.mask[:, [0, -1]].ravel()]
+            ).any()
+        ):
+            differences.append(middle(moved.mask) - middle(moved.image[..., 0].astype(float)))
+
+    assert len(differences) > 3
+    # Where a pixel's middle falls between two, one of them is taken.
+    assert np.abs(differences).max() < 0.3
 
 
 def test_one_random_state_gives_one_picture(picture: Callable[..., np.ndarray]) -> None:

@@ -1,11 +1,14 @@
 """The moving average of the weights."""
 
 import pytest
+import pytorch_lightning as pl
 import torch
+from pytorch_lightning.accelerators import CPUAccelerator
+from pytorch_lightning.strategies import SingleDeviceStrategy
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from training.callbacks.averaged_weights import averaging
+from training.callbacks.averaged_weights import AveragedWeights, averaging
 
 
 def averages(decay: float, values: list[float]) -> list[float]:
@@ -33,6 +36,17 @@ def test_a_long_run_averages_as_its_decay_says() -> None:
 
 def test_an_average_without_decay_is_the_weights() -> None:
     assert averages(0.0, [1.0, 5.0, -2.0]) == [1.0, 5.0, -2.0]
+
+
+def test_the_average_is_made_where_the_weights_will_be() -> None:
+    # Lightning moves them there only later: an average beside them would be a copy at each step.
+    strategy = SingleDeviceStrategy(torch.device("meta"), CPUAccelerator())
+    trainer = pl.Trainer(strategy=strategy, logger=False, enable_checkpointing=False)
+    average, module = AveragedWeights(0.9), pl.LightningModule()
+    module.weight = nn.Parameter(torch.ones(2))
+    average.setup(trainer, module, "fit")
+    assert average._average_model is not None
+    assert [each.device.type for each in average._average_model.parameters()] == ["meta"]
 
 
 def test_what_is_counted_is_copied() -> None:

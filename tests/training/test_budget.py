@@ -6,6 +6,7 @@ import csv
 import math
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -116,6 +117,73 @@ def test_a_resumed_run_goes_on_with_its_plan(fit: Callable[..., None]) -> None:
     fit(f"--budget={more} core-minutes", f"--ckpt_path={checkpoint}")
 
     assert torch.load(checkpoint, weights_only=True)["global_step"] > steps
+
+
+class Pretended:
+    """A run whose steps and validations cost what they are said to, in core-minutes."""
+
+    def __init__(self, budget: Budget, step: float, validation: float, done: int = 0) -> None:
+        self.budget, self.step, self.validation = budget, step, validation
+        self.strategy = SimpleNamespace(
+            root_device=torch.device("cpu"), broadcast=lambda planned: planned
+        )
+        self.epoch_loop = SimpleNamespace(max_steps=0)
+        self.fit_loop = SimpleNamespace(total_batch_idx=done - 1, epoch_loop=self.epoch_loop)
+        self.rate = SimpleNamespace(end_at=lambda steps: None, hold=lambda: None)
+        self.global_step, self.core_minutes, self.val_check_batch = done, 0.0, 0
+        self.sanity_checking, self.num_val_batches, self.num_sanity_val_batches = False, [50], [2]
+
+    def validate(self, cost: float) -> None:
+        self.budget.on_validation_start(self, self)  # type: ignore[arg-type]
+        self.core_minutes += cost
+        self.budget.on_validation_end(self, self)  # type: ignore[arg-type]
+
+    def check_sanity(self) -> None:
+        self.sanity_checking = True
+        self.validate(self.validation * 2 / 50)
+        self.sanity_checking = False
+
+    def train(self, until: int = 10**5) -> None:
+        self.budget.on_train_start(self, self)  # type: ignore[arg-type]
+        while self.global_step < until and not self.ended:
+            self.global_step += 1
+            self.fit_loop.total_batch_idx += 1
+            self.core_minutes += self.step
+            self.budget.on_train_batch_end(self, self, None, None, 0)  # type: ignore[arg-type]
+            if self.val_check_batch == self.fit_loop.total_batch_idx + 1:
+                self.validate(self.validation)
+
+    @property
+    def ended(self) -> bool:
+        return self.budget.plan is not None and self.global_step >= self.budget.plan.steps
+
+
+@pytest.mark.parametrize("before", range(1, 5))
+def test_a_run_that_is_resumed_just_before_a_validation_keeps_its_plan(before: int) -> None:
+    first = Pretended(Budget("60 core-minutes"), 0.01, 0.2)
+    first.train(until=700)
+    assert first.budget.plan is not None
+    at = first.budget.validated_at + first.budget.plan.interval - before
+    first.train(until=at)
+    budget = Budget("60 core-minutes")
+    budget.load_state_dict(first.budget.state_dict())
+    resumed = Pretended(budget, 0.01, 0.2, done=at)
+    resumed.core_minutes = first.core_minutes
+    resumed.train()
+
+    assert resumed.ended
+    assert resumed.core_minutes == pytest.approx(60, abs=0.2)
+
+
+@pytest.mark.parametrize("budget", [6, 20, 60])
+@pytest.mark.parametrize("validation", [0.01, 1.0, 2.0, 4.0])
+def test_a_costly_validation_is_foreseen(budget: int, validation: float) -> None:
+    run = Pretended(Budget(f"{budget} core-minutes"), 0.01, validation)
+    run.check_sanity()
+    run.train()
+
+    assert run.core_minutes == pytest.approx(budget, abs=0.05)
+    assert run.global_step * 0.01 > 0.85 * (budget - validation)
 
 
 def test_a_budget_is_the_same_however_it_is_written() -> None:

@@ -16,7 +16,7 @@ from i2i.spec import ModelSpec
 from training import cli
 from training.comparison import known_in_words
 from training.data import known
-from training.data.cache import pixels_digest
+from training.data.cache import mark_of
 from training.data.known import Known, marks
 from training.tasks import Sample
 
@@ -27,8 +27,7 @@ def sample(level: int) -> Sample:
 
 def spec_of(**levels: Iterable[int]) -> ModelSpec:
     noted = {
-        part: marks(pixels_digest(sample(level).image) for level in each)
-        for part, each in levels.items()
+        part: marks(mark_of(sample(level).image) for level in each) for part, each in levels.items()
     }
     provenance = {"data": {"marks": noted}}
     return ModelSpec(name="x", kind="image", task="t", net={}, provenance=provenance)
@@ -46,6 +45,15 @@ def test_known_pictures_are_found_and_no_others(
     assert list(found.watched(samples)) == samples
     assert {int(name) for name in found.found["trained"]} == trained & asked
     assert {int(name) for name in found.found["validated"]} == validated & asked
+
+
+def test_a_picture_trained_in_16_bits_is_known_in_8() -> None:
+    deep = Sample("deep", np.full((2, 3, 3), 90 * 257, np.uint16))
+    noted = {"trained": marks([mark_of(deep.image)])}
+    spec = ModelSpec("x", kind="image", task="t", net={}, provenance={"data": {"marks": noted}})
+    found = Known(spec)
+    list(found.watched([sample(90)]))
+    assert found.found["trained"] == ["90"]
 
 
 def test_of_very_many_pictures_nothing_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
@@ -14,8 +15,8 @@ from rich.console import Console
 
 from training import cli
 from training.recipe import build
-from training.search_space import Choices, Range, Space
-from training.tune import Search, draw_trials, show, sizes, value_at
+from training.search_space import Choices, Range, Space, as_options
+from training.tune import Search, _in_a_process, draw_trials, show, sizes, whole_config
 
 SPACE: Space = {
     "model.learning_rate": Range(1e-4, 1e-2, True),
@@ -150,17 +151,57 @@ def test_trials_differ_and_begin_with_the_recipe() -> None:
     assert sizes(2) == [2]
 
 
-def test_what_the_recipe_says_is_not_drawn_again() -> None:
-    optimizer = {"class_path": "AdamW", "init_args": {"decay": 0.1}}
-    recipe = {"model": {"optimizer": optimizer, "net": {"class_path": "A", "init_args": {"b": 4}}}}
-    assert value_at(recipe, "model.net.b") == 4
-    assert value_at(recipe, "model.optimizer.decay") == 0.1
-    assert value_at(recipe, "model.rate.high") is None
-    space: Space = {"model.net.b": Choices((4, 8)), "model.optimizer.decay": Choices((0.1, 0.2))}
-    drawn = [trial.drawn for trial in draw_trials(space, 9, 0, recipe)]
-    assert drawn[0] == {}
-    assert len(drawn) == 4
-    assert {"model.net.b": 4, "model.optimizer.decay": 0.1} not in drawn
+def test_what_the_recipe_says_is_not_drawn_again(
+    configs: Path, photos: Callable[..., Path]
+) -> None:
+    config = str(configs / "super_resolution_x2.yaml")
+    fit = ["--config", config, "--data.root", str(photos(Path("photos"))), "--data.batch_size", "4"]
+    space: Space = {
+        "data.batch_size": Choices((4, 8)),  # typed
+        "model.optimizer": Choices(("Muon", "AdamW")),  # in the config
+        "trainer.min_epochs": Choices((None,)),  # by default
+    }
+    drawn = draw_trials(space, 9, 0, lambda drawn: whole_config([*fit, *as_options(drawn)]))
+
+    assert drawn[0].drawn == {}
+    values = {tuple(trial.drawn.values()) for trial in drawn[1:]}
+    assert values == {(4, "AdamW", None), (8, "Muon", None), (8, "AdamW", None)}
+
+
+@pytest.mark.parametrize(
+    ("config", "key", "told"),
+    [
+        ("data: [", "data.batch_size", "config.yaml"),
+        ("- 1", "data.batch_size", "config"),
+        ("trainer: {max_epochs: 3}", "data.batchsize", "batchsize"),
+    ],
+)
+def test_what_fit_would_refuse_is_told_before_a_run(
+    config: str,
+    key: str,
+    told: str,
+    configs: Path,
+    photos: Callable[..., Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("space.yaml").write_text(f"{key}: [4, 8]")
+    Path("config.yaml").write_text(config)
+    given = ["--config", str(configs / "super_resolution_x2.yaml"), "--config", "config.yaml"]
+    given += ["--data.root", str(photos(Path("photos")))]
+    search = ["--space", "space.yaml", "--budget", "1 core-minutes", "--output", "out"]
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["tune", *search, *given])
+    assert told in str(ended.value) + capsys.readouterr().err
+    assert not Path("out").exists()
+
+
+def test_a_trial_that_the_system_kills_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    python = Path("python")
+    python.write_text("#!/bin/sh\necho of no account >&2\nkill -9 $$\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python.absolute()))
+    with pytest.raises(ValueError, match=r"^killed by SIGKILL$"):
+        _in_a_process(["fit"])
 
 
 @pytest.mark.whole

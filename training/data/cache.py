@@ -10,7 +10,7 @@ import numpy as np
 from rich.progress import track
 
 from i2i.image import darkness
-from training.pixels import Values
+from training.pixels import Values, to_8_bit
 from training.tasks.task import Sample
 
 Load = Callable[[], Sample]
@@ -32,7 +32,7 @@ class Samples(Sequence[Sample]):
         taken: how many of `cache_bytes` others keep.
 
     Attributes:
-        name_of: the first sample's name for the digest of each picture's pixels.
+        name_of: the first sample's name for the mark of each picture.
         digest: of all names, pictures, masks and targets, in hexadecimal.
         sizes: (height, width) of the pictures, in pixels.
         dark: what is to be said of those that are nearly black, by name.
@@ -66,7 +66,7 @@ class Samples(Sequence[Sample]):
             if (words := darkness(sample.image)) is not None:
                 self.dark[sample.name] = words
             pixels = pixels_digest(sample.image)
-            self.name_of.setdefault(pixels, sample.name)
+            self.name_of.setdefault(mark_of(sample.image), sample.name)
             others = [part for part in (sample.mask, sample.target) if part is not None]
             for part in (sample.name.encode(), pixels, *map(pixels_digest, others)):
                 total.update(part)
@@ -100,6 +100,11 @@ def _together(errors: list[ValueError]) -> ValueError:
     told = "; ".join(str(error) for error in errors[:TOLD_ERRORS])
     more = f"; and {len(errors) - TOLD_ERRORS} more" if len(errors) > TOLD_ERRORS else ""
     return ValueError(f"{len(errors)} pictures cannot be used: {told}{more}")
+
+
+def mark_of(image: Values) -> bytes:
+    """By what a picture is known again, whether it is read in 8 bits or in 16."""
+    return pixels_digest(to_8_bit(image))
 
 
 def pixels_digest(values: Values) -> bytes:

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Iterable, Iterator
 
 from i2i.spec import ModelSpec
-from training.data.cache import pixels_digest
+from training.data.cache import mark_of
 from training.tasks import Sample
 
 # Of the digest of a picture's pixels: beside 10,000 known ones, one in 400,000 others is taken for
@@ -39,7 +39,7 @@ class Known:
     def watched(self, samples: Iterable[Sample]) -> Iterator[Sample]:
         """The samples, as they are."""
         for sample in samples:
-            mark = pixels_digest(sample.image)[:_BYTES]
+            mark = mark_of(sample.image)[:_BYTES]
             for part, known in self._marks.items():
                 if mark in known:
                     self.found[part].append(sample.name)

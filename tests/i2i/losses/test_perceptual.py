@@ -110,8 +110,8 @@ def test_the_net_is_frozen_moves_and_leaves_no_trace_in_a_checkpoint(
 
     assert list(loss.parameters()) == []
     assert loss.state_dict() == {}
-    # Two convolutions with their biases, the colours' mean and deviation.
-    assert [buffer.device.type for buffer in loss.buffers()] == ["meta"] * 6
+    # Two convolutions with their biases, the layer's share, the colours' mean and deviation.
+    assert [buffer.device.type for buffer in loss.buffers()] == ["meta"] * 7
 
 
 class Code:

@@ -19,9 +19,11 @@ from training.budget import core_minutes, minutes
 from training.callbacks import (
     AveragedWeights,
     BestCheckpoint,
+    Diagnostics,
     LastCheckpoint,
     Patience,
     PictureLog,
+    RunPage,
 )
 from training.initial_weights import begin_with
 from training.optimisers import AdamW, Optimiser
@@ -207,6 +209,8 @@ class ImageToImage(pl.LightningModule):
             BestCheckpoint(folder, monitor, mode),
             LastCheckpoint(folder / "last.ckpt", self.checkpoint_minutes),
             Patience(monitor, mode, self.patience),
+            Diagnostics(),
+            RunPage(),
         ]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -1,0 +1,100 @@
+"""The page of a run says what its folder holds."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from training import cli
+from training.run_page import _thinned, write_run_page
+
+CURVES = """\
+epoch,gradient/encoder.0,gradient/head,loss,silent/encoder.0,step,val/iou/<sky>,val/iou/road,val/mean_iou
+0,0.5,2.0,1.5,0.0,49,,,
+0,,,,,59,0.2,0.4,0.3
+0,nan,inf,nan,0.25,99,,,
+0,,,,,119,0.1,0.3,0.2
+"""
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    run = tmp_path / "run"
+    (run / "pictures").mkdir(parents=True)
+    for step in (60, 90, 120):
+        Image.new("RGB", (9, 3)).save(run / "pictures" / f"validation-0-step-{step:06d}.png")
+    (run / "metrics.csv").write_text(CURVES)
+    return run
+
+
+def test_scores_parts_and_pictures_are_shown(run: Path) -> None:
+    write_run_page(run, "mean_iou", "max")
+
+    page = (run / "index.html").read_text()
+    assert "<title>Run run</title>" in page
+    assert "Best mean_iou 0.3000 after step 60 (more is better)" in page
+    headings = re.findall("<figcaption>(.*?)</figcaption>", page)
+    assert headings[:4] == ["mean_iou", "iou", "Loss", "Gradients"]
+    # Two classes are lines of one chart, told by their names.
+    assert "&lt;sky&gt;" in page
+    assert "<sky>" not in page
+    assert "Updates" not in headings  # the run has none
+    shown = re.findall('src="(.*?)"', page)
+    assert shown == [f"pictures/validation-0-step-{step:06d}.png" for step in (60, 120)]
+    assert all((run / name).is_file() for name in shown)
+
+
+def test_of_a_score_that_shall_be_small_the_least_is_best(run: Path) -> None:
+    write_run_page(run, "mean_iou", "min")
+    assert (
+        "Best mean_iou 0.2000 after step 120 (less is better)" in (run / "index.html").read_text()
+    )
+
+
+def test_a_run_without_curves_has_no_page(tmp_path: Path) -> None:
+    write_run_page(tmp_path, "mean_iou", "max")
+    assert list(tmp_path.iterdir()) == []
+
+
+@given(
+    st.dictionaries(st.integers(0, 999), st.floats(-5, 5), min_size=1),
+    st.integers(1, 100),
+    st.booleans(),
+)
+def test_what_is_thinned_stays_within_its_values(
+    values: dict[int, float], count: int, log: bool
+) -> None:
+    steps = sorted(values)
+    thinned = _thinned(steps, [values[step] for step in steps], count, steps[-1], log)
+
+    assert len(thinned) == count
+    shown = [value for value in values.values() if value > 0 or not log]
+    kept = [value for value in thinned if math.isfinite(value)]
+    assert bool(kept) == bool(shown)
+    if shown:
+        assert min(shown) - 1e-9 <= min(kept) <= max(kept) <= max(shown) + 1e-9
+
+
+@pytest.mark.whole
+def test_a_run_writes_its_page(
+    configs: Path, fast: tuple[str, ...], masked: Callable[[Path], Path]
+) -> None:
+    config = [
+        "--config",
+        str(configs / "segmentation.yaml"),
+        "--data.root",
+        str(masked(Path("set"))),
+    ]
+    cli.main(["fit", *config, *fast, "--run", "run", "--trainer.log_every_n_steps=1"])
+
+    headings = re.findall("<figcaption>(.*?)</figcaption>", Path("run/index.html").read_text())
+    assert headings[0] == "mean_iou"
+    assert {"Loss", "Learning rate", "Gradients", "Updates", "Silent channels"} <= set(headings)
+    assert headings[-1].startswith("validation-1, step ")

@@ -1,0 +1,190 @@
+"""index.html of a run: its curves, how each part learns, and its pictures; made of its folder."""
+
+from __future__ import annotations
+
+import csv
+import html
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from i2i.image import write_bytes
+from training.html import page
+from training.line_chart import Series, legend, line_chart, span_of
+
+# Points of a line at most: each is a mean of the steps around it.
+POINTS = 100
+_STYLE = """\
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(18rem, 1fr)); gap: 1rem; }
+.charts figure { margin: 0; }
+figure svg { width: 100%; height: auto; }
+.legend svg { width: 1.5rem; height: .5rem; }
+.legend { font-size: .85rem; }
+.line { white-space: nowrap; margin-right: .7rem; }
+"""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart of the page: a column of metrics.csv, or those below it, and what they say.
+
+    Attributes:
+        begin: `loss`; `gradient` is all of `gradient/PART`.
+        log: each factor is as high.
+    """
+
+    begin: str
+    heading: str
+    text: str
+    log: bool = False
+
+
+TRAINING = (
+    Chart("loss", "Loss", "Of the crops that train.", log=True),
+    Chart("learning_rate", "Learning rate", "The highest of all groups of weights."),
+)
+PARTS = (
+    Chart(
+        "gradient",
+        "Gradients",
+        "Norm of the loss's gradient by a part's weights. One that grows without end is about to "
+        "diverge; one that is far below the others' learns little.",
+        log=True,
+    ),
+    Chart(
+        "update",
+        "Updates",
+        "A step's norm over that of the weights. About a thousandth is usual while the rate is "
+        "high; a tenth undoes what was learned.",
+        log=True,
+    ),
+    Chart(
+        "silent",
+        "Silent channels",
+        "Share of a stage's channels that have one value at all pixels of two crops. Many are a "
+        "net that is wider than its task, or a rate that has broken it.",
+    ),
+)
+
+
+def write_run_page(run: Path, monitor: str, mode: str) -> None:
+    """Writes index.html into the run's folder, from its metrics.csv and pictures.
+
+    Args:
+        monitor: the score that chooses the checkpoint; `mode` of it, "max" or "min", is best.
+
+    Raises:
+        OSError: the page cannot be written.
+    """
+    curves = run / "metrics.csv"
+    if not curves.is_file():
+        return
+    columns = read_columns(curves)
+    # Those of classes, `val/iou/CLASS`, are lines of one chart.
+    names = {"/".join(name.split("/")[:2]) for name in columns if name.startswith("val/")}
+    in_order = sorted(names, key=lambda name: (name != f"val/{monitor}", name))
+    scores = [Chart(name, name.removeprefix("val/"), "") for name in in_order]
+    parts = [
+        f"<p>{_best(columns, monitor, mode)} This page is written anew after each validation.</p>",
+        _charts(columns, [*scores, *TRAINING]),
+        "<h2>How the parts learn</h2>",
+        _charts(columns, PARTS),
+        "<h2>What it gives</h2>",
+        *_pictures(run),
+    ]
+    write_bytes(run / "index.html", page(f"Run {run.resolve().name}", "\n".join(parts), _STYLE))
+
+
+def read_columns(path: Path) -> dict[str, tuple[list[int], list[float]]]:
+    """Of each column of a metrics.csv the steps that have a value, and the values."""
+    columns: dict[str, tuple[list[int], list[float]]] = {}
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            for name, text in row.items():
+                if name not in ("step", "epoch") and text:
+                    steps, values = columns.setdefault(name, ([], []))
+                    steps.append(int(row["step"]))
+                    values.append(float(text))
+    return columns
+
+
+def _best(columns: dict[str, tuple[list[int], list[float]]], monitor: str, mode: str) -> str:
+    steps, values = columns.get(f"val/{monitor}", ([], []))
+    known = [(value, step) for step, value in zip(steps, values, strict=True) if value == value]
+    if not known:
+        return "Not validated yet."
+    value, step = max(known) if mode == "max" else min(known)
+    better = "more" if mode == "max" else "less"
+    return (
+        f"Best {html.escape(monitor)} {value:.4f} after step {step + 1} ({better} is better), on "
+        "the pictures that validate, by the averaged weights."
+    )
+
+
+def _charts(columns: dict[str, tuple[list[int], list[float]]], charts: Sequence[Chart]) -> str:
+    return f'<div class="charts">{"".join(_chart(columns, each) for each in charts)}</div>'
+
+
+def _chart(columns: dict[str, tuple[list[int], list[float]]], chart: Chart) -> str:
+    """The figure, empty where there is nothing to show yet."""
+    shown = {name: both for name, both in columns.items() if _is_of(name, chart.begin)}
+    last = max((steps[-1] for steps, _ in shown.values()), default=-1)
+    lines, count = {}, min(POINTS, max((len(steps) for steps, _ in shown.values()), default=0))
+    for name, (steps, values) in shown.items():
+        lines[name.removeprefix(chart.begin).removeprefix("/") or chart.heading] = _thinned(
+            steps, values, count, last, chart.log
+        )
+    if not any(math.isfinite(value) for line in lines.values() for value in line):
+        return ""
+    labels = [*[""] * (count - 1), f"{last + 1}"]
+    drawn = line_chart(lines, labels, _span(lines, chart.log), log=chart.log)
+    named = legend(list(lines)) if len(lines) > 1 else ""
+    heading, text = html.escape(chart.heading), html.escape(chart.text)
+    told = f"<p>{text}</p>" if text else ""
+    return f"<figure><figcaption>{heading}</figcaption>{drawn}{named}{told}</figure>"
+
+
+def _is_of(name: str, begin: str) -> bool:
+    """Whether a column is that of a chart, or of a part or class that it shows."""
+    return name == begin or name.startswith(f"{begin}/")
+
+
+def _thinned(
+    steps: Sequence[int], values: Sequence[float], count: int, last: int, log: bool
+) -> list[float]:
+    """The mean of the values in each of `count` parts of the run; NaN where there are none.
+
+    What is drawn by its logarithm and is not above 0 has no place there.
+    """
+    kept = np.array([value if value > 0 or not log else math.nan for value in values])
+    places = np.minimum(np.array(steps) * count // (last + 1), count - 1)
+    there = np.isfinite(kept)
+    sums = np.bincount(places[there], kept[there], count)
+    counts = np.bincount(places[there], minlength=count)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), math.nan).tolist()
+
+
+def _span(lines: Series, log: bool) -> tuple[float, float]:
+    low, high = span_of(lines)
+    return (max(low, high * 1e-9), high) if log else (low, high)
+
+
+def _pictures(run: Path) -> list[str]:
+    """The first and the last look at each picture that validates."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted((run / "pictures").glob("*-step-*.png")):
+        found.setdefault(path.name.split("-step-")[0], []).append(path)
+    shown = []
+    for looks in found.values():
+        for path in dict.fromkeys((looks[0], looks[-1])):
+            step = int(path.stem.split("-step-")[1])
+            file = f"pictures/{path.name}"
+            shown.append(
+                f"<figure><figcaption>{html.escape(looks[0].name.split('-step-')[0])}, step {step}"
+                f'</figcaption><div class="row" tabindex="0"><a href="{file}"><img src="{file}" '
+                f'alt="input, output and target after step {step}"></a></div></figure>'
+            )
+    return shown

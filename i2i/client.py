@@ -256,7 +256,7 @@ class Client:
                 file.write(chunk)
 
     def cancel(self, job: Job) -> None:
-        """Stops a job, or erases one that is finished."""
+        """Stops a job, or erases one that is finished; one that is gone already is no error."""
         try:
             self._send("DELETE", f"/v1/jobs/{quote(job.id)}")
         except ServiceError as error:

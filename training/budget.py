@@ -155,6 +155,7 @@ class Budget(Callback):
         self.cost_of_validations = self.validation_began = 0.0
         # What a validation may cost, by Lightning's few batches before the first step.
         self.foreseen_validation = 0.0
+        self.sane_batches: list[float] = []
 
     @staticmethod
     def trainer_options() -> dict[str, Any]:
@@ -166,8 +167,11 @@ class Budget(Callback):
             "check_val_every_n_epoch": None,
         }
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: ImageToImage) -> None:  # type: ignore[override]
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Before the first batches are validated: on a GPU other minutes count."""
         self.limit = parse_budget(self.text, trainer.strategy.root_device.type)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: ImageToImage) -> None:  # type: ignore[override]
         self.first = trainer.global_step
         if self.plan is not None:
             self._follow(trainer, pl_module, self.plan)
@@ -199,14 +203,20 @@ class Budget(Callback):
     def on_validation_start(self, trainer: pl.Trainer, pl_module: ImageToImage) -> None:  # type: ignore[override]
         self.validation_began = self._spent(pl_module)
 
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: ImageToImage) -> None:  # type: ignore[override]
-        cost = self._spent(pl_module) - self.validation_began
+    def on_validation_batch_end(  # type: ignore[override]
+        self, trainer: pl.Trainer, pl_module: ImageToImage, *_: Any
+    ) -> None:
         if trainer.sanity_checking:
-            whole, part = sum(trainer.num_val_batches), sum(trainer.num_sanity_val_batches)
-            self.foreseen_validation = cost * whole / part
+            self.sane_batches.append(self._spent(pl_module))
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: ImageToImage) -> None:  # type: ignore[override]
+        if trainer.sanity_checking and len(self.sane_batches) > 1:
+            # The first one allocates and fills caches.
+            batches, first, *_, last = sum(trainer.num_val_batches), *self.sane_batches
+            self.foreseen_validation = batches * (last - first) / (len(self.sane_batches) - 1)
         if trainer.sanity_checking or self.plan is None:
             return
-        self.cost_of_validations += cost
+        self.cost_of_validations += self._spent(pl_module) - self.validation_began
         self.validations, self.validated_at = self.validations + 1, trainer.global_step
         # After a resume there may be too few steps to tell what one costs.
         measured = self.mark is not None and trainer.global_step - self.mark[0] >= MEASURED_STEPS

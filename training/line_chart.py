@@ -7,10 +7,10 @@ import math
 from collections.abc import Mapping, Sequence
 
 _WIDTH, _HEIGHT = 320, 200
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 22, 10, 24
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 22, 10, 24
 # Told apart without colours too, as far as dashes go.
 _DASHES = ("none", "5 4", "2 3")
-_COLOURS = ("#0f8a7e", "#b4552d", "#6a5acd", "#2f6fb3", "#a8326e", "#7a6a00")
+_COLOURS = ("#0f8a7e", "#b4552d", "#6a5acd", "#2f6fb3", "#a8326e", "#7a6a00", "#5f6b76")
 # More points than these are a line without a mark at each.
 _MARKED = 24
 
@@ -18,12 +18,20 @@ _MARKED = 24
 Series = Mapping[str, Sequence[float]]
 
 
-def span_of(*charts: Series) -> tuple[float, float]:
-    """The least and the largest value of charts that are to be compared; NaN does not count."""
+def span_of(*charts: Series, log: bool = False) -> tuple[float, float]:
+    """The least and the largest value of charts that are to be compared.
+
+    NaN does not count, nor by its logarithm what is not above 0; equal values have some room.
+    """
     lines = [line for chart in charts for line in chart.values()]
-    values = [each for line in lines for each in line if math.isfinite(each)]
-    low, high = (min(values), max(values)) if values else (0.0, 1.0)
-    return (low, high) if high > low else (low - 0.5, high + 0.5)
+    values = [value for line in lines for value in line if math.isfinite(value)]
+    if log:
+        values = [value for value in values if value > 0]
+    low, high = (min(values), max(values)) if values else (1.0, 1.0)
+    if high > low:
+        return low, high
+    room = abs(low) / 10 or 1.0
+    return (low / 2, high * 2) if log else (low - room if low else 0.0, high + room)
 
 
 def line_chart(
@@ -98,8 +106,8 @@ def legend(names: Sequence[str]) -> str:
 
 
 def _short(level: float) -> str:
-    """A number in few letters: 35.53, 0.017, 2.8e-05."""
-    return f"{level:.4g}" if abs(level) >= 0.1 else f"{level:.2g}"
+    """A number in few letters: 35.53, 0.0168, 2.8e-05."""
+    return f"{level:.4g}" if abs(level) >= 0.1 else f"{level:.3g}"
 
 
 def _style(number: int) -> tuple[str, str]:

@@ -8,15 +8,24 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from i2i.image import write_bytes
 from training.html import page
-from training.line_chart import Series, legend, line_chart, span_of
+from training.line_chart import legend, line_chart, span_of
+
+# Of each column of a metrics.csv the steps that have a value, and the values.
+Columns: TypeAlias = dict[str, tuple[list[int], list[float]]]
 
 # Points of a line at most: each is a mean of the steps around it.
 POINTS = 100
+_DIVERGED = (
+    "The training has diverged: its last score is no number. Lower --model.learning_rate, or set "
+    "--trainer.gradient_clip_val 1.0. "
+)
 _STYLE = """\
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(18rem, 1fr)); gap: 1rem; }
 .charts figure { margin: 0; }
@@ -98,9 +107,9 @@ def write_run_page(run: Path, monitor: str, mode: str) -> None:
     write_bytes(run / "index.html", page(f"Run {run.resolve().name}", "\n".join(parts), _STYLE))
 
 
-def read_columns(path: Path) -> dict[str, tuple[list[int], list[float]]]:
-    """Of each column of a metrics.csv the steps that have a value, and the values."""
-    columns: dict[str, tuple[list[int], list[float]]] = {}
+def read_columns(path: Path) -> Columns:
+    """The curves in a metrics.csv."""
+    columns: Columns = {}
     with path.open(newline="") as file:
         for row in csv.DictReader(file):
             for name, text in row.items():
@@ -111,36 +120,41 @@ def read_columns(path: Path) -> dict[str, tuple[list[int], list[float]]]:
     return columns
 
 
-def _best(columns: dict[str, tuple[list[int], list[float]]], monitor: str, mode: str) -> str:
+def _best(columns: Columns, monitor: str, mode: str) -> str:
     steps, values = columns.get(f"val/{monitor}", ([], []))
-    known = [(value, step) for step, value in zip(steps, values, strict=True) if value == value]
+    if not values:
+        return f"No {html.escape(monitor)} yet."
+    known = [each for each in zip(values, steps, strict=True) if math.isfinite(each[0])]
+    diverged = "" if math.isfinite(values[-1]) else _DIVERGED
     if not known:
-        return "Not validated yet."
+        return diverged
     value, step = max(known) if mode == "max" else min(known)
     better = "more" if mode == "max" else "less"
     return (
-        f"Best {html.escape(monitor)} {value:.4f} after step {step + 1} ({better} is better), on "
-        "the pictures that validate, by the averaged weights."
+        f"{diverged}Best {html.escape(monitor)} {value:.4f} after step {step + 1} ({better} is "
+        "better), on the pictures that validate, by the averaged weights."
     )
 
 
-def _charts(columns: dict[str, tuple[list[int], list[float]]], charts: Sequence[Chart]) -> str:
+def _charts(columns: Columns, charts: Sequence[Chart]) -> str:
     return f'<div class="charts">{"".join(_chart(columns, each) for each in charts)}</div>'
 
 
-def _chart(columns: dict[str, tuple[list[int], list[float]]], chart: Chart) -> str:
+def _chart(columns: Columns, chart: Chart) -> str:
     """The figure, empty where there is nothing to show yet."""
     shown = {name: both for name, both in columns.items() if _is_of(name, chart.begin)}
-    last = max((steps[-1] for steps, _ in shown.values()), default=-1)
-    lines, count = {}, min(POINTS, max((len(steps) for steps, _ in shown.values()), default=0))
-    for name, (steps, values) in shown.items():
-        lines[name.removeprefix(chart.begin).removeprefix("/") or chart.heading] = _thinned(
-            steps, values, count, last, chart.log
+    # Evenly, whatever the steps between: a budget's validations begin late, a resumed run's move.
+    order = sorted({step for steps, _ in shown.values() for step in steps})
+    lines = {
+        name.removeprefix(chart.begin).removeprefix("/") or chart.heading: _thinned(
+            np.searchsorted(order, steps), values, len(order), chart.log
         )
+        for name, (steps, values) in shown.items()
+    }
     if not any(math.isfinite(value) for line in lines.values() for value in line):
         return ""
-    labels = [*[""] * (count - 1), f"{last + 1}"]
-    drawn = line_chart(lines, labels, _span(lines, chart.log), log=chart.log)
+    labels = [*[""] * (len(next(iter(lines.values()))) - 1), f"{order[-1] + 1}"]
+    drawn = line_chart(lines, labels, span_of(lines, log=chart.log), log=chart.log)
     named = legend(list(lines)) if len(lines) > 1 else ""
     heading, text = html.escape(chart.heading), html.escape(chart.text)
     told = f"<p>{text}</p>" if text else ""
@@ -153,23 +167,23 @@ def _is_of(name: str, begin: str) -> bool:
 
 
 def _thinned(
-    steps: Sequence[int], values: Sequence[float], count: int, last: int, log: bool
+    ranks: NDArray[np.intp], values: Sequence[float], count: int, log: bool
 ) -> list[float]:
-    """The mean of the values in each of `count` parts of the run; NaN where there are none.
+    """The values in their order, at most `POINTS`: means of those that fall together.
 
-    What is drawn by its logarithm and is not above 0 has no place there.
+    NaN where there is none; what is drawn by its logarithm and is not above 0 has no place there.
+
+    Args:
+        ranks: of the values, among `count`.
     """
+    points = min(POINTS, count)
     kept = np.array([value if value > 0 or not log else math.nan for value in values])
-    places = np.minimum(np.array(steps) * count // (last + 1), count - 1)
     there = np.isfinite(kept)
-    sums = np.bincount(places[there], kept[there], count)
-    counts = np.bincount(places[there], minlength=count)
-    return np.where(counts > 0, sums / np.maximum(counts, 1), math.nan).tolist()
-
-
-def _span(lines: Series, log: bool) -> tuple[float, float]:
-    low, high = span_of(lines)
-    return (max(low, high * 1e-9), high) if log else (low, high)
+    places = ranks[there] * points // count
+    sums = np.bincount(places, kept[there], points)
+    counts = np.bincount(places, minlength=points)
+    thinned: list[float] = np.where(counts > 0, sums / np.maximum(counts, 1), math.nan).tolist()
+    return thinned
 
 
 def _pictures(run: Path) -> list[str]:

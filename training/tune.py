@@ -89,11 +89,16 @@ def draw_trials(
     """The recipe, and `count` - 1 different draws of the space (fewer where it holds fewer).
 
     Args:
-        meaning: what a draw comes to: one that says what the recipe, or another, says is left out.
+        meaning: what a draw comes to: one that says what the recipe, or another, says is left out,
+            as is one that cannot be meant.
+
+    Raises:
+        ValueError, ArgumentError: of `meaning`, for the recipe or for all draws.
     """
     random = np.random.default_rng(seed)
     drawn: list[dict[str, Any]] = [{}]
     known, tried = [meaning({})], list(drawn)
+    refused: Exception | None = None
     for _ in range(100 * count):
         if len(drawn) == count:
             break
@@ -101,9 +106,16 @@ def draw_trials(
         if values in tried:
             continue
         tried.append(values)
-        if (told := meaning(values)) not in known:
+        try:
+            told = meaning(values)
+        except (ValueError, argparse.ArgumentError) as error:
+            refused = error
+            continue
+        if told not in known:
             known.append(told)
             drawn.append(values)
+    if len(drawn) == 1 and refused is not None:
+        raise refused
     return [Trial(number, values) for number, values in enumerate(drawn)]
 
 

@@ -34,7 +34,7 @@ def decode_mask(data: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint
     """The class ids in the bytes of a PNG, TIFF or BMP, (H, W), upright.
 
     Of an indexed file the indices, whatever its palette; of a gray one of at most 8 bits the
-    numbers in the file.
+    numbers in the file, but for a TIFF whose 0 is white: there 0 is black, as in a picture.
 
     Raises:
         ImageError: as `decode`; unsupported_format for colours, 16 bits and formats that blur.

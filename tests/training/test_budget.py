@@ -131,19 +131,26 @@ class Pretended:
         self.fit_loop = SimpleNamespace(total_batch_idx=done - 1, epoch_loop=self.epoch_loop)
         self.rate = SimpleNamespace(end_at=lambda steps: None, hold=lambda: None)
         self.global_step, self.core_minutes, self.val_check_batch = done, 0.0, 0
-        self.sanity_checking, self.num_val_batches, self.num_sanity_val_batches = False, [50], [2]
+        self.sanity_checking, self.num_val_batches = False, [50]
 
     def validate(self, cost: float) -> None:
         self.budget.on_validation_start(self, self)  # type: ignore[arg-type]
         self.core_minutes += cost
         self.budget.on_validation_end(self, self)  # type: ignore[arg-type]
 
-    def check_sanity(self) -> None:
+    def check_sanity(self, begin: float) -> None:
+        """Two batches, the first of which costs more."""
         self.sanity_checking = True
-        self.validate(self.validation * 2 / 50)
+        self.budget.setup(self, self, "fit")  # type: ignore[arg-type]
+        self.budget.on_validation_start(self, self)  # type: ignore[arg-type]
+        for cost in (begin + self.validation / 50, self.validation / 50):
+            self.core_minutes += cost
+            self.budget.on_validation_batch_end(self, self)  # type: ignore[arg-type]
+        self.budget.on_validation_end(self, self)  # type: ignore[arg-type]
         self.sanity_checking = False
 
     def train(self, until: int = 10**5) -> None:
+        self.budget.setup(self, self, "fit")  # type: ignore[arg-type]
         self.budget.on_train_start(self, self)  # type: ignore[arg-type]
         while self.global_step < until and not self.ended:
             self.global_step += 1
@@ -179,7 +186,7 @@ def test_a_run_that_is_resumed_just_before_a_validation_keeps_its_plan(before: i
 @pytest.mark.parametrize("validation", [0.01, 1.0, 2.0, 4.0])
 def test_a_costly_validation_is_foreseen(budget: int, validation: float) -> None:
     run = Pretended(Budget(f"{budget} core-minutes"), 0.01, validation)
-    run.check_sanity()
+    run.check_sanity(begin=0.1)
     run.train()
 
     assert run.core_minutes == pytest.approx(budget, abs=0.05)

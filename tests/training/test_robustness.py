@@ -19,7 +19,7 @@ from i2i.predictor import load
 from training import cli
 from training.degradations import Contrast, Light
 from training.evaluation_checks import find_checked
-from training.line_chart import line_chart, span_of
+from training.line_chart import _style, line_chart, span_of
 from training.robustness import FAULTS, OF_LIGHT, robustness, write_page
 from training.tasks import Segmentation
 
@@ -118,6 +118,13 @@ def test_light_and_contrast_of_one_change_nothing() -> None:
     assert Light(0.5)(np.full((2, 2, 3), 128, np.uint8), RANDOM).flat[0] == 92
     assert (Light(0)(image, RANDOM) == 0).all()
     assert np.ptp(Contrast(0)(image, RANDOM)) == 0
+
+
+def test_lines_are_told_apart_and_equal_values_have_room() -> None:
+    assert len({_style(number) for number in range(21)}) == 21
+    assert span_of({"a": [0.8, 0.8]}) == pytest.approx((0.72, 0.88))
+    assert span_of({"a": [0.0]}) == (0.0, 1.0)
+    assert span_of({"a": [0.02, -1.0, float("nan")]}, log=True) == (0.01, 0.04)
 
 
 @given(st.lists(st.floats(-1e6, 1e6) | st.just(float("nan")), min_size=1, max_size=6))

@@ -7,13 +7,14 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from training import cli
-from training.run_page import _thinned, write_run_page
+from training.run_page import POINTS, _thinned, write_run_page
 
 CURVES = """\
 epoch,gradient/encoder.0,gradient/head,loss,silent/encoder.0,step,val/iou/<sky>,val/iou/road,val/mean_iou
@@ -63,23 +64,36 @@ def test_a_run_without_curves_has_no_page(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@given(
-    st.dictionaries(st.integers(0, 999), st.floats(-5, 5), min_size=1),
-    st.integers(1, 100),
-    st.booleans(),
-)
-def test_what_is_thinned_stays_within_its_values(
-    values: dict[int, float], count: int, log: bool
+@given(st.lists(st.floats(-5, 5) | st.just(math.nan), min_size=1, max_size=300), st.booleans())
+def test_few_values_are_shown_as_they_are_and_many_by_their_means(
+    values: list[float], log: bool
 ) -> None:
-    steps = sorted(values)
-    thinned = _thinned(steps, [values[step] for step in steps], count, steps[-1], log)
+    thinned = _thinned(np.arange(len(values)), values, len(values), log)
 
-    assert len(thinned) == count
-    shown = [value for value in values.values() if value > 0 or not log]
+    assert len(thinned) == min(POINTS, len(values))
+    shown = [value if value > 0 or not log else math.nan for value in values]
+    if len(values) <= POINTS:
+        np.testing.assert_array_equal(thinned, shown)
+    known = [value for value in shown if math.isfinite(value)]
     kept = [value for value in thinned if math.isfinite(value)]
-    assert bool(kept) == bool(shown)
-    if shown:
-        assert min(shown) - 1e-9 <= min(kept) <= max(kept) <= max(shown) + 1e-9
+    assert bool(kept) == bool(known)
+    if known:
+        assert min(known) - 1e-9 <= min(kept) <= max(kept) <= max(known) + 1e-9
+
+
+def test_a_run_that_has_diverged_is_told_so(run: Path) -> None:
+    (run / "metrics.csv").write_text("step,loss,val/mean_iou\n1,nan,\n2,,nan\n")
+    write_run_page(run, "mean_iou", "max")
+    page = (run / "index.html").read_text()
+    assert "The training has diverged" in page
+    assert "Best" not in page
+
+
+def test_validations_at_uneven_steps_are_all_shown(run: Path) -> None:
+    rows = "".join(f"{step},{score}\n" for step, score in ((104, 0.5), (199, 0.6), (249, 0.7)))
+    (run / "metrics.csv").write_text(f"step,val/mean_iou\n{rows}")
+    write_run_page(run, "mean_iou", "max")
+    assert (run / "index.html").read_text().count("<circle") == 3
 
 
 @pytest.mark.whole

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -149,6 +150,20 @@ def test_trials_differ_and_begin_with_the_recipe() -> None:
     assert sorted(trial.drawn["a"] for trial in few[1:]) == [1, 2, 3]
     assert draw_trials(SPACE, 9, 1) == draw_trials(SPACE, 9, 1) != draw_trials(SPACE, 9, 2)
     assert sizes(2) == [2]
+
+
+def test_a_draw_that_cannot_be_meant_is_left_out_unless_all_are() -> None:
+    def meaning(drawn: dict[str, Any]) -> Any:
+        if drawn.get("a") == 1:
+            raise ValueError("no such thing")
+        return drawn
+
+    assert [each.drawn for each in draw_trials({"a": Choices((1, 2))}, 9, 0, meaning)] == [
+        {},
+        {"a": 2},
+    ]
+    with pytest.raises(ValueError, match="no such thing"):
+        draw_trials({"a": Choices((1,))}, 9, 0, meaning)
 
 
 def test_what_the_recipe_says_is_not_drawn_again(

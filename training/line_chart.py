@@ -107,6 +107,8 @@ def legend(names: Sequence[str]) -> str:
 
 def _short(level: float) -> str:
     """A number in few letters: 35.53, 0.0168, 2.8e-05."""
+    if 0 < abs(level) < 1e-3:
+        return f"{level:.1e}"
     return f"{level:.4g}" if abs(level) >= 0.1 else f"{level:.3g}"
 
 

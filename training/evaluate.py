@@ -41,6 +41,7 @@ from training.data.known import Known
 from training.ensemble import Ensemble, averaged
 from training.evaluation_checks import find_checked, not_scored
 from training.gallery import Gallery
+from training.passing_bar import passing
 from training.pixels import Values, to_8_bit, to_float
 from training.protocol import digest, stamp
 from training.questions import Questions
@@ -262,7 +263,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.record is not None and not options.replace:
         check_record(predictor.folder, options.record, len(loads), digest(protocol))
     if other is not None:
-        samples = (load() for load in track(loads, "Comparing pictures", transient=True))
+        samples = (load() for load in passing(loads, "Comparing pictures"))
         check_pictures(Questions(task, samples, options.unclipped).read(), other)
     known = Known(predictor.spec)
     watched = known.watched(load() for load in track(loads, "Evaluating"))

@@ -8,7 +8,6 @@ from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
-from rich.progress import track
 
 from i2i.image import read_header
 from i2i.image.decoding import naming
@@ -16,6 +15,7 @@ from training.data.cache import Load
 from training.data.crops import to_tensor
 from training.data.file_data import read_classes
 from training.data.files import Entry, loads_of, read_class_ids, warn_of_16_bits, warn_of_palettes
+from training.passing_bar import passing
 from training.sample_folders import find_entries
 from training.tasks import Segmentation, Task
 
@@ -72,7 +72,7 @@ def check_masks(entries: Sequence[Entry], task: Task) -> None:
         return
     warn_of_palettes(entries)
     first_only, seen, doubtful = {0, task.ignore}, set[int](), list[str]()
-    for entry in track(entries, "Reading masks", transient=True):
+    for entry in passing(entries, "Reading masks"):
         assert entry.mask is not None
         mask = read_class_ids(entry.mask, len(task.class_names), task.ignore)
         ids = set(np.unique(mask).tolist())

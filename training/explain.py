@@ -12,7 +12,6 @@ from string import Template
 import cv2
 import numpy as np
 import torch
-from rich.progress import track
 from torch import Tensor
 
 from i2i import explain
@@ -30,6 +29,7 @@ from training import explain_figures as figures
 from training.data.files import find_pictures
 from training.explain_figures import Figure, Place
 from training.html import page
+from training.passing_bar import passing
 from training.pixels import brightness
 
 # Of the region that is explained, of its picture's part at least, and of other pictures at most.
@@ -207,5 +207,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
     picture = options.picture or others[0]
     steps = looks(folder, picture, others, options.at)
     options.output.mkdir(parents=True, exist_ok=True)
-    shown = [look() for look in track(steps, "Looking inside", transient=True)]
+    shown = [look() for look in passing(steps, "Looking inside")]
     print(write_page(options.output, folder.spec.address, shown))

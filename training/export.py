@@ -16,7 +16,6 @@ from typing import Any, get_args
 
 import numpy as np
 from rich.console import Console
-from rich.progress import track
 
 from i2i.engines import open_engine
 from i2i.engines.torch import TorchEngine
@@ -35,6 +34,7 @@ from training.evaluate import evaluate
 from training.graph import write_graph
 from training.margins import Margins, window_for, with_margin
 from training.model_writing import write_golden, write_spec, write_weights
+from training.passing_bar import passing
 from training.pixels import as_stored, to_8_bit
 from training.sample_folders import add_samples_arguments, find_samples
 from training.tasks import Sample, Task
@@ -200,7 +200,7 @@ def _measured(
 
 def _told(samples: Sequence[Sample], measured: str) -> Iterable[Sample]:
     """The samples, beside a bar that says how far the measurement is."""
-    return track(samples, f"Measuring {measured}", transient=True)
+    return passing(samples, f"Measuring {measured}")
 
 
 def _golden_difference(predictor: Predictor) -> float:

@@ -7,9 +7,9 @@ import logging
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from rich.progress import track
 
 from i2i.image import darkness
+from training.passing_bar import passing
 from training.pixels import Values, to_8_bit
 from training.tasks.task import Sample
 
@@ -54,7 +54,7 @@ class Samples(Sequence[Sample]):
         held = self.kept_bytes = 0
         total = hashlib.sha256()
         errors: list[ValueError] = []
-        for load in track(loads, "Reading pictures", transient=True):
+        for load in passing(loads, "Reading pictures"):
             try:
                 sample = load()
                 if check is not None:

@@ -10,7 +10,6 @@ from typing import Any, cast
 
 import cv2
 import pytorch_lightning as pl
-from rich.progress import track
 from torch.utils.data import DataLoader
 
 from i2i.engines.engine import available_cpus
@@ -35,6 +34,7 @@ from training.data.crops import (
     collate,
 )
 from training.data.known import marks
+from training.passing_bar import passing
 from training.seed import run_seed
 from training.tasks.segmentation import Segmentation
 from training.tasks.task import Task
@@ -129,7 +129,7 @@ class ImageData(pl.LightningDataModule):
                 f"got {self.class_weights}"
             )
         loads = self.training_loads(Segmentation(names, ignore))
-        masks = (load().mask for load in track(loads, "Counting classes", transient=True))
+        masks = (load().mask for load in passing(loads, "Counting classes"))
         return {
             "class_names": names,
             "class_weights": class_weights(masks, names, self.class_weights, ignore),

@@ -20,7 +20,7 @@ from training.line_chart import legend, line_chart, span_of
 # Of each column of a metrics.csv the steps that have a value, and the values.
 Columns: TypeAlias = dict[str, tuple[list[int], list[float]]]
 
-# Points of a line at most: each is a mean of the steps around it.
+# Points of a line at most: where there are more values, each is a mean of those that fall together.
 POINTS = 100
 _DIVERGED = (
     "The training has diverged: its last score is no number. Lower --model.learning_rate, or set "

@@ -192,8 +192,9 @@ def _is_raw(first: Directory) -> bool:
 
     DNG and NEF begin with a thumbnail; what it is a copy of lies in directories of its own (330).
     """
-    smaller = 254 in first.entries and bool(first.number(254) & _SMALLER)
-    return 50706 in first.entries or (smaller and 330 in first.entries)
+    if 50706 in first.entries:
+        return True
+    return 330 in first.entries and bool(first.number(254, 0) & _SMALLER)
 
 
 def take_tiff_apart(data: bytes) -> Tiff:

@@ -185,6 +185,14 @@ def test_a_raw_file_is_not_taken_for_its_thumbnail() -> None:
     assert code_of(written(values, photometric="rgb", extratags=[version])) == "unsupported_format"
 
 
+def test_a_kind_of_subfile_that_makes_no_sense_does_not_cost_the_picture() -> None:
+    values = noise(20, 30, 3)
+    data = written(values, photometric="rgb", subfiletype=1)
+    sound, senseless = struct.pack("<HHI", 254, 4, 1), struct.pack("<HHI", 254, 99, 1)
+    assert data.count(sound) == 1
+    np.testing.assert_array_equal(decode(data.replace(sound, senseless)).pixels, values)
+
+
 def test_directories_in_a_circle_end() -> None:
     file = io.BytesIO()
     with tifffile.TiffWriter(file) as writer:

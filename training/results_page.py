@@ -57,11 +57,13 @@ def page(folder: Path, references: dict[str, Any]) -> str:
     parts = [_HEAD, "\n".join(_overview(by_set, titles))]
     for name, entry in references["sets"].items():
         found = by_set[name]
-        if not found:
+        if not found and "awaits" not in entry:
             continue
-        count = found[0]["set"]["pictures"]
+        count = f"{found[0]['set']['pictures']} pictures" if found else entry["awaits"]
         note = f" {entry['note']}" if "note" in entry else ""
-        parts.append(f"## {entry['title']}\n\n{count} pictures. Source: {entry['source']}.{note}\n")
+        parts.append(f"## {entry['title']}\n\n{count}. Source: {entry['source']}.{note}\n")
+        if not found:
+            parts.append("\n".join(_literature_alone(references, name)))
         for protocol in dict.fromkeys(results["protocol_digest"] for results in found):
             measured = [results for results in found if results["protocol_digest"] == protocol]
             parts.append("\n".join(_table(measured, _literature(references, name, measured[0]))))
@@ -119,22 +121,25 @@ def _literature(references: dict[str, Any], name: str, results: Results) -> list
     return []
 
 
+def _literature_alone(references: dict[str, Any], name: str) -> Iterator[str]:
+    """What is reported of a set that awaits to be measured."""
+    methods = next(each["methods"] for each in references["literature"] if each["set"] == name)
+    names = [column for column in _COLUMNS if any(column in method for method in methods)]
+    yield from _head(names)
+    yield from (_reported(method, names) for method in methods)
+    yield ""
+
+
 def _table(measured: list[Results], literature: list[dict[str, Any]]) -> Iterator[str]:
     """The results of one protocol on one set, baseline and literature included."""
     first = measured[0]
     protocol = first["protocol"]
     names = _columns(first)
     yield f"### {_title(protocol)}\n"
-    heads = ["model", *(_COLUMNS[name] for name in names)]
-    heads += ["parameters", "multiply-adds, 640×360", "trained", "source"]
-    yield _row(heads)
-    yield "|" + "---|" * len(heads)
+    yield from _head(names)
     baseline = [_value(name, first["baseline"].get(name)) for name in names]
     yield _row(["baseline", *baseline, "", "", "", "measured here"])
-    for method in literature:
-        scores = [_value(name, method.get(name)) for name in names]
-        size = [_short(method.get("parameters")), _short(method.get("multiply_adds"))]
-        yield _row([method["name"], *scores, *size, method.get("trained", ""), method["source"]])
+    yield from (_reported(method, names) for method in literature)
     for results in measured:
         scores = [_with_interval(results, name) for name in names]
         cost, trained = results["cost"], run_cost_in_words(results["trained"])
@@ -144,6 +149,19 @@ def _table(measured: list[Results], literature: list[dict[str, Any]]) -> Iterato
     for results in measured:
         yield from _notes(results)
     yield f"Protocol {in_words(protocol)}.\n"
+
+
+def _head(names: list[str]) -> Iterator[str]:
+    heads = ["model", *(_COLUMNS[name] for name in names)]
+    heads += ["parameters", "multiply-adds, 640×360", "trained", "source"]
+    yield _row(heads)
+    yield "|" + "---|" * len(heads)
+
+
+def _reported(method: dict[str, Any], names: list[str]) -> str:
+    scores = [_value(name, method.get(name)) for name in names]
+    size = [_short(method.get("parameters")), _short(method.get("multiply_adds"))]
+    return _row([method["name"], *scores, *size, method.get("trained", ""), method["source"]])
 
 
 def _title(protocol: dict[str, Any]) -> str:

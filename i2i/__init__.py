@@ -7,6 +7,7 @@ Examples:
 """
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -43,9 +44,12 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    """Imports a public name at its first use, so that `import i2i` does no work."""
+    """Imports a public name or module at its first use, so that `import i2i` does no work."""
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
+    # Such as i2i.image, without an import of its own.
+    if not name.startswith("_") and find_spec(f"i2i.{name}") is not None:
+        return import_module(f"i2i.{name}")
     raise AttributeError(f"module 'i2i' has no attribute {name!r}")
 
 

@@ -11,8 +11,9 @@ import random
 import re
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self
 from urllib.parse import quote
@@ -39,7 +40,7 @@ _MAX_PIXELS = 2_000_000_000
 # A phase and its milliseconds; what else a proxy may add there is left alone.
 _TIMING = re.compile(r"([\w-]+);dur=(\d+(?:\.\d+)?)")
 
-Source = str | Path | bytes | Picture
+Source = str | Path | bytes | bytearray | memoryview | Picture
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 
 
@@ -65,6 +66,11 @@ class ServiceError(Exception):
         self.got = str(problem.get("got", ""))
         told = f"expected {self.expected}, got {self.got}" if self.expected else ""
         super().__init__(": ".join(text for text in (self.code, self.detail, told) if text))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """To be raised again in another process."""
+        problem = {name: getattr(self, name) for name in ("code", "detail", "expected", "got")}
+        return type(self), (self.status, problem, self.retry_after_s)
 
 
 @dataclass(frozen=True)
@@ -199,16 +205,17 @@ class Client:
         Raises:
             ServiceError, httpx.TransportError: as `models`.
             OSError: the file cannot be read.
+            TypeError: the picture is none of these.
         """
         query = {"format": format, "view": view, "deadline_s": deadline_s}
-        return _answer(self._send("POST", _path(model, "predict"), query, picture))
+        return _answer(self._send("POST", _path(model, "predict"), query, _file_of(picture)))
 
     def regions(
         self, model: str, picture: Source, regions: Literal["polygons", "rle"] = "polygons"
     ) -> dict[str, Any]:
         """The regions of each class that a model of labels sees; arguments as of `predict`."""
         query, accept = {"regions": regions}, {"Accept": "application/json"}
-        reply = self._send("POST", _path(model, "predict"), query, picture, accept)
+        reply = self._send("POST", _path(model, "predict"), query, _file_of(picture), accept)
         return _json(reply, "regions")
 
     def submit(
@@ -218,7 +225,7 @@ class Client:
         query = {"format": format, "view": view}
         # However often it is sent, it becomes one job.
         once = {"Idempotency-Key": uuid.uuid4().hex}
-        return _job(self._send("POST", _path(model, "jobs"), query, picture, once))
+        return _job(self._send("POST", _path(model, "jobs"), query, _file_of(picture), once))
 
     def job(self, id: str) -> Job:
         """How far a job is."""
@@ -249,11 +256,8 @@ class Client:
 
     def save_result(self, job: Job, path: str | Path) -> None:
         """Writes the prediction of a job that is done to a file, which appears when complete."""
-        reply = self._send("GET", f"/v1/jobs/{quote(job.id)}/result", stream=True)
-        with contextlib.closing(reply), replacing(Path(path)) as file:
-            _check_model(reply)
-            for chunk in reply.iter_bytes():
-                file.write(chunk)
+        save = partial(_save, path=Path(path))
+        self._send("GET", f"/v1/jobs/{quote(job.id)}/result", receive=save)
 
     def cancel(self, job: Job) -> None:
         """Stops a job, or erases one that is finished; one that is gone already is no error."""
@@ -269,18 +273,21 @@ class Client:
         method: str,
         path: str,
         query: Mapping[str, Any] | None = None,
-        picture: Source | None = None,
+        data: str | Path | bytes | None = None,
         headers: Mapping[str, str] | None = None,
         *,
-        stream: bool = False,
+        receive: Callable[[httpx.Response], object] | None = None,
     ) -> httpx.Response:
-        """The reply that says yes, tried for while there is patience; `stream`: not yet read."""
+        """The reply that says yes, tried for while there is patience.
+
+        Args:
+            receive: takes the body of that reply; by default it is read into the reply.
+        """
         import httpx
 
         given = {name: value for name, value in (query or {}).items() if value is not None}
         # The service answers in words at its deadline, which comes first.
         longest_s = max(_TIMEOUT_S, given.get("deadline_s", 0) + _LATER_S)
-        data = encode(picture) if isinstance(picture, Picture) else picture
         pause_s, left_s = _FIRST_PAUSE_S, self.patience_s
         while True:
             error: ServiceError | httpx.TransportError
@@ -295,8 +302,11 @@ class Client:
                         timeout=httpx.Timeout(longest_s, connect=_CONNECT_S),
                     )
                     reply = self._http.send(request, stream=True)
-                    if not (stream and reply.is_success):
-                        reply.read()
+                    with contextlib.closing(reply):
+                        if receive is not None and reply.is_success:
+                            receive(reply)
+                        else:
+                            reply.read()
                 if reply.is_success:
                     return reply
                 error = _error(reply)
@@ -312,6 +322,20 @@ class Client:
 
 def _path(model: str, what: str) -> str:
     return f"/v1/models/{quote(model, safe='@')}/{what}"
+
+
+def _file_of(picture: Source) -> str | Path | bytes:
+    """The path of a file, or its bytes."""
+    if isinstance(picture, Picture):
+        return encode(picture)
+    if isinstance(picture, bytearray | memoryview):
+        return bytes(picture)
+    if isinstance(picture, str | Path | bytes):
+        return picture
+    raise TypeError(
+        f"picture: expected a path, the bytes of a file or an i2i.image.Picture, got "
+        f"{type(picture).__name__}; Picture(array) is one"
+    )
 
 
 @contextlib.contextmanager
@@ -333,6 +357,13 @@ def _answer(reply: httpx.Response) -> Answer:
     return Answer(
         reply.content, headers.get("Content-Type", ""), headers.get("X-Model", ""), timings
     )
+
+
+def _save(reply: httpx.Response, path: Path) -> None:
+    _check_model(reply)
+    with replacing(path) as file:
+        for chunk in reply.iter_bytes():
+            file.write(chunk)
 
 
 def _check_model(reply: httpx.Response) -> None:

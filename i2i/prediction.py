@@ -23,6 +23,7 @@ from i2i.image import (
     open_writer,
     write_bytes,
 )
+from i2i.image.formats import check_known
 from i2i.image.picture import to_8_bit
 from i2i.spec import Kind, ModelSpec
 from i2i.views import false_colours, overlay
@@ -148,9 +149,10 @@ def check_file(
 
     Raises:
         ImageError: format_cannot_hold.
-        ValueError: the kind has no such view.
+        ValueError: the kind has no such view, or there is no such format.
     """
     view = _chosen(spec, view)
+    check_known(format)
     if view in ("mask", "values") and format not in ("png", "tiff"):
         what = "labels" if view == "mask" else "a map"
         others = " or ".join(VIEWS[spec.kind][1:])
@@ -177,7 +179,11 @@ class BandWriter:
     """
 
     def __init__(
-        self, target: Path | BinaryIO, format: Format, source: Picture, view: View | None = None
+        self,
+        target: str | Path | BinaryIO,
+        format: Format,
+        source: Picture,
+        view: View | None = None,
     ) -> None:
         self._target, self._format, self._source, self._view = target, format, source, view
         self._writer: StripWriter | None = None
@@ -224,7 +230,7 @@ class BandWriter:
             self._writer.close()
         else:
             data = join(_emptied(self._kept), self._source).encode(self._format, self._view)
-            if isinstance(self._target, Path):
+            if isinstance(self._target, str | Path):
                 write_bytes(self._target, data)
             else:
                 self._target.write(data)
@@ -245,7 +251,7 @@ class BandWriter:
 
 
 def write_bands(
-    target: Path | BinaryIO,
+    target: str | Path | BinaryIO,
     format: Format,
     bands: Iterable[Prediction],
     source: Picture,

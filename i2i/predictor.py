@@ -20,7 +20,7 @@ from i2i.image import ImageError, Picture
 from i2i.image.hidden import with_colours_carried_on
 from i2i.image.picture import Samples
 from i2i.model_folder import ModelError, ModelFolder, find_model
-from i2i.prediction import Plane, Prediction, View, join, to_samples
+from i2i.prediction import Plane, Prediction, join, to_samples
 from i2i.resize import bicubic_rows
 from i2i.spec import OUTPUTS
 from i2i.windows import Plan, Window, cut, keep, plan_windows, stitch
@@ -32,10 +32,10 @@ __all__ = [
     "Prediction",
     "Predictor",
     "Sweep",
-    "View",
     "golden_difference",
     "load",
     "to_float",
+    "with_channels",
 ]
 
 _ALPHA_ROWS = 64  # of the output, enlarged at once
@@ -109,11 +109,7 @@ class Predictor:
         Raises:
             TypeError: no Picture.
         """
-        if not isinstance(picture, Picture):
-            raise TypeError(
-                f"picture: expected an i2i.image.Picture, got {type(picture).__name__}; "
-                "i2i.image.read and i2i.decode give one, and so does Picture(array)"
-            )
+        _check_picture(picture)
         bands = self.bands(
             picture, plan=plan, progress=progress, deadline=deadline, cancelled=cancelled
         )
@@ -131,16 +127,18 @@ class Predictor:
         """The prediction of a picture in horizontal bands, from top to bottom.
 
         Each is made when it is asked for, so that one is in memory at a time, whatever the
-        picture's height.
+        picture's height; errors are raised then too.
 
         Args:
-            plan: other windows than `self.plan`; the prediction does not depend on them.
+            plan: other windows than `self.plan`; where their margin is at least the spec's, the
+                prediction does not depend on them.
             progress: called with (windows done, windows in all) after each window.
             deadline: moment of `time.monotonic()` after which no further window is begun.
             cancelled: asked before each window.
 
         Raises:
             DeadlineExceeded, Cancelled: as asked for, between two windows.
+            TypeError, ValueError: no Picture, or a plan for another size.
             ImageError: the model cannot take a picture of this size.
             ModelError: the graph's output is not of the size that the spec says.
         """
@@ -175,6 +173,14 @@ class Predictor:
             )
 
 
+def _check_picture(picture: Picture) -> None:
+    if not isinstance(picture, Picture):
+        raise TypeError(
+            f"picture: expected an i2i.image.Picture, got {type(picture).__name__}; "
+            "i2i.image.read and i2i.decode give one, and so does Picture(array)"
+        )
+
+
 class Sweep:
     """The way over one picture, window by window: `cut` the next, run an engine on it, `put`.
 
@@ -187,12 +193,18 @@ class Sweep:
         windows_left: those that no outputs were put for.
 
     Raises:
+        TypeError, ValueError: no Picture, or a plan for another size.
         ImageError: the model cannot take a picture of this size.
     """
 
     def __init__(self, predictor: Predictor, picture: Picture, plan: Plan | None = None) -> None:
+        _check_picture(picture)
         self.predictor, self.picture = predictor, picture
-        self.plan = plan or predictor.plan(picture.height, picture.width)
+        size = picture.height, picture.width
+        self.plan = plan or predictor.plan(*size)
+        planned = self.plan.rows.length, self.plan.columns.length
+        if planned != size:
+            raise ValueError(f"plan: expected one of {size} pixels, got one of {planned}")
         self.windows_left = len(self.plan)
         self._pixels = picture.pixels
         if picture.alpha is not None and predictor.spec.kind == "image":

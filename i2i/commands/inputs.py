@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import itertools
 import os
 import re
 from collections import Counter
@@ -48,7 +47,7 @@ def _of(name: str, output: Path, unread: list[Path]) -> Iterator[Found]:
     if os.path.isdir(path):
         base, files = path, _below(path)
     elif glob.has_magic(name) and not os.path.exists(path):
-        fixed = tuple(itertools.takewhile(lambda part: not glob.has_magic(part), path.parts))
+        fixed = _fixed(path.parts)
         if ".." in path.parts[len(fixed) :]:
             raise ValueError(f"{name}: expected no .. behind a wildcard; name the folder it means")
         base = Path(*fixed)
@@ -79,6 +78,14 @@ def _of(name: str, output: Path, unread: list[Path]) -> Iterator[Found]:
         raise ValueError(f"{name}: expected pictures ({suffixes}), got {got}")
 
 
+def _fixed(parts: Sequence[str]) -> Sequence[str]:
+    """The first parts of a pattern that are no wildcards, or whose brackets are a folder's name."""
+    count = 0
+    while not glob.has_magic(parts[count]) or os.path.exists(Path(*parts[: count + 1])):
+        count += 1
+    return parts[:count]
+
+
 def kinds(files: Sequence[Path]) -> str:
     """The suffixes of files, each once, in lower case."""
     return " ".join(sorted({file.suffix.lower() for file in files}))
@@ -97,7 +104,8 @@ def _is_wanted(file: Path) -> bool:
     if os.path.isdir(file):
         return not os.access(file, os.R_OK)
     named = file.suffix.lower() in READ_SUFFIXES
-    return named and (os.path.isfile(file) or not os.access(file.parent, os.X_OK))
+    reachable = os.path.exists(file) and os.access(file.parent, os.X_OK)
+    return named and (os.path.isfile(file) or not reachable)
 
 
 def _real(path: Path) -> Path:

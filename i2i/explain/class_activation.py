@@ -7,6 +7,7 @@ from torch import Tensor
 
 from i2i.explain.attribution import Region, evidence
 from i2i.nets.autoencoder import Autoencoder, check_size
+from i2i.nets.heads import ClassHead
 
 
 def class_activation(
@@ -22,8 +23,12 @@ def class_activation(
         image: (1, C, H, W) in [0, 1], sides multiples of `size_multiple`.
         region: whose answer is explained; by default that of the whole picture.
         stage: of the encoder; by default the deepest.
+
+    Raises:
+        ValueError: the net has no such class, or no such stage that its answer depends on.
     """
     check_size(image, net.size_multiple)
+    _check(net, label, stage)
     region = region or Region(0, 0, image.shape[-2], image.shape[-1])
     with torch.no_grad():
         features = net.encoder(image)
@@ -35,3 +40,14 @@ def class_activation(
     weights = derivatives.mean(dim=(-2, -1), keepdim=True)
     weighted: Tensor = (weights * leaf.detach()).sum(dim=1)[0]
     return weighted.relu()
+
+
+def _check(net: Autoencoder, label: int, stage: int) -> None:
+    classes = net.head.classes if isinstance(net.head, ClassHead) else 0
+    if not 0 <= label < classes:
+        raise ValueError(f"label: expected one of the net's {classes} classes, got {label}")
+    stages = len(net.encoder.widths)
+    if not -stages <= stage < stages:
+        raise ValueError(f"stage: expected one of the encoder's {stages}, got {stage}")
+    if net.decoder.skip == "none" and stage % stages < stages - 1:
+        raise ValueError(f"stage: expected the deepest of a net without skips, got {stage}")

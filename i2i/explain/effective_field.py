@@ -26,13 +26,18 @@ def effective_field(net: Autoencoder, images: Iterable[Tensor]) -> Tensor:
             `size_multiple`; the side limits how far the answer can see.
 
     Raises:
-        ValueError: no picture, or one that is not square.
+        ValueError: no picture, one that is not square, of another side than the first, or of less
+            than two multiples.
     """
-    multiple, total = net.size_multiple, None
+    multiple, total, first = net.size_multiple, None, None
     for image in images:
-        side = image.shape[-1]
-        if image.shape[-2] != side:
-            raise ValueError(f"images: expected square ones, got {image.shape[-2]} x {side}")
+        height, side = image.shape[-2:]
+        first = first or side
+        if height != side or side != first or side < 2 * multiple:
+            raise ValueError(
+                f"images: expected square ones, all of one side of at least {2 * multiple}, got "
+                f"{height} x {side}"
+            )
         reach = side // 2 - multiple
         # Kept for derivatives of several pixels.
         with torch.enable_grad():

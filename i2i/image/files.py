@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 
 @contextlib.contextmanager
-def replacing(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
+def replacing(path: str | Path, mode: int = 0o666) -> Iterator[BinaryIO]:
     """A file to write that takes the place of `path` at the end; after an exception nothing does.
 
     Args:
@@ -20,6 +20,7 @@ def replacing(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
     Raises:
         OSError: naming `path`; nothing is left behind.
     """
+    path = Path(path)
     temporary = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
         with open(temporary, "x+b", opener=lambda name, flags: os.open(name, flags, mode)) as file:
@@ -36,7 +37,7 @@ def replacing(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
             temporary.unlink()
 
 
-def write_bytes(path: Path, data: bytes, mode: int = 0o666) -> None:
+def write_bytes(path: str | Path, data: bytes, mode: int = 0o666) -> None:
     """Write a file whole or not at all: an earlier file stays until the new one is on disk.
 
     Args:

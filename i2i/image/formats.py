@@ -32,6 +32,12 @@ READING_BYTES: dict[str, int] = {"jpeg": 12, "webp": 19, "png": 13, "tiff": 10, 
 _MAX_DEPTH: dict[Format, int] = {"jpeg": 8, "webp": 8, "png": 16, "tiff": 32}
 
 
+def check_known(format: str) -> None:
+    """Raises ValueError for what is no format that is written, such as jpg."""
+    if format not in FORMATS:
+        raise ValueError(f"format: expected {', '.join(FORMATS)}, got {format}")
+
+
 def check_format(format: Format, height: int, width: int, depth: int = 8) -> None:
     """Refuses a picture that the format cannot hold, before it is made.
 
@@ -42,8 +48,7 @@ def check_format(format: Format, height: int, width: int, depth: int = 8) -> Non
         ImageError: format_cannot_hold.
         ValueError: another format.
     """
-    if format not in FORMATS:
-        raise ValueError(f"format: expected {', '.join(FORMATS)}, got {format}")
+    check_known(format)
     longest, most = max(height, width), _MAX_SIDE.get(format)
     if most is not None and longest > most:
         raise ImageError(

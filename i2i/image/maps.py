@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -69,12 +70,12 @@ def encode_map(
 
     Raises:
         ImageError: format_cannot_hold: NaN or infinity for PNG; jpeg or webp.
-        ValueError: another shape or dtype, or low >= high.
+        ValueError: another shape or dtype, or no finite low < high.
     """
     if values.ndim != 2 or values.dtype != np.float32 or 0 in values.shape:
         raise ValueError(f"values: expected float32 (H, W), got {values.dtype} {values.shape}")
-    if not low < high:
-        raise ValueError(f"expected low < high, got {low} and {high}")
+    if not -math.inf < low < high < math.inf:
+        raise ValueError(f"expected finite low < high, got {low} and {high}")
     height, width = values.shape
     check_format(format, height, width, 32 if format == "tiff" else 16)
     buffer, kind = io.BytesIO(), np.float32 if format == "tiff" else np.uint16

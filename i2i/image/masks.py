@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
-from i2i.image.container import take_apart
+from i2i.image.container import Parts, take_apart
 from i2i.image.decoding import MAX_PIXELS, blaming, check_pixels, naming, upright_planes
 from i2i.image.picture import ImageError
 from i2i.image.stored import Stored
@@ -42,13 +42,18 @@ def decode_mask(data: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint
     parts = take_apart(data)
     if parts.format.upper() not in MASK_FORMATS:
         raise _no_mask(f"a {parts.format} file")
-    with blaming(parts), Image.open(io.BytesIO(data), formats=MASK_FORMATS) as file:
+    with blaming(parts), _opened(parts, data) as file:
         check_pixels(file.size, max_pixels)
         if file.mode not in ("P", "L", "1"):
             raise _no_mask("16-bit gray" if file.mode.startswith("I") else f"{file.mode} colours")
         ids = _stored_ids(file)
         # Pillow turns TIFF files upright by itself, though not those that it reads from a path.
         return _upright(ids, parts.exif) if parts.format == "png" else ids
+
+
+def _opened(parts: Parts, data: bytes) -> ImageFile.ImageFile:
+    """Without its metadata, as every picture; but TIFF files, whose indices are wanted, whole."""
+    return parts.open() if parts.decoder else Image.open(io.BytesIO(data), formats=["TIFF"])
 
 
 def _no_mask(got: str) -> ImageError:

@@ -40,6 +40,10 @@ class ImageError(ValueError):
         self.expected = expected
         self.got = got
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """To be raised again in the process that asked for the picture."""
+        return type(self), (self.code, self.detail, self.expected, self.got)
+
 
 @dataclass(frozen=True, eq=False)
 class Picture:

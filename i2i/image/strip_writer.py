@@ -35,7 +35,7 @@ class StripWriter(ABC):
 
     def __init__(
         self,
-        target: Path | BinaryIO,
+        target: str | Path | BinaryIO,
         shape: tuple[int, int, int],
         dtype: np.dtype[Any],
         profile: bytes,
@@ -49,8 +49,9 @@ class StripWriter(ABC):
         self._filled = self._written = 0  # rows in the strip, rows in the file
         self._closed = False
         with contextlib.ExitStack() as stack:
-            file = stack.enter_context(replacing(target)) if isinstance(target, Path) else target
-            self._file = file
+            if isinstance(target, str | Path):
+                target = stack.enter_context(replacing(target))
+            self._file = target
             self._begin()
             self._stack = stack.pop_all()
 
@@ -217,7 +218,7 @@ class _TiffWriter(StripWriter):
 
 
 def open_writer(
-    target: Path | BinaryIO,
+    target: str | Path | BinaryIO,
     format: Literal["png", "tiff"],
     height: int,
     width: int,

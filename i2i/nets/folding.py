@@ -66,8 +66,9 @@ def _merged(block: ReparameterisedBlock) -> PlainBlock:
     norm: Norm = "folded" if block.style.norm == "batch" else block.style.norm
     plain = PlainBlock(block.channels, replace(block.style, norm=norm, dropout=0.0))
     plain.activation = block.activation
-    wide, narrow, merged = (_weights(x) for x in (block.wide, block.narrow, plain.convolution))
-    scale, shift = _factors(block.same, block.channels)
+    wide, narrow = _weights(block.wide), _weights(block.narrow)
+    merged = _weights(plain.to(wide[0]).convolution)
+    scale, shift = _factors(block.same, wide[1])
     same = torch.diag(scale)[:, :, None, None]
     merged[0].copy_(wide[0] + F.pad(narrow[0] + same, (1, 1, 1, 1)))
     merged[1].copy_(wide[1] + narrow[1] + shift)
@@ -82,10 +83,10 @@ def _weights(layer: nn.Sequential) -> tuple[Tensor, Tensor]:
     return convolution.weight, convolution.bias
 
 
-def _factors(norm: nn.Module, channels: int) -> tuple[Tensor, Tensor]:
-    """Batch norm or the identity as x · scale + shift."""
+def _factors(norm: nn.Module, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Batch norm or the identity as x · scale + shift, each a tensor `like` that one."""
     if not isinstance(norm, nn.BatchNorm2d):
-        return torch.ones(channels), torch.zeros(channels)
+        return torch.ones_like(like), torch.zeros_like(like)
     assert norm.running_mean is not None
     assert norm.running_var is not None
     scale = norm.weight / (norm.running_var + norm.eps).sqrt()

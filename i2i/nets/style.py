@@ -33,14 +33,16 @@ class Style:
         block: `residual` (two 3 x 3 convolutions), `bottleneck`, `factorised`, `dilated`,
             `large_kernel`, `dense`, `inception`, `reparameterised`, `plain`: see i2i.nets.blocks.
         dilations: of the blocks of the deepest stage, cycled; `dilated` and `factorised` only.
-        activation: after each convolution but a block's last.
+        activation: after each convolution, but not behind the last of a block that adds what it
+            found to its input.
         norm: `none`; `batch`, folded into the convolutions at export; `layer`, over the channels
             at each pixel. Norms over the whole picture are refused.
         padding: what a convolution sees beyond the border of a crop: `zeros`, its reflection
             (`reflect`; features must have more pixels than that), its last pixel (`replicate`), or
             nothing, the other taps counting for more (`partial`). `valid` pads zeros, and training
             leaves out the outputs that see them.
-        dropout: share of the channels of each block's result that training sets to zero.
+        dropout: share of the channels that training sets to zero, of what each block adds to its
+            input, or of the result of one that adds nothing.
         initialisation: `he` (arXiv 1502.01852), `xavier` (Glorot and Bengio 2010), `lecun` (1998),
             or `orthogonal` (arXiv 1312.6120) with he's power.
 

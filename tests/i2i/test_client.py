@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -58,8 +59,8 @@ def picture() -> i2i.Picture:
 def answering() -> Callable[..., Any]:
     """`with answering((503, {"Retry-After": "1"}), (200, {})) as (url, asked):` a server.
 
-    It gives these replies in turn, with a body of their own or a list (0: hangs up), and notes when
-    and with which key it was asked.
+    It gives these replies in turn, with a body of their own or a list (0: hangs up), all of it or
+    so many bytes, and notes when and with which key it was asked.
     """
 
     @contextmanager
@@ -80,7 +81,8 @@ def answering() -> Callable[..., Any]:
                 body = told[0] if told else b'{"models": []}'
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body)
+                self.wfile.write(body[: told[1]] if told[1:] else body)
+                self.close_connection = bool(told[1:])
 
             do_POST = do_DELETE = do_GET
 
@@ -191,6 +193,40 @@ def test_a_lost_connection_is_tried_again(answering):
     with answering((0, {}), (200, {})) as (url, asked), Client(url) as service:
         assert service.models() == []
     assert len(asked) == 2
+
+
+def test_a_result_that_breaks_off_is_fetched_again(answering, tmp_path):
+    named = {"X-Model": "any@0123456789ab"}
+    halved = 200, named, b"whole", 2
+    done = Job("1", "done", 1.0, None, None)
+    with answering(halved, (200, named, b"whole")) as (url, asked), Client(url) as service:
+        service.save_result(done, tmp_path / "result.png")
+    assert len(asked) == 2
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [
+        ("result.png", b"whole")
+    ]
+
+
+@pytest.mark.parametrize("kind", [bytearray, memoryview])
+def test_bytes_of_any_kind_are_sent(service, picture, kind):
+    data = i2i.encode(picture)
+    assert service.predict(SCALING, kind(data)).data == service.predict(SCALING, data).data
+
+
+def test_what_is_no_picture_is_refused_before_anything_is_sent(answering):
+    with answering() as (url, asked), Client(url) as service:
+        for ask in (service.predict, service.submit, service.regions):
+            with pytest.raises(
+                TypeError, match=r"expected a path, the bytes of a file or .*ndarray"
+            ):
+                ask("any", np.zeros((2, 2, 3), np.uint8))
+    assert not asked
+
+
+def test_its_error_passes_between_processes():
+    error = ServiceError(429, {"code": "busy", "detail": "later", "expected": "a", "got": "b"}, 2.0)
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), vars(again)) == (str(error), vars(error))
 
 
 def test_patience_ends(answering):

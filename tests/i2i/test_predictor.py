@@ -166,11 +166,18 @@ def test_a_model_of_whole_pictures_gets_one_window(noise: Noise) -> None:
 def test_what_is_no_picture_is_told_how_to_become_one(noise: Noise, enlarging: Predictor) -> None:
     with pytest.raises(TypeError, match=r"expected an i2i.image.Picture, got ndarray; .*Picture"):
         enlarging.predict(noise(4, 4))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"expected an i2i.image.Picture, got str"):
+        next(enlarging.bands("photo.png"))  # type: ignore[arg-type]
     for read_bytes in (decode, read_header, decode_map):
         with pytest.raises(TypeError, match="expected the bytes of a file, got str"):
             read_bytes("photo.png")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"expected an i2i.image.Picture, got ndarray"):
         encode(noise(4, 4))  # type: ignore[arg-type]
+
+
+def test_a_plan_is_for_one_size(noise: Noise, enlarging: Predictor) -> None:
+    with pytest.raises(ValueError, match=r"expected one of \(4, 5\) pixels, got one of \(5, 4\)"):
+        enlarging.predict(Picture(noise(4, 5)), plan=enlarging.plan(5, 4))
 
 
 def test_a_precision_that_the_export_left_out_is_refused(tiny_x2: Path, tmp_path: Path) -> None:
@@ -228,6 +235,9 @@ def test_a_mask_is_refused_by_a_format_that_would_blur_it(
         prediction.encode("jpeg")
     assert caught.value.code == "format_cannot_hold"
     assert prediction.encode("jpeg", view="overlay").startswith(b"\xff\xd8")
+    for wrong in ("jpg", "PNG"):
+        with pytest.raises(ValueError, match=f"expected png, jpeg, webp, tiff, got {wrong}"):
+            prediction.encode(wrong)  # type: ignore[arg-type]
 
 
 BLOCKED = """
@@ -262,3 +272,10 @@ def test_importing_i2i_does_no_work() -> None:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert run.stdout == "[]\n"
+
+
+def test_modules_of_i2i_are_there_without_an_import_of_their_own() -> None:
+    code = "import i2i; print(i2i.image.read.__name__, hasattr(i2i, 'picture'))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert run.stdout == "read False\n"

@@ -162,8 +162,11 @@ def test_the_effective_field_lies_within_the_margin(make: Make) -> None:
 
 
 def test_a_field_needs_square_pictures() -> None:
-    with pytest.raises(ValueError, match="expected square ones, got 64 x 32"):
+    with pytest.raises(ValueError, match=r"expected square ones, .* got 64 x 32"):
         effective_field(enlarging(), [torch.rand(1, 3, 64, 32)])
+    for sides in ([64, 32], [enlarging().size_multiple]):
+        with pytest.raises(ValueError, match="all of one side of at least"):
+            effective_field(enlarging(), [torch.rand(1, 3, side, side) for side in sides])
     with pytest.raises(ValueError, match="expected at least one, got none"):
         effective_field(enlarging(), [])
 
@@ -190,6 +193,19 @@ def test_a_class_is_seen_where_the_channel_is_that_speaks_for_it() -> None:
     assert speaks[10:14, 22:26].min() > 0.5 * speaks.max() > 0
     assert speaks[~inside].max() == 0
     assert against.max() == 0
+
+
+def test_a_class_or_a_stage_that_does_not_exist_is_told() -> None:
+    net, image = labelling(), torch.rand(1, 3, 32, 32)
+    with pytest.raises(ValueError, match="label: expected one of the net's 3 classes, got 3"):
+        class_activation(net, image, 3)
+    with pytest.raises(ValueError, match="label: expected one of the net's 0 classes"):
+        class_activation(enlarging(), image, 0)
+    with pytest.raises(ValueError, match="stage: expected one of the encoder's 2, got 2"):
+        class_activation(net, image, 0, stage=2)
+    net.decoder.skip = "none"
+    with pytest.raises(ValueError, match="expected the deepest of a net without skips, got 0"):
+        class_activation(net, image, 0, stage=0)
 
 
 def test_a_picture_made_for_a_channel_excites_it_more_than_others_do() -> None:

@@ -1,6 +1,7 @@
 """Bytes to pixels and back: every format and mode."""
 
 import io
+import pickle
 import struct
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -209,6 +210,12 @@ def test_what_is_no_picture_is_refused() -> None:
     for alpha in (noise(3, 2, 1)[..., 0], noise(2, 2, 1)[..., 0].astype(np.uint16)):
         with pytest.raises(ValueError, match="alpha: expected uint8"):
             Picture(noise(2, 2, 3), alpha)
+
+
+def test_an_error_of_a_picture_passes_between_processes() -> None:
+    error = ImageError("damaged", "the png file is damaged", "a whole one", "half of it")
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), vars(again)) == (str(error), vars(error))
 
 
 def test_what_decode_cannot_do_is_refused() -> None:

@@ -62,8 +62,9 @@ def test_what_is_no_map_is_not_encoded() -> None:
         with pytest.raises(ValueError, match=r"expected float32 \(H, W\)"):
             encode_map(values)
     for format in ("tiff", "png"):
-        with pytest.raises(ValueError, match="expected low < high"):
-            encode_map(np.zeros((2, 2), np.float32), format, 1, 1)
+        for low, high in ((1, 1), (-np.inf, 1), (0, np.nan)):
+            with pytest.raises(ValueError, match="expected finite low < high"):
+                encode_map(np.zeros((2, 2), np.float32), format, low, high)
     with pytest.raises(ImageError) as caught:
         encode_map(np.zeros((2, 2), np.float32), wrong)
     assert caught.value.code == "format_cannot_hold"

@@ -185,6 +185,7 @@ def test_a_folded_net_gives_the_same(net: Autoencoder) -> None:
     with torch.no_grad():
         torch.testing.assert_close(folded(image), net(image), atol=1e-5, rtol=1e-5)
     assert "folded" not in str(describe(net)), "the net itself stays as it was"
+    assert {value.dtype for value in fold(net.double()).parameters()} == {torch.float64}
 
 
 # Each of its seconds is torch's exporter; the others take theirs in the slow tests.

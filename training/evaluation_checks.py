@@ -18,6 +18,7 @@ from training.data.files import Entry, loads_of, read_class_ids, warn_of_16_bits
 from training.passing_bar import passing
 from training.sample_folders import find_entries
 from training.tasks import Segmentation, Task
+from training.tasks.scores import check_ids
 
 # Folders of a data set whose classes.txt lies beside them.
 _PARTS = ("train", "val", "test")
@@ -79,12 +80,7 @@ def check_masks(entries: Sequence[Entry], task: Task) -> None:
         seen |= ids
         if task.ignore in ids and ids <= first_only:
             doubtful.append(entry.mask.name)
-    if task.ignore in seen and seen <= first_only:
-        raise ValueError(
-            f"{entries[0].mask} and {len(entries) - 1} more masks: expected ids of at least two "
-            f"classes, got {sorted(seen)} only, of which {task.ignore} means ignored; masks of 0 "
-            "and 255 must be saved as 0 and 1"
-        )
+    check_ids(seen, task.ignore, f"{entries[0].mask} and {len(entries) - 1} more masks")
     if doubtful:
         logging.getLogger(__name__).warning(
             "%d of %d masks hold 0 and %d only, so all but the first class is ignored in them, "

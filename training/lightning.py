@@ -71,7 +71,7 @@ class TrainingCLI(LightningCLI):
             raise
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.add_argument("--run", type=str | None, help="folder of this run (only of fit)")
+        parser.add_argument("--run", type=str | None, help="folder of this run")
         parser.add_argument(
             "--budget",
             type=str | None,
@@ -90,6 +90,8 @@ class TrainingCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         config, said = self.config[self.subcommand], self.said[self.subcommand]
+        if config.seed_everything is False:
+            raise ValueError("seed_everything: expected a number, or true to draw one, got false")
         data = build(_plain(config.data))
         ignore = config.model.task.get("init_args.ignore", 255)
         owned = data.task_arguments(ignore, training=self.subcommand == "fit")
@@ -201,6 +203,12 @@ class TrainingCLI(LightningCLI):
                     raise ValueError(
                         "budget: expected it to be the run's one end, got max_steps or max_time too"
                     )
+                every = config["val_check_interval"], config["check_val_every_n_epoch"]
+                if every != (None, 1):
+                    raise ValueError(
+                        "budget: expected it to plan the validations, got val_check_interval or "
+                        "check_val_every_n_epoch too"
+                    )
                 config |= Budget.trainer_options()
                 self.model.budget = budget
                 callbacks = [*callbacks, Budget(budget)]
@@ -229,11 +237,14 @@ class TrainingCLI(LightningCLI):
             print(f"stopped early: {stopping.stopping_reason_message}")
         if kept.best_model_score is None:
             return
+        diverged = (
+            f"{monitor}: expected a finite score, got none: the training diverged; "
+            "lower --model.learning_rate, or set --trainer.gradient_clip_val 1.0"
+        )
         if not math.isfinite(kept.best_model_score):
-            raise ValueError(
-                f"{monitor}: expected a finite score, got none: the training diverged; "
-                "lower --model.learning_rate, or set --trainer.gradient_clip_val 1.0"
-            )
+            raise ValueError(diverged)
+        if not math.isfinite(self.trainer.callback_metrics[monitor]):
+            logging.getLogger(__name__).warning("%s; best.ckpt is from before that", diverged)
         best = Path(kept.best_model_path)
         with suppress(ValueError):
             best = best.relative_to(Path.cwd())

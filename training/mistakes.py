@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from training.own_config import named_configs
+from training.own_config import named_files
 
 # What jsonargparse says of the alternatives that were not meant, and of what was typed.
 _ASIDES = (
@@ -67,9 +67,11 @@ def located(message: str, arguments: list[str]) -> str:
         arguments: the command's. What they set themselves is in no file.
     """
     entries: list[Entry] = []
-    for file in filter(os.path.isfile, named_configs(arguments)):
+    for section, file in named_files(arguments):
+        if not os.path.isfile(file):
+            continue
         try:
-            entries = [*_entries(file), *entries]
+            entries = [*_entries(file, section), *entries]
         except yaml.MarkedYAMLError as error:
             if error.problem_mark is None:
                 return message
@@ -102,9 +104,9 @@ def _quoted(file: str, line: int, message: str) -> str:
     return f"{file}:{line + 1}: {message}" + "".join(f" | {each.strip()}" for each in text)
 
 
-def _entries(file: str) -> Iterator[Entry]:
+def _entries(file: str, section: str) -> Iterator[Entry]:
     root = yaml.compose(Path(file).read_text(encoding="utf-8"))
-    yield from _below(root, "", file)
+    yield from _below(root, section, file)
 
 
 def _below(node: yaml.Node | None, path: str, file: str) -> Iterator[Entry]:

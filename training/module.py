@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ class ImageToImage(pl.LightningModule):
     Args:
         net: its channels, scale and classes are the task's (`Task.net_arguments`).
         learning_rate: at its highest, after the warm-up.
-        weight_decay: as a share of the rate, per step.
+        weight_decay: as a share of the rate, per step; SGD adds it to the gradient instead.
         optimizer: AdamW by default.
         schedule: of the rate; Cosine by default.
         auxiliary_weight: of the loss of each auxiliary output of the net, in training.
@@ -52,6 +53,9 @@ class ImageToImage(pl.LightningModule):
         checkpoint_minutes: time between two checkpoints within an epoch: what a crash can cost.
         compile: whether training runs through torch.compile; needs a C++ compiler, and pays after
             some minutes.
+
+    Raises:
+        ValueError: a net that does not fit the task, or a number out of its range.
     """
 
     def __init__(
@@ -70,6 +74,7 @@ class ImageToImage(pl.LightningModule):
         compile: bool = False,
     ) -> None:
         super().__init__()
+        _check_numbers(learning_rate, weight_decay, auxiliary_weight, patience)
         task.check_net(net)
         self.task = task
         self.begun_with = None if initial_weights is None else begin_with(net, initial_weights)
@@ -296,3 +301,13 @@ def _without_loss(task: dict[str, Any]) -> dict[str, Any]:
 def device_name(device: torch.device) -> str:
     """What a run was made on: the GPU's name, or the kind of device."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def _check_numbers(rate: float, decay: float, auxiliary: float, patience: int) -> None:
+    if not 0 < rate < math.inf:
+        raise ValueError(f"learning_rate: expected a number above 0, got {rate}")
+    for name, value in (("weight_decay", decay), ("auxiliary_weight", auxiliary)):
+        if not 0 <= value < math.inf:
+            raise ValueError(f"{name}: expected a number of at least 0, got {value}")
+    if patience < 1:
+        raise ValueError(f"patience: expected at least 1 validation, got {patience}")

@@ -78,11 +78,20 @@ def encoder_parts(encoder: nn.Module) -> list[nn.Module]:
     return parts
 
 
+def _check_momentum(**given: float | tuple[float, ...]) -> None:
+    """Raises ValueError for a momentum, or a pair of betas, outside of [0, 1)."""
+    for name, value in given.items():
+        shares = value if isinstance(value, tuple) else (value,)
+        if not all(0 <= share < 1 for share in shares):
+            raise ValueError(f"{name}: expected at least 0 and less than 1, got {value}")
+
+
 class AdamW(Optimiser):
     """Adam with decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101)."""
 
     def __init__(self, betas: tuple[float, float] = (0.9, 0.999), **rates: Any) -> None:
         super().__init__(**rates)
+        _check_momentum(betas=betas)
         self.betas = betas
 
     def build(self, groups: list[Group]) -> torch.optim.Optimizer:
@@ -99,6 +108,7 @@ class Muon(Optimiser):
         self, momentum: float = 0.95, betas: tuple[float, float] = (0.9, 0.999), **rates: Any
     ) -> None:
         super().__init__(**rates)
+        _check_momentum(momentum=momentum, betas=betas)
         self.momentum, self.betas = momentum, betas
 
     def build(self, groups: list[Group]) -> torch.optim.Optimizer:
@@ -110,6 +120,7 @@ class SGD(Optimiser):
 
     def __init__(self, momentum: float = 0.9, nesterov: bool = True, **rates: Any) -> None:
         super().__init__(**rates)
+        _check_momentum(momentum=momentum)
         self.momentum, self.nesterov = momentum, nesterov
         if nesterov and momentum == 0:
             raise ValueError("nesterov: expected false where momentum is 0, got true")
@@ -126,6 +137,7 @@ class Lion(Optimiser):
 
     def __init__(self, betas: tuple[float, float] = (0.9, 0.99), **rates: Any) -> None:
         super().__init__(**rates)
+        _check_momentum(betas=betas)
         self.betas = betas
 
     def build(self, groups: list[Group]) -> torch.optim.Optimizer:

@@ -8,10 +8,22 @@ from pathlib import Path
 CONFIG = "config.yaml"
 
 
-def named_configs(arguments: list[str]) -> list[str]:
-    """The files given by --config or -c, the one that counts most last."""
+def named_files(arguments: list[str]) -> list[tuple[str, str]]:
+    """(section, file) of each config of one section, such as `--data FILE`; of a whole one "".
+
+    The one that counts most is the last.
+    """
     said = itertools.pairwise([*_words(arguments), ""])
-    return [value for option, value in said if option in ("--config", "-c")]
+    sections = {"--config": "", "-c": "", "--data": "data", "--model": "model"}
+    sections["--trainer"] = "trainer"
+    named = [(sections[option], value) for option, value in said if option in sections]
+    # A section may also be the path of a class.
+    return [(section, file) for section, file in named if not section or Path(file).is_file()]
+
+
+def named_configs(arguments: list[str]) -> list[str]:
+    """The files given by --config or -c."""
+    return [file for section, file in named_files(arguments) if not section]
 
 
 def with_own_config(arguments: list[str]) -> list[str]:

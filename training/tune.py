@@ -32,7 +32,8 @@ from rich.table import Table
 from i2i.image import write_bytes
 from training.budget import parse_budget, share_of
 from training.checkpoint import read_checkpoint
-from training.own_config import named_configs
+from training.own_config import named_files
+from training.protocol import digest, stamp
 from training.search_space import Space, as_options, read_space
 
 RESULTS = "trials.json"
@@ -144,6 +145,7 @@ class Search:
     Attributes:
         ended: the runs that have ended.
         monitor, mode: the score, and whether "max" or "min" of it is best, once a run has ended.
+        asks: digest of what validates, which is the same for all runs.
 
     Raises:
         ValueError: the folder holds another search.
@@ -160,7 +162,7 @@ class Search:
     ) -> None:
         self.folder, self.fit, self.trials, self.seed = folder, fit, trials, seed
         self.budget, self.sizes = budget, sizes(len(trials))
-        self.monitor, self.mode = "score", "max"
+        self.monitor, self.mode, self.asks = "score", "max", ""
         self.ended: list[Run] = []
         self._train = train or _in_a_process
         self._asked = self._digest()
@@ -229,12 +231,15 @@ class Search:
 
     def _score_of(self, run: Path) -> float:
         """The best score in the curves of a run."""
-        task, _, _ = read_checkpoint(run / "checkpoints" / "last.ckpt")
-        if self.ended and task.monitor != self.monitor:
+        task, _, recipe = read_checkpoint(run / "checkpoints" / "last.ckpt")
+        pictures = recipe["data"]["validation_digest"]
+        asks = digest({**stamp(task), "monitor": task.monitor, "pictures": pictures})
+        if self.ended and asks != self.asks:
             raise ValueError(
-                f"expected a trial scored by {self.monitor}, got one by {task.monitor}"
+                "expected a trial that is validated as the recipe is, on the same pictures, got "
+                "another question; take what makes it another out of --space"
             )
-        self.monitor, self.mode = task.monitor, task.mode
+        self.asks, self.monitor, self.mode = asks, task.monitor, task.mode
         curves = run / "metrics.csv"
         if not curves.is_file():
             raise ValueError(
@@ -249,7 +254,8 @@ class Search:
     def _digest(self) -> str:
         """What makes this search another than others."""
         drawn = [trial.drawn for trial in self.trials]
-        configs = [Path(name).read_text(encoding="utf-8") for name in named_configs(self.fit)]
+        files = [file for _, file in named_files(self.fit)]
+        configs = [Path(name).read_text(encoding="utf-8") for name in files]
         asked = json.dumps([self.fit, configs, drawn, self.budget, self.seed])
         return hashlib.sha256(asked.encode()).hexdigest()[:12]
 
@@ -259,7 +265,8 @@ class Search:
             | {"score": run.score}
             for run in self.ended
         ]
-        content = {"search": self._asked, "monitor": self.monitor, "mode": self.mode}
+        content = {"search": self._asked, "asks": self.asks}
+        content |= {"monitor": self.monitor, "mode": self.mode}
         write_bytes(self.folder / RESULTS, json.dumps(content | {"runs": rows}, indent=2).encode())
 
     def _read(self) -> None:
@@ -273,7 +280,7 @@ class Search:
                 f"--output: expected a new folder, or one of the same search, got {self.folder}, "
                 "which holds another; choose another folder"
             )
-        self.monitor, self.mode = content["monitor"], content["mode"]
+        self.asks, self.monitor, self.mode = content["asks"], content["monitor"], content["mode"]
         self.ended = [
             Run(row["round"], self.trials[row["trial"]], row["score"]) for row in content["runs"]
         ]
@@ -363,6 +370,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options.seed,
         meaning=lambda drawn: whole_config([*fit, *as_options(drawn)]),
     )
+    if len(trials) < LEAST:
+        raise ValueError(f"{options.space}: expected other values than the recipe's, got none")
     search = Search(options.output, fit, trials, options.budget, options.seed)
     print(f"{len(trials)} trials, {sum(search.sizes)} runs", flush=True)
     try:

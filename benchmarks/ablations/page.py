@@ -15,11 +15,12 @@ HEAD = """# Ablations
 
 What was asked before the recipes became what they are. The runs of a table differ in one thing and
 cost the same processor time; they are short, so a choice that only pays in long runs does not show.
-Scores are of exported models, on pictures that no run has seen. The difference from the first row
-is paired by seed; below it is its 95 % interval by paired bootstrap over the pictures, for each
-seed. That interval leaves out how much another seed would change: a table of one seed ranks only
-what is far apart. Machines differ in their steps a minute, so tables are not compared with each
-other.
+Scores are of exported models, on pictures that no run was trained on and that chose no checkpoint
+(those of segmentation validate its runs, whose last checkpoint counts). The difference from the
+first row is paired by seed; below it is its 95 % interval by paired bootstrap over the pictures,
+for each seed. That interval leaves out how much another seed would change: a table of one seed
+ranks only what is far apart. Machines differ in their steps a minute, so tables are not compared
+with each other.
 
 `python -m benchmarks.ablations run STUDY --data FOLDER --seeds 0` runs a study again, as it stands
 in `benchmarks/ablations/studies.yaml`. FOLDER holds `sr-train/bsds500-train` and `sr-train/t91` to

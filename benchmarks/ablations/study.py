@@ -157,5 +157,5 @@ def _told(runs: list[dict[str, Any]], first: list[dict[str, Any]], score: str) -
         "parameters": cost["parameters"],
         "multiply_adds": cost["multiply_adds_per_input_pixel"],
         "steps": [run["trained"]["steps"] for run in runs],
-        "core_minutes": runs[0]["trained"]["core_minutes"],
+        "core_minutes": [run["trained"]["core_minutes"] for run in runs],
     }

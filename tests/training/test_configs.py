@@ -18,8 +18,11 @@ from training import cli
 from training.checkpoint import read_checkpoint
 from training.evaluate import evaluate, task_of
 from training.sample_folders import find_samples
+from training.tune import whole_config
 
-NAMES = sorted(path.stem for path in (Path(cli.__file__).parent / "configs").glob("*.yaml"))
+CONFIGS = Path(cli.__file__).parent / "configs"
+NAMES = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
+DATA = sorted(path.stem for path in (CONFIGS / "data").glob("*.yaml"))
 
 
 # One of each way through export and evaluation; the others take theirs in the slow tests.
@@ -138,3 +141,11 @@ def test_a_run_can_be_repeated_from_the_config_it_kept(
     first, second = read_checkpoint(run.checkpoint)[1], read_checkpoint(again)[1]
     for one, other in zip(first.parameters(), second.parameters(), strict=True):
         assert one.equal(other)
+
+
+@pytest.mark.parametrize("name", DATA)
+def test_a_recipe_of_data_serves_a_recipe_of_a_task(name: str, configs: Path) -> None:
+    recipe, data = configs / "segmentation.yaml", configs / "data" / f"{name}.yaml"
+    kind = next(line for line in data.read_text().splitlines() if line.startswith("class_path"))
+
+    assert kind in whole_config(["--config", str(recipe), "--data", str(data)])

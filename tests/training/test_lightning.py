@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
 import yaml
 
@@ -145,6 +146,36 @@ def test_a_run_that_diverged_fails_and_says_what_helps(
     said = capsys.readouterr().out
     assert "stopped early: Monitored metric psnr_y = nan is not finite" in said
     assert "next:" not in said
+
+
+class Falls(pl.Callback):
+    """Lets the training diverge after its first validation."""
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        for weights in pl_module.parameters():
+            weights.data.fill_(torch.nan)
+
+
+def test_a_run_that_diverged_late_says_so_beside_its_best_score(
+    fit: Callable[..., None], caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit("--run", "mine", "--trainer.max_epochs=3", f"--trainer.callbacks+={__name__}.Falls")
+
+    assert "the training diverged" in caplog.text
+    assert "next: python -m training export" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "planned", ["--trainer.val_check_interval=5", "--trainer.check_val_every_n_epoch=2"]
+)
+def test_a_budget_plans_the_validations_itself(fit: Callable[..., None], planned: str) -> None:
+    with pytest.raises(SystemExit, match="budget: expected it to plan the validations"):
+        fit("--budget", "0.1 core-minutes", planned)
+
+
+def test_a_run_without_a_seed_is_refused(fit: Callable[..., None]) -> None:
+    with pytest.raises(SystemExit, match="seed_everything: expected a number, or true"):
+        fit("--seed_everything=false")
 
 
 class Weighed(torch.nn.L1Loss):

@@ -118,6 +118,17 @@ def test_what_was_typed_is_not_looked_for_in_the_file() -> None:
     assert located(message, typed[:3]).startswith("run.yaml:2: ")
 
 
+def test_a_config_of_one_section_is_meant_before_the_whole_one() -> None:
+    Path("run.yaml").write_text(CONFIG)
+    Path("data.yaml").write_text("class_path: training.data.Photos\ninit_args:\n  batch_size: 0\n")
+    given = ["fit", "--config", "run.yaml", "--data", "data.yaml"]
+
+    message = "batch_size: expected 1 to epoch_samples = 64, got 0"
+    assert located(message, given) == f"data.yaml:3: {message} | batch_size: 0"
+    # A class by its path is no file.
+    assert located(message, [*given[:3], "--data=training.data.Photos"]) == message
+
+
 def test_the_later_of_two_files_is_meant() -> None:
     Path("run.yaml").write_text(CONFIG)
     Path("more.yaml").write_text("model:\n\n  patience: 0\n")

@@ -108,6 +108,22 @@ def test_a_net_that_does_not_fit_the_task_is_refused() -> None:
         ImageToImage(Depixelate(4), net(scale=1))
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("learning_rate", 0.0),
+        ("learning_rate", -1.0),
+        ("weight_decay", -0.1),
+        ("auxiliary_weight", float("nan")),
+        ("patience", 0),
+    ],
+)
+def test_a_number_out_of_range_is_refused(name: str, value: float) -> None:
+    options: Any = {name: value}
+    with pytest.raises(ValueError, match=f"{name}: expected .*, got {value}"):
+        ImageToImage(SuperResolution(2), net(), **options)
+
+
 def padded(padding: Any) -> Autoencoder:
     torch.manual_seed(0)
     return Autoencoder(

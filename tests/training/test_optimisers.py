@@ -92,6 +92,20 @@ def test_a_missing_library_is_told_with_its_remedy(monkeypatch: pytest.MonkeyPat
         Lion().build(Lion().groups(net(), 1.0, 0.0))
 
 
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (Muon, {"momentum": 2.0}),
+        (SGD, {"momentum": -0.1}),
+        (AdamW, {"betas": (0.9, 1.0)}),
+        (Lion, {"betas": (float("nan"), 0.9)}),
+    ],
+)
+def test_a_momentum_out_of_range_is_refused(kind: Any, options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"expected at least 0 and less than 1"):
+        kind(**options)
+
+
 @pytest.mark.parametrize("options", [{"encoder_rate": 0.0}, {"depth_decay": 1.5}])
 def test_a_share_out_of_range_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"expected a share above 0, at most 1"):

@@ -133,12 +133,14 @@ def fit(
     resume: Path | None = None,
     num_workers: int = 0,
     max_steps: int = -1,
+    val_check_interval: int | None = None,
     **options: Any,
 ) -> tuple[ImageToImage, Path]:
     """Two epochs of three steps; the module and its last checkpoint."""
     trainer = pl.Trainer(
         max_epochs=2,
         max_steps=max_steps,
+        val_check_interval=val_check_interval,
         default_root_dir=place,
         callbacks=list(callbacks),
         plugins=[AtomicCheckpoints()],
@@ -272,6 +274,47 @@ def test_no_checkpoint_is_written_between_the_last_step_and_its_validation(
 
     assert found.steps == [1]
     assert torch.load(last, weights_only=True)["global_step"] == 2
+
+
+class Validated(pl.Callback):
+    """Notes the steps that were validated."""
+
+    def __init__(self) -> None:
+        self.steps: list[int] = []
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not trainer.sanity_checking:
+            self.steps.append(trainer.global_step)
+
+
+@pytest.mark.usefixtures("pythons_handler")
+@pytest.mark.filterwarnings("ignore:.*your dataloader is not resumable", "ignore:.*is not empty")
+def test_a_validation_within_an_epoch_is_not_left_out_by_a_resumed_run(
+    photos: Callable[..., Path],
+) -> None:
+    root, before, after = photos(Path("photos")), Validated(), Validated()
+    with pytest.raises(SystemExit):
+        fit(root, "run", InterruptAt("step"), before, val_check_interval=2)
+    # The step that was interrupted is validated before the run ends.
+    last = Path("run/checkpoints/last.ckpt")
+    _, last = fit(root, "run", after, resume=last, val_check_interval=2)
+
+    assert before.steps + after.steps == [2, 5]
+
+
+@pytest.mark.usefixtures("pythons_handler")
+@pytest.mark.filterwarnings("ignore:.*your dataloader is not resumable", "ignore:.*is not empty")
+def test_a_best_checkpoint_that_a_killed_run_left_is_replaced(photos: Callable[..., Path]) -> None:
+    root = photos(Path("photos"))
+    with pytest.raises(SystemExit):
+        fit(root, "run", InterruptAt("step"))
+    # From before the first validation: it knows of no best one.
+    earlier = Path("run/checkpoints/last.ckpt").rename("earlier.ckpt")
+
+    for _ in range(2):
+        _, last = fit(root, "run", resume=earlier)
+
+    assert {path.name for path in last.parent.iterdir()} == {"best.ckpt", "last.ckpt"}
 
 
 @pytest.mark.usefixtures("pythons_handler")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,10 @@ SPACE: Space = {
 class Pretended:
     """Trains nothing: a run scores what its rate and its budget make of it, or fails."""
 
-    def __init__(self, fails: Callable[[float], bool] = lambda rate: False) -> None:
-        self.fails = fails
+    def __init__(
+        self, fails: Callable[[float], bool] = lambda rate: False, scales: Sequence[int] = ()
+    ) -> None:
+        self.fails, self.scales = fails, list(scales)
         self.asked: list[list[str]] = []
 
     def __call__(self, arguments: list[str]) -> None:
@@ -40,7 +42,8 @@ class Pretended:
             raise ValueError("the loss is NaN")
         run = Path(arguments[arguments.index("--run") + 1])
         (run / "checkpoints").mkdir(parents=True)
-        task = {"class_path": "training.tasks.SuperResolution", "init_args": {"scale": 2}}
+        scale = self.scales.pop(0) if self.scales else 2
+        task = {"class_path": "training.tasks.SuperResolution", "init_args": {"scale": scale}}
         parts = {
             "encoder": {
                 "class_path": "i2i.nets.Encoder",
@@ -52,12 +55,12 @@ class Pretended:
             },
             "head": {
                 "class_path": "i2i.nets.PictureHead",
-                "init_args": {"features": 4, "stride": 2, "scale": 2},
+                "init_args": {"features": 4, "stride": scale, "scale": scale},
             },
         }
         net = {"class_path": "i2i.nets.Autoencoder", "init_args": parts}
         state = {f"net.{name}": value for name, value in build(net).state_dict().items()}
-        recipe = {"task": task, "net": net}
+        recipe = {"task": task, "net": net, "data": {"validation_digest": "0123"}}
         torch.save({"recipe": recipe, "state_dict": state}, run / "checkpoints" / "last.ckpt")
         rows = f"step,val/psnr_y\n1,{20 + 1000 * rate}\n1,\n2,{19 + 1000 * rate}\n"
         (run / "metrics.csv").write_text(rows)
@@ -121,6 +124,25 @@ def test_a_trial_that_fails_comes_last_and_a_recipe_that_fails_ends_all(
     assert [run.round for run in alone.ended] == [0] * 9
     with pytest.raises(ValueError, match="the loss is NaN"):
         searched(tmp_path / "all", Pretended(lambda rate: True))
+
+
+def test_a_trial_that_is_asked_something_easier_does_not_win(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    search = searched(tmp_path, Pretended(scales=[2, 3, 2]), trials=3)
+
+    assert [run.score is None for run in search.ended] == [False, True, False]
+    assert "validated as the recipe is" in capsys.readouterr().err
+
+
+def test_a_search_goes_on_only_with_the_configs_that_it_began_with(tmp_path: Path) -> None:
+    for option in ("--config", "--data", "--model"):
+        Path("part.yaml").write_text("a: 1")
+        trials = draw_trials(SPACE, 3, 0)
+        Search(tmp_path / option, [option, "part.yaml"], trials, "54 min", 3, Pretended()).run()
+        Path("part.yaml").write_text("a: 2")
+        with pytest.raises(ValueError, match="which holds another"):
+            Search(tmp_path / option, [option, "part.yaml"], trials, "54 min", 3)
 
 
 def test_a_run_without_its_own_curves_is_told(tmp_path: Path) -> None:

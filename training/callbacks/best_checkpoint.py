@@ -12,11 +12,14 @@ class BestCheckpoint(ModelCheckpoint):
     """Keeps `folder`/best.ckpt.
 
     Lightning's own knows its earlier best only by its absolute path: after a move, a resumed run
-    would keep a worse one beside it.
+    would keep a worse one beside it. A best one that the resumed checkpoint does not know, because
+    the run was killed between the two, is replaced.
     """
 
     def __init__(self, folder: Path, monitor: str, mode: str) -> None:
-        super().__init__(folder, monitor=monitor, mode=mode, filename="best")
+        super().__init__(
+            folder, monitor=monitor, mode=mode, filename="best", enable_version_counter=False
+        )
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         assert self.dirpath is not None

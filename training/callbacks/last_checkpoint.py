@@ -13,7 +13,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
-# Batches between two moments at which several processes agree whether to write.
+# Steps between two moments at which several processes agree whether to write.
 ASKED_EVERY = 16
 
 
@@ -56,14 +56,10 @@ class LastCheckpoint(Checkpoint):
         batch_idx: int,
     ) -> None:
         due = self._stopping or time.monotonic() - self._written >= 60 * self.minutes
-        # A validation follows the last batch of an epoch, and the run's: a run resumed between the
-        # two would leave it out.
-        last = trainer.is_last_batch or trainer.global_step == trainer.max_steps
-        between = not last and not trainer.fit_loop._should_accumulate()
+        between = not trainer.fit_loop._should_accumulate() and not _validates_next(trainer)
         # All processes write or none does. To ask makes a GPU wait: not after every step.
-        if trainer.world_size > 1 and batch_idx % ASKED_EVERY:
-            return
-        if trainer.strategy.broadcast(due and between):
+        asked = trainer.world_size == 1 or trainer.global_step % ASKED_EVERY == 0
+        if between and asked and trainer.strategy.broadcast(due):
             self._write(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -86,6 +82,15 @@ class LastCheckpoint(Checkpoint):
                 print(f"stopped; go on with python -m training fit --ckpt_path {self.path}")
             # Lightning ends the run as at any Ctrl-C.
             raise KeyboardInterrupt
+
+
+def _validates_next(trainer: pl.Trainer) -> bool:
+    """Whether a validation follows this batch: a run resumed between the two would leave it out."""
+    if trainer.is_last_batch or trainer.global_step == trainer.max_steps:
+        return True
+    fetcher = trainer.fit_loop._data_fetcher
+    assert fetcher is not None
+    return trainer.fit_loop.epoch_loop._should_check_val_fx(fetcher)
 
 
 def _writes_nothing(trainer: pl.Trainer) -> bool:

@@ -95,7 +95,9 @@ class RunProgress(ProgressBar):
         self.loss, self.batches = 0.0, 0
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        self.bar.stop()
+        # A bar that never began would end with an empty line.
+        if self.bar.live.is_started:
+            self.bar.stop()
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best}

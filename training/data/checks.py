@@ -10,6 +10,7 @@ from training.augment import Augmentation
 from training.data.cache import Samples
 from training.data.crops import ValidationPictures
 from training.data.splits import Parts
+from training.tasks.scores import check_ids
 from training.tasks.task import Task
 
 GEOMETRY_TRIES = 16
@@ -28,11 +29,10 @@ def check_needs(task: Task, given: str) -> None:
 
 
 def check_masks(samples: Samples, task: Task, validating: bool = False) -> None:
-    """Raises ValueError where the masks hold no class but the first: mostly 0/255, not 0/1.
+    """Raises ValueError as `check_ids`, and where masks to train on show the first class alone.
 
     Args:
-        validating: whether these pictures validate: they may show the first class alone, as long as
-            no pixel is ignored.
+        validating: whether these pictures validate.
     """
     if task.needs != "masks":
         return
@@ -42,13 +42,10 @@ def check_masks(samples: Samples, task: Task, validating: bool = False) -> None:
         seen |= set() if mask is None else set(np.unique(mask).tolist())
         if seen - {0, task.ignore}:
             return
-    if validating and task.ignore not in seen:
-        return
-    raise ValueError(
-        f"masks of {samples[0].name} and {len(samples) - 1} more: expected ids of at least two "
-        f"classes, got {sorted(seen)} only, of which {task.ignore} means ignored; masks of 0 and "
-        "255 must be saved as 0 and 1"
-    )
+    masks = f"masks of {samples[0].name} and {len(samples) - 1} more"
+    check_ids(seen, task.ignore, masks)
+    if not validating:
+        raise ValueError(f"{masks}: expected ids of at least two classes, got {sorted(seen)} only")
 
 
 def check_sizes(pictures: ValidationPictures, samples: Samples) -> None:

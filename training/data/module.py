@@ -78,7 +78,8 @@ class ImageData(pl.LightningDataModule):
             raise ValueError(
                 f"batch_size: expected 1 to epoch_samples = {epoch_samples}, got {batch_size}"
             )
-        for name, number in (("num_workers", num_workers), ("cache_bytes", cache_bytes)):
+        counts = {"num_workers": num_workers, "cache_bytes": cache_bytes, "seed": seed}
+        for name, number in counts.items():
             if number is not None and number < 0:
                 raise ValueError(f"{name}: expected at least 0, got {number}")
         if prefetch < 1:

@@ -23,7 +23,7 @@ class Split(ABC):
 
 
 class EveryTenth(Split):
-    """The first picture and every tenth after it, in the order of their names."""
+    """The first picture and every tenth after it: of a folder by name, of a list by its rows."""
 
     def validating(self, entries: Sequence[Entry]) -> list[bool]:
         return [index % 10 == 0 for index in range(len(entries))]

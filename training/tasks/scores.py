@@ -55,6 +55,20 @@ class PictureScores(Metric):
         return {name: getattr(self, name) / self.count for name in ("psnr_y", "ssim_y", "psnr")}
 
 
+def check_ids(seen: set[int], ignore: int, masks: str) -> None:
+    """Raises ValueError where masks ignore all but the first class: mostly 0/255, not 0/1.
+
+    Args:
+        seen: ids in the masks.
+        masks: which they are, for the message.
+    """
+    if ignore in seen and seen <= {0, ignore}:
+        raise ValueError(
+            f"{masks}: expected ids of at least two classes, got {sorted(seen)} only, of which "
+            f"{ignore} means ignored; masks of 0 and 255 must be saved as 0 and 1"
+        )
+
+
 class ClassScores(Metric):
     """IoU, Dice, accuracy, precision and recall of one confusion matrix over the counted pixels."""
 
@@ -78,13 +92,9 @@ class ClassScores(Metric):
         return self._scores(self.confusion)
 
     def check_targets(self) -> None:
-        """Raises ValueError where no class but the first was met: mostly masks of 0/255."""
-        counts = self.confusion.sum(dim=1)
-        if self.ignored > 0 and counts[0] > 0 and not counts[1:].any():
-            raise ValueError(
-                f"masks: expected ids of at least two classes, got 0 and {self.ignore} only, of "
-                f"which {self.ignore} means ignored; masks of 0 and 255 must be saved as 0 and 1"
-            )
+        """Raises ValueError as `check_ids`, for the targets that were met."""
+        met = set(self.confusion.sum(dim=1).nonzero().flatten().tolist())
+        check_ids(met | ({self.ignore} if self.ignored > 0 else set()), self.ignore, "masks")
 
     def majority(self) -> dict[str, Tensor]:
         """The scores of answering the most frequent class everywhere, for the same targets."""

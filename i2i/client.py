@@ -6,27 +6,34 @@ Needs httpx: `pip install httpx`.
 from __future__ import annotations
 
 import contextlib
-import email.utils
 import random
-import re
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self
 from urllib.parse import quote
 
-from i2i.image import Format, Picture, decode, decode_map, decode_mask, encode
+from i2i.image import Format, Picture, encode
 from i2i.image.files import replacing
 from i2i.prediction import View
+from i2i.replies import (
+    Answer,
+    Job,
+    ServiceError,
+    answer_of,
+    check_model,
+    error_of,
+    job_of,
+    json_of,
+)
 from i2i.spec import ModelSpec
 
 if TYPE_CHECKING:
     import httpx
-    import numpy as np
-    from numpy.typing import NDArray
+
+__all__ = ["Answer", "Client", "Job", "ServiceError"]
 
 # Busy, or restarting behind a proxy: the same request may well be answered later.
 _AGAIN = (429, 502, 503)
@@ -35,104 +42,7 @@ _FIRST_PAUSE_S = 0.5
 # More than the service's own limit for a request (I2I_DEADLINE_S), which answers in words.
 _TIMEOUT_S = 330.0
 _LATER_S, _CONNECT_S = 30.0, 10.0
-# Beyond any answer of a service: these are larger than what was sent, and are trusted.
-_MAX_PIXELS = 2_000_000_000
-# A phase and its milliseconds; what else a proxy may add there is left alone.
-_TIMING = re.compile(r"([\w-]+);dur=(\d+(?:\.\d+)?)")
-
 Source = str | Path | bytes | bytearray | memoryview | Picture
-State = Literal["queued", "running", "done", "failed", "cancelled"]
-
-
-class ServiceError(Exception):
-    """An answer that says no.
-
-    Attributes:
-        code: of the service's contract, such as `unknown_model`; empty where something else than
-            the service answered, such as a proxy.
-        status: of HTTP; 0 for a job that failed or was cancelled.
-        detail: one sentence for people.
-        expected, got: what would have worked, and what came; may be empty.
-        retry_after_s: seconds until another try makes sense, or None.
-    """
-
-    def __init__(
-        self, status: int, problem: Mapping[str, Any], retry_after_s: float | None = None
-    ) -> None:
-        self.status, self.retry_after_s = status, retry_after_s
-        self.code = str(problem.get("code", ""))
-        self.detail = str(problem.get("detail", ""))
-        self.expected = str(problem.get("expected", ""))
-        self.got = str(problem.get("got", ""))
-        told = f"expected {self.expected}, got {self.got}" if self.expected else ""
-        super().__init__(": ".join(text for text in (self.code, self.detail, told) if text))
-
-    def __reduce__(self) -> tuple[object, ...]:
-        """To be raised again in another process."""
-        problem = {name: getattr(self, name) for name in ("code", "detail", "expected", "got")}
-        return type(self), (self.status, problem, self.retry_after_s)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A prediction as the service gave it.
-
-    Attributes:
-        data: the file.
-        media_type: such as `image/png`.
-        model: name@version of what predicted.
-        timings: seconds in the service by phase (decode, queue, run, encode); of a job none.
-    """
-
-    data: bytes
-    media_type: str
-    model: str
-    timings: dict[str, float] = field(default_factory=dict)
-
-    def picture(self) -> Picture:
-        """The file's pixels, of 8 or 16 bits.
-
-        Raises:
-            ImageError: the file holds the floats of a map.
-        """
-        return decode(self.data, max_pixels=_MAX_PIXELS, depth=16)
-
-    def labels(self) -> NDArray[np.uint8]:
-        """The class ids of a mask, (H, W): the view `mask` as PNG or TIFF.
-
-        Raises:
-            ImageError: the file holds colours, as the other views do.
-        """
-        return decode_mask(self.data, max_pixels=_MAX_PIXELS)
-
-    def map(self) -> NDArray[np.float32]:
-        """The values of a map, (H, W): of a TIFF as they are, of a PNG 0..65535 of their range.
-
-        Raises:
-            ImageError: the file holds a picture in colour.
-        """
-        return decode_map(self.data, max_pixels=_MAX_PIXELS)
-
-
-@dataclass(frozen=True)
-class Job:
-    """A prediction on its way.
-
-    Attributes:
-        progress: share that is done, 0 to 1.
-        eta_s: seconds until it is done, where that is known.
-        error: why it failed, as the service's problem, or None.
-    """
-
-    id: str
-    state: State
-    progress: float
-    eta_s: float | None = None
-    error: dict[str, Any] | None = None
-
-    @property
-    def finished(self) -> bool:
-        return self.state not in ("queued", "running")
 
 
 class Client:
@@ -182,7 +92,7 @@ class Client:
             ValueError: the service is of another schema than this library.
             httpx.TransportError: nobody answers.
         """
-        listed = _json(self._send("GET", "/v1/models"), "models")["models"]
+        listed = json_of(self._send("GET", "/v1/models"), "models")["models"]
         return [ModelSpec.from_dict(spec) for spec in listed]
 
     def predict(
@@ -208,7 +118,7 @@ class Client:
             TypeError: the picture is none of these.
         """
         query = {"format": format, "view": view, "deadline_s": deadline_s}
-        return _answer(self._send("POST", _path(model, "predict"), query, _file_of(picture)))
+        return answer_of(self._send("POST", _path(model, "predict"), query, _file_of(picture)))
 
     def regions(
         self, model: str, picture: Source, regions: Literal["polygons", "rle"] = "polygons"
@@ -216,7 +126,7 @@ class Client:
         """The regions of each class that a model of labels sees; arguments as of `predict`."""
         query, accept = {"regions": regions}, {"Accept": "application/json"}
         reply = self._send("POST", _path(model, "predict"), query, _file_of(picture), accept)
-        return _json(reply, "regions")
+        return json_of(reply, "regions")
 
     def submit(
         self, model: str, picture: Source, *, format: Format = "png", view: View | None = None
@@ -225,11 +135,11 @@ class Client:
         query = {"format": format, "view": view}
         # However often it is sent, it becomes one job.
         once = {"Idempotency-Key": uuid.uuid4().hex}
-        return _job(self._send("POST", _path(model, "jobs"), query, _file_of(picture), once))
+        return job_of(self._send("POST", _path(model, "jobs"), query, _file_of(picture), once))
 
     def job(self, id: str) -> Job:
         """How far a job is."""
-        return _job(self._send("GET", f"/v1/jobs/{quote(id)}"))
+        return job_of(self._send("GET", f"/v1/jobs/{quote(id)}"))
 
     def follow(self, job: Job, *, every_s: float = 0.5) -> Iterator[Job]:
         """The job as it goes on, the last time when it is finished; nothing if it is already."""
@@ -252,7 +162,7 @@ class Client:
 
     def result(self, job: Job) -> Answer:
         """The prediction of a job that is done."""
-        return _answer(self._send("GET", f"/v1/jobs/{quote(job.id)}/result"))
+        return answer_of(self._send("GET", f"/v1/jobs/{quote(job.id)}/result"))
 
     def save_result(self, job: Job, path: str | Path) -> None:
         """Writes the prediction of a job that is done to a file, which appears when complete."""
@@ -309,7 +219,7 @@ class Client:
                             reply.read()
                 if reply.is_success:
                     return reply
-                error = _error(reply)
+                error = error_of(reply)
                 again, wait_s = error.status in _AGAIN, error.retry_after_s or pause_s
             except (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ConnectTimeout) as lost:
                 error, again, wait_s = lost, True, pause_s
@@ -348,71 +258,8 @@ def _opened(data: str | Path | bytes | None) -> Iterator[bytes | BinaryIO | None
         yield data
 
 
-def _answer(reply: httpx.Response) -> Answer:
-    _check_model(reply)
-    timings = {}
-    for name, milliseconds in _TIMING.findall(reply.headers.get("Server-Timing", "")):
-        timings[name] = float(milliseconds) / 1e3
-    headers = reply.headers
-    return Answer(
-        reply.content, headers.get("Content-Type", ""), headers.get("X-Model", ""), timings
-    )
-
-
 def _save(reply: httpx.Response, path: Path) -> None:
-    _check_model(reply)
+    check_model(reply)
     with replacing(path) as file:
         for chunk in reply.iter_bytes():
             file.write(chunk)
-
-
-def _check_model(reply: httpx.Response) -> None:
-    """Raises ServiceError where a reply is no prediction, but a page of something before."""
-    if "X-Model" not in reply.headers:
-        raise _foreign(reply)
-
-
-def _json(reply: httpx.Response, *keys: str) -> dict[str, Any]:
-    """What the service says in JSON, which has these keys.
-
-    Raises:
-        ServiceError: something else says something else.
-    """
-    with contextlib.suppress(ValueError):
-        told = reply.json()
-        if isinstance(told, dict) and told.keys() >= set(keys):
-            return told
-    raise _foreign(reply)
-
-
-def _foreign(reply: httpx.Response) -> ServiceError:
-    kind = reply.headers.get("Content-Type", "") or "nothing"
-    detail = f"expected an answer of an i2i service, got {kind}; is this its address?"
-    return ServiceError(reply.status_code, {"detail": detail})
-
-
-def _job(reply: httpx.Response) -> Job:
-    keys = "id", "state", "progress", "eta_s", "error"
-    told = _json(reply, *keys)
-    return Job(*(told[key] for key in keys))
-
-
-def _error(reply: httpx.Response) -> ServiceError:
-    """The service's problem; or what can be told of an answer by something before it."""
-    problem = {"detail": f"{reply.status_code} {reply.reason_phrase}"}
-    if reply.headers.get("Content-Type", "").partition(";")[0] == "application/problem+json":
-        with contextlib.suppress(ValueError):
-            told = reply.json()
-            problem = told if isinstance(told, dict) else problem
-    return ServiceError(reply.status_code, problem, _seconds(reply.headers.get("Retry-After")))
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    """The header as seconds from now; it may also be a date (RFC 9110, 10.2.3)."""
-    if not retry_after:
-        return None
-    if retry_after.isdecimal():
-        return float(retry_after)
-    with contextlib.suppress(ValueError):
-        return max(0.0, email.utils.parsedate_to_datetime(retry_after).timestamp() - time.time())
-    return None

@@ -81,10 +81,14 @@ class Crop(A.DualTransform):
     """A part of the picture, chosen at random or about a pixel of a class, at a random scale.
 
     Only the crop's own pixels are resized, however large the picture.
-    Where the picture is smaller than the part, it is continued by reflection.
+    Where the part reaches beyond the picture, the picture is continued by reflection, as it is for
+    a prediction.
 
     Args:
         height, width: of the crop, in pixels.
+        beyond: pixels by which the crop may reach beyond each side of the picture, however large
+            the picture is. A prediction sees such surroundings along the borders; a net that looks
+            far, and does not know them, errs there.
         scale: least and most of the factor by which the picture grows; drawn log-uniformly, so that
             halves are as likely as doubles.
         class_probability: share of the crops whose middle is a pixel of a class: first one of the
@@ -101,6 +105,7 @@ class Crop(A.DualTransform):
         scale: tuple[float, float]
         class_probability: float
         classes: list[int] | None
+        beyond: int
 
     def __init__(
         self,
@@ -109,6 +114,7 @@ class Crop(A.DualTransform):
         scale: tuple[float, float] = (1.0, 1.0),
         class_probability: float = 0.0,
         classes: list[int] | None = None,
+        beyond: int = 0,
         p: float = 1.0,
     ) -> None:
         super().__init__(p=p)
@@ -119,7 +125,9 @@ class Crop(A.DualTransform):
             raise ValueError(f"Crop: scale: expected 0 < least <= most, got {scale}")
         if not 0 <= class_probability <= 1:
             raise ValueError(f"Crop: class_probability: expected 0 to 1, got {class_probability}")
-        self.height, self.width = height, width
+        if beyond < 0:
+            raise ValueError(f"Crop: beyond: expected at least 0 pixels, got {beyond}")
+        self.height, self.width, self.beyond = height, width, beyond
         self.scale, self.class_probability, self.classes = scale, class_probability, classes
 
     def get_params_dependent_on_data(
@@ -130,7 +138,10 @@ class Crop(A.DualTransform):
         scale = float(np.exp(random.uniform(*np.log(self.scale))))
         sides = [max(1, round(side / scale)) for side in (self.height, self.width)]
         spaces = [length - side for length, side in zip(data["image"].shape, sides, strict=False)]
-        corner = [int(random.integers(min(0, space), max(0, space) + 1)) for space in spaces]
+        more = round(self.beyond / scale)
+        corner = [
+            int(random.integers(min(0, space) - more, max(0, space) + more + 1)) for space in spaces
+        ]
         if random.random() < self.class_probability:
             if "mask" not in data:
                 raise ValueError("Crop: class_probability: expected pictures with masks, got none")

@@ -13,6 +13,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from i2i.windows import reflect
 from training.augment import Augmentation, Crop, Stored
 from training.data.crops import TrainingCrops
 from training.pixels import as_stored
@@ -292,10 +293,26 @@ def test_a_small_picture_is_continued_by_reflection() -> None:
         assert set(crop.image[:, 0, 0]) == set(range(10))
 
 
+def test_a_crop_reaches_beyond_the_picture_as_far_as_it_may() -> None:
+    ramp = np.arange(40, dtype=np.uint8)
+    values = np.broadcast_to(ramp[:, None], (40, 40)).copy()
+    sample = Sample("s", np.repeat(values[..., None], 3, 2), values)
+    plane = values[reflect(np.arange(-20, 60), 40)[:, None], reflect(np.arange(-20, 60), 40)]
+
+    tops = set()
+    for crop in cropped(Crop(16, 16, beyond=5), sample, 300):
+        assert crop.mask is not None
+        np.testing.assert_array_equal(crop.image[..., 0], crop.mask)
+        (top,) = [t for t in range(65) if np.array_equal(plane[t : t + 16, :16], crop.mask)]
+        tops.add(top - 20)
+    assert (min(tops), max(tops)) == (-5, 40 - 16 + 5)
+
+
 WRONG_CROPS: dict[str, dict[str, Any]] = {
     "expected at least 1×1 pixels, got 0×4": {"height": 0, "width": 4},
     "scale: expected 0 < least <= most": {"height": 4, "width": 4, "scale": (2.0, 1.0)},
     "class_probability: expected 0 to 1, got 2": {"height": 4, "width": 4, "class_probability": 2},
+    "beyond: expected at least 0": {"height": 4, "width": 4, "beyond": -1},
 }
 
 

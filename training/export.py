@@ -97,7 +97,7 @@ def export(
         spec = replace(spec, graph=graph)
         reference = Predictor(ModelFolder(folder, spec), TorchEngine(net, spec))
         pictures = [_input(samples[i], task) for i in range(min(MARGIN_SAMPLES, len(samples)))]
-        spec = with_margin(reference, pictures, margins, margin_tolerance, max_pixels)
+        spec = with_margin(reference, pictures, margins, margin_tolerance, max_pixels, net)
         reference = Predictor(ModelFolder(folder, spec), TorchEngine(net, spec))
         write_golden(reference.predict(_golden_input(samples[0], task)), folder)
         spec = write_spec(_measured(spec, folder, reference, task, samples), folder)

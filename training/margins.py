@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 
 from i2i.image import Picture
+from i2i.nets import Autoencoder
 from i2i.predictor import Predictor, golden_difference
 from i2i.spec import ModelSpec
 from i2i.windows import plan_windows
@@ -25,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 # What windows keep of a picture where a margin is measured, in multiples of the net: many cuts.
 KEPT = 16
+# Outputs that see the border were never trained, or a small picture has less than is reflected.
+_NEEDS_A_MARGIN = ("valid", "reflect")
 # A window that an engine can hold; beyond it an exact margin is of no use.
 LARGEST_WINDOW = 2048
 
@@ -35,14 +38,16 @@ def with_margin(
     margins: Margins,
     tolerance: float,
     max_pixels: int,
+    net: Autoencoder,
 ) -> ModelSpec:
     """The predictor's spec, of an exact margin, with windows as they are wanted.
 
     Args:
         margins: `exact`; `measured`, the smallest margin with which windows of these pictures
-            differ by at most `tolerance` from exact ones; or `whole`: no windows, and pictures of
-            at most `max_pixels`.
+            differ by at most `tolerance` from exact ones; or `whole`: no windows, pictures of at
+            most `max_pixels`, and beyond their borders what the net saw there in training.
         tolerance: in output values: of a picture in [0, 1], or of the confidence.
+        net: the predictor's, as it was trained.
 
     Raises:
         ValueError: a tolerance below 0, or a limit below one pixel.
@@ -51,7 +56,9 @@ def with_margin(
         raise ValueError(f"margin_tolerance: expected at least 0, got {tolerance}")
     spec = predictor.spec
     if margins == "whole":
-        return replace(spec, tiling="whole", max_pixels=max_pixels)
+        paddings = (part.padding for part in (net.encoder, net.decoder, net.head))
+        margin = spec.margin if any(each in _NEEDS_A_MARGIN for each in paddings) else 0
+        return replace(spec, tiling="whole", margin=margin, max_pixels=max_pixels)
     if margins == "exact":
         if spec.window > LARGEST_WINDOW:
             logger.warning(

@@ -17,6 +17,7 @@ from i2i.image import ImageError, Picture
 from i2i.model_folder import ModelFolder
 from i2i.nets import Autoencoder, ClassHead, Decoder, Encoder
 from i2i.nets.margin import margin
+from i2i.nets.style import Padding
 from i2i.predictor import Predictor, golden_difference
 from i2i.spec import ModelSpec
 from i2i.windows import plan_windows
@@ -39,9 +40,14 @@ def images(exact: Predictor) -> list[Picture]:
 
 
 def chosen(
-    exact: Predictor, images: list[Picture], margins: Margins, tolerance: float = 0.01
+    exact: Predictor,
+    images: list[Picture],
+    margins: Margins,
+    tolerance: float = 0.01,
+    padding: Padding = "zeros",
 ) -> ModelSpec:
-    return with_margin(exact, images, margins, tolerance, max_pixels=6000)
+    net = Autoencoder(Encoder([4], [0], padding=padding), Decoder([4], []), ClassHead(4))
+    return with_margin(exact, images, margins, tolerance, max_pixels=6000, net=net)
 
 
 def test_a_measured_margin_is_the_smallest_that_keeps_its_word(
@@ -102,6 +108,28 @@ def test_a_model_without_windows_takes_pictures_up_to_its_limit(
     whole.predict(Picture(np.zeros((75, 80, 3), np.uint8)))
     with pytest.raises(ImageError, match="at most 6000 pixels, got 80 x 76"):
         whole.predict(Picture(np.zeros((76, 80, 3), np.uint8)))
+
+
+@pytest.mark.parametrize(
+    ("padding", "kept"),
+    [
+        ("zeros", False),
+        ("replicate", False),
+        ("partial", False),
+        ("reflect", True),
+        ("valid", True),
+    ],
+)
+def test_a_whole_picture_has_beyond_its_borders_what_crops_had(
+    exact: Predictor, images: list[Picture], padding: Padding, kept: bool
+) -> None:
+    spec = chosen(exact, images, "whole", padding=padding)
+
+    assert spec.margin == (exact.spec.margin if kept else 0)
+    plan = Predictor(ModelFolder(exact.folder.path, spec), exact.engine).plan(50, 70)
+    multiple = spec.size_multiple
+    sides = [-(-length // multiple) * multiple + 2 * spec.margin for length in (50, 70)]
+    assert [plan.rows.side, plan.columns.side] == sides
 
 
 def test_a_margin_that_is_too_large_for_windows_is_warned_of(

@@ -92,9 +92,10 @@ class ClassScores(Metric):
         return self._scores(self.confusion)
 
     def check_targets(self) -> None:
-        """Raises ValueError as `check_ids`, for the targets that were met."""
+        """Raises ValueError as `check_ids`, for the targets met, unless all were ignored."""
         met = set(self.confusion.sum(dim=1).nonzero().flatten().tolist())
-        check_ids(met | ({self.ignore} if self.ignored > 0 else set()), self.ignore, "masks")
+        if met and self.ignored > 0:
+            check_ids(met | {self.ignore}, self.ignore, "masks")
 
     def majority(self) -> dict[str, Tensor]:
         """The scores of answering the most frequent class everywhere, for the same targets."""

@@ -46,8 +46,7 @@ def _of(name: str, output: Path, unread: list[Path]) -> Iterator[Found]:
     # `Path.is_dir` raises where nobody may look.
     if os.path.isdir(path):
         base, files = path, _below(path)
-    elif glob.has_magic(name) and not os.path.exists(path):
-        fixed = _fixed(path.parts)
+    elif len(fixed := _fixed(path.parts)) < len(path.parts):
         if ".." in path.parts[len(fixed) :]:
             raise ValueError(f"{name}: expected no .. behind a wildcard; name the folder it means")
         base = Path(*fixed)
@@ -79,11 +78,11 @@ def _of(name: str, output: Path, unread: list[Path]) -> Iterator[Found]:
 
 
 def _fixed(parts: Sequence[str]) -> Sequence[str]:
-    """The first parts of a pattern that are no wildcards, or whose brackets are a folder's name."""
-    count = 0
-    while not glob.has_magic(parts[count]) or os.path.exists(Path(*parts[: count + 1])):
-        count += 1
-    return parts[:count]
+    """The first parts of a name that are no wildcards, or whose brackets are those of a file."""
+    for count, part in enumerate(parts):
+        if glob.has_magic(part) and not os.path.exists(Path(*parts[: count + 1])):
+            return parts[:count]
+    return parts
 
 
 def kinds(files: Sequence[Path]) -> str:

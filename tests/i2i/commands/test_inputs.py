@@ -62,6 +62,8 @@ def test_brackets_in_the_name_of_a_folder_are_no_wildcards(tree: Path) -> None:
         "out/a.png",
         "out/b_1.png",
     ]
+    # Opening it says that it is not there.
+    assert targets("set [1]/none.png") == ["out/none.png"]
 
 
 def test_a_picture_that_is_named_twice_is_predicted_once(tree: Path) -> None:

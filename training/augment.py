@@ -86,15 +86,15 @@ class Crop(A.DualTransform):
 
     Args:
         height, width: of the crop, in pixels.
-        beyond: pixels by which the crop may reach beyond each side of the picture, however large
-            the picture is. A prediction sees such surroundings along the borders; a net that looks
-            far, and does not know them, errs there.
         scale: least and most of the factor by which the picture grows; drawn log-uniformly, so that
             halves are as likely as doubles.
         class_probability: share of the crops whose middle is a pixel of a class: first one of the
             classes that the mask shows is drawn, each alike, then one of its pixels. So rare
             classes are seen often; nnU-Net (arXiv 1809.10486) does it for a third of the crops.
         classes: ids that are drawn; None: all but the first, which is mostly background, and 255.
+        beyond: pixels by which the crop may reach beyond each side of the picture, however large
+            the picture is. A prediction sees such surroundings along the borders; a net that looks
+            far, and does not know them, errs there.
     """
 
     class InitSchema(A.DualTransform.InitSchema):

@@ -243,7 +243,8 @@ class TrainingCLI(LightningCLI):
         )
         if not math.isfinite(kept.best_model_score):
             raise ValueError(diverged)
-        if not math.isfinite(self.trainer.callback_metrics[monitor]):
+        # None where a run was resumed at its very end.
+        if not math.isfinite(self.trainer.callback_metrics.get(monitor, 0.0)):
             logging.getLogger(__name__).warning("%s; best.ckpt is from before that", diverged)
         best = Path(kept.best_model_path)
         with suppress(ValueError):

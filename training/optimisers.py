@@ -7,6 +7,7 @@ subclass of `Optimiser`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -78,10 +79,10 @@ def encoder_parts(encoder: nn.Module) -> list[nn.Module]:
     return parts
 
 
-def _check_momentum(**given: float | tuple[float, ...]) -> None:
+def _check_momentum(**given: float | Sequence[float]) -> None:
     """Raises ValueError for a momentum, or a pair of betas, outside of [0, 1)."""
     for name, value in given.items():
-        shares = value if isinstance(value, tuple) else (value,)
+        shares = value if isinstance(value, Sequence) else (value,)
         if not all(0 <= share < 1 for share in shares):
             raise ValueError(f"{name}: expected at least 0 and less than 1, got {value}")
 

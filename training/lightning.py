@@ -243,7 +243,7 @@ class TrainingCLI(LightningCLI):
         )
         if not math.isfinite(kept.best_model_score):
             raise ValueError(diverged)
-        # None where a run was resumed at its very end.
+        # There is none where a run was resumed at its very end.
         if not math.isfinite(self.trainer.callback_metrics.get(monitor, 0.0)):
             logging.getLogger(__name__).warning("%s; best.ckpt is from before that", diverged)
         best = Path(kept.best_model_path)

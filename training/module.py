@@ -304,9 +304,8 @@ def device_name(device: torch.device) -> str:
 
 
 def _check_numbers(rate: float, decay: float, auxiliary: float, patience: int) -> None:
-    if not 0 < rate < math.inf:
-        raise ValueError(f"learning_rate: expected a number above 0, got {rate}")
-    for name, value in (("weight_decay", decay), ("auxiliary_weight", auxiliary)):
+    numbers = {"learning_rate": rate, "weight_decay": decay, "auxiliary_weight": auxiliary}
+    for name, value in numbers.items():
         if not 0 <= value < math.inf:
             raise ValueError(f"{name}: expected a number of at least 0, got {value}")
     if patience < 1:

@@ -111,7 +111,7 @@ def test_a_net_that_does_not_fit_the_task_is_refused() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("learning_rate", 0.0),
+        ("learning_rate", float("inf")),
         ("learning_rate", -1.0),
         ("weight_decay", -0.1),
         ("auxiliary_weight", float("nan")),

@@ -143,6 +143,7 @@ def test_a_run_can_be_repeated_from_the_config_it_kept(
         assert one.equal(other)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("name", DATA)
 def test_a_recipe_of_data_serves_a_recipe_of_a_task(name: str, configs: Path) -> None:
     recipe, data = configs / "segmentation.yaml", configs / "data" / f"{name}.yaml"

@@ -156,6 +156,7 @@ class Falls(pl.Callback):
             weights.data.fill_(torch.nan)
 
 
+@pytest.mark.whole
 def test_a_run_that_diverged_late_says_so_beside_its_best_score(
     fit: Callable[..., None], caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:

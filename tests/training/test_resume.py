@@ -287,6 +287,7 @@ class Validated(pl.Callback):
             self.steps.append(trainer.global_step)
 
 
+@pytest.mark.whole
 @pytest.mark.usefixtures("pythons_handler")
 @pytest.mark.filterwarnings("ignore:.*your dataloader is not resumable", "ignore:.*is not empty")
 def test_a_validation_within_an_epoch_is_not_left_out_by_a_resumed_run(
@@ -302,6 +303,7 @@ def test_a_validation_within_an_epoch_is_not_left_out_by_a_resumed_run(
     assert before.steps + after.steps == [2, 5]
 
 
+@pytest.mark.whole
 @pytest.mark.usefixtures("pythons_handler")
 @pytest.mark.filterwarnings("ignore:.*your dataloader is not resumable", "ignore:.*is not empty")
 def test_a_best_checkpoint_that_a_killed_run_left_is_replaced(photos: Callable[..., Path]) -> None:

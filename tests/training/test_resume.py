@@ -6,11 +6,10 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import albumentations as A
 import numpy as np
 import pytest
 import pytorch_lightning as pl
@@ -19,31 +18,18 @@ from PIL import Image
 from torch import Tensor
 
 import training
-from i2i.nets import Autoencoder, Decoder, Encoder, PictureHead
-from training.callbacks import AtomicCheckpoints
+from tests.training.small_runs import (
+    QUIET,
+    StopAfter,
+    check_equal,
+    data,
+    fit,
+)
 from training.checkpoint import read_checkpoint
-from training.data import Photos
 from training.data.crops import TrainingCrops
 from training.module import ImageToImage
 from training.schedules import Plateau
 from training.tasks import Sample, SuperResolution
-
-QUIET: dict[str, Any] = {
-    "accelerator": "cpu",
-    "logger": False,
-    "enable_progress_bar": False,
-    "enable_model_summary": False,
-}
-
-
-class StopAfter(pl.Callback):
-    """Ends a run after an epoch, as an interrupt does: the schedule knows nothing of it."""
-
-    def __init__(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        trainer.should_stop = trainer.current_epoch >= self.epoch
 
 
 class KillAt(pl.Callback):
@@ -65,25 +51,6 @@ class KillAt(pl.Callback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-class InterruptAt(pl.Callback):
-    """Presses Ctrl-C in a step, or in the first validation."""
-
-    def __init__(self, place: str) -> None:
-        self.place = place
-
-    def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any, **__: Any
-    ) -> None:
-        if self.place == "step" and trainer.global_step == 1:
-            signal.raise_signal(signal.SIGINT)
-
-    def on_validation_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any, **__: Any
-    ) -> None:
-        if self.place == "validation" and not trainer.sanity_checking:
-            signal.raise_signal(signal.SIGINT)
-
-
 class Keeper(pl.Callback):
     """Notes the weights that were validated last."""
 
@@ -95,60 +62,6 @@ class Keeper(pl.Callback):
     ) -> None:
         if not trainer.sanity_checking:
             self.weights = [weight.detach().clone() for weight in pl_module.parameters()]
-
-
-def tiny_net() -> Autoencoder:
-    torch.manual_seed(0)
-    net = Autoencoder(
-        Encoder([4, 8], [0, 1], norm="batch"),
-        Decoder([8, 4], [0], norm="batch"),
-        PictureHead(4, stride=2, scale=2),
-    )
-    # Its random state, too, goes on where it was.
-    stages: Any = net.encoder.stages
-    stages[0].append(torch.nn.Dropout(0.2))
-    return net
-
-
-def module(**options: Any) -> ImageToImage:
-    return ImageToImage(SuperResolution(2, border=2), tiny_net(), **options)
-
-
-def data(root: Path, num_workers: int = 0) -> Photos:
-    crop = A.Compose([A.RandomCrop(24, 24), A.D4()])
-    return Photos(
-        str(root),
-        geometry=[crop],
-        appearance=[A.GaussNoise(p=0.5)],
-        batch_size=2,
-        epoch_samples=6,
-        num_workers=num_workers,
-    )
-
-
-def fit(
-    root: Path,
-    place: str,
-    *callbacks: pl.Callback,
-    resume: Path | None = None,
-    num_workers: int = 0,
-    max_steps: int = -1,
-    val_check_interval: int | None = None,
-    **options: Any,
-) -> tuple[ImageToImage, Path]:
-    """Two epochs of three steps; the module and its last checkpoint."""
-    trainer = pl.Trainer(
-        max_epochs=2,
-        max_steps=max_steps,
-        val_check_interval=val_check_interval,
-        default_root_dir=place,
-        callbacks=list(callbacks),
-        plugins=[AtomicCheckpoints()],
-        **QUIET,
-    )
-    trained = module(**options)
-    trainer.fit(trained, data(root, num_workers), ckpt_path=resume, weights_only=True)
-    return trained, Path(place) / "checkpoints" / "last.ckpt"
 
 
 @pytest.mark.filterwarnings("ignore:The dirpath has changed")
@@ -184,17 +97,6 @@ def check_resume(root: Path, num_workers: int) -> None:
     check_equal(straight, resumed, middle)
 
 
-def check_equal(straight: Path, resumed: Path, middle: dict[str, Any]) -> None:
-    """Asserts that two runs have ended alike, otherwise than the second was in the middle."""
-    expected, got = (torch.load(p, weights_only=True) for p in (straight, resumed))
-    assert got["global_step"] == expected["global_step"] == 6
-    for part in ("state_dict", "current_model_state"):
-        assert any(not expected[part][name].equal(middle[part][name]) for name in expected[part])
-        assert all(expected[part][name].equal(got[part][name]) for name in expected[part])
-    assert got["lr_schedulers"] == expected["lr_schedulers"]
-    assert got["recipe"]["core_minutes"] > middle["recipe"]["core_minutes"]
-
-
 @pytest.mark.whole
 @pytest.mark.filterwarnings("ignore:.*your dataloader is not resumable", "ignore:.*is not empty")
 @pytest.mark.parametrize(
@@ -223,37 +125,6 @@ def test_a_killed_run_loses_a_step_and_ends_as_if_it_had_not_been_killed(
     assert best[0]["global_step"] == best[1]["global_step"]
 
 
-@pytest.fixture
-def pythons_handler() -> Iterator[None]:
-    """Ctrl-C raises KeyboardInterrupt, whatever runs the tests has made of it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("pythons_handler")
-@pytest.mark.filterwarnings("ignore:.*your dataloader is not resumable", "ignore:.*is not empty")
-@pytest.mark.parametrize(("place", "step"), [("step", 2), ("validation", 3)])
-def test_ctrl_c_ends_a_step_and_leaves_what_to_go_on_with(
-    place: str, step: int, photos: Callable[..., Path], capfd: pytest.CaptureFixture[str]
-) -> None:
-    root = photos(Path("photos"))
-    _, straight = fit(root, "straight")
-
-    with pytest.raises(SystemExit):
-        fit(root, "half", InterruptAt(place))
-
-    last = Path("half/checkpoints/last.ckpt")
-    said = capfd.readouterr()
-    assert "stops after this step, or the validation; Ctrl-C again: at once" in said.err
-    assert f"stopped; go on with python -m training fit --ckpt_path {last}" in said.out
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    middle = torch.load(last, weights_only=True)
-    assert middle["global_step"] == step
-    _, resumed = fit(root, "half", resume=last)
-    check_equal(straight, resumed, middle)
-
-
 class Found(pl.Callback):
     """Notes the steps of the last checkpoint when a validation begins."""
 
@@ -274,57 +145,6 @@ def test_no_checkpoint_is_written_between_the_last_step_and_its_validation(
 
     assert found.steps == [1]
     assert torch.load(last, weights_only=True)["global_step"] == 2
-
-
-class Validated(pl.Callback):
-    """Notes the steps that were validated."""
-
-    def __init__(self) -> None:
-        self.steps: list[int] = []
-
-    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if not trainer.sanity_checking:
-            self.steps.append(trainer.global_step)
-
-
-@pytest.mark.whole
-@pytest.mark.usefixtures("pythons_handler")
-@pytest.mark.filterwarnings("ignore:.*your dataloader is not resumable", "ignore:.*is not empty")
-def test_a_validation_within_an_epoch_is_not_left_out_by_a_resumed_run(
-    photos: Callable[..., Path],
-) -> None:
-    root, before, after = photos(Path("photos")), Validated(), Validated()
-    with pytest.raises(SystemExit):
-        fit(root, "run", InterruptAt("step"), before, val_check_interval=2)
-    # The step that was interrupted is validated before the run ends.
-    last = Path("run/checkpoints/last.ckpt")
-    _, last = fit(root, "run", after, resume=last, val_check_interval=2)
-
-    assert before.steps + after.steps == [2, 5]
-
-
-@pytest.mark.whole
-@pytest.mark.usefixtures("pythons_handler")
-@pytest.mark.filterwarnings("ignore:.*your dataloader is not resumable", "ignore:.*is not empty")
-def test_a_best_checkpoint_that_a_killed_run_left_is_replaced(photos: Callable[..., Path]) -> None:
-    root = photos(Path("photos"))
-    with pytest.raises(SystemExit):
-        fit(root, "run", InterruptAt("step"))
-    # From before the first validation: it knows of no best one.
-    earlier = Path("run/checkpoints/last.ckpt").rename("earlier.ckpt")
-
-    for _ in range(2):
-        _, last = fit(root, "run", resume=earlier)
-
-    assert {path.name for path in last.parent.iterdir()} == {"best.ckpt", "last.ckpt"}
-
-
-@pytest.mark.usefixtures("pythons_handler")
-def test_a_second_ctrl_c_ends_at_once(photos: Callable[..., Path]) -> None:
-    with pytest.raises(SystemExit):
-        fit(photos(Path("photos")), "run", InterruptAt("step"), InterruptAt("step"))
-
-    assert not Path("run/checkpoints/last.ckpt").exists()
 
 
 @pytest.mark.parametrize(("name", "side"), [("0", "train and validate"), ("z", "train")])

@@ -21,6 +21,13 @@ _NO_MEMORY = (
 )
 _TYPES = {"f32": openvino.Type.f32, "bf16": openvino.Type.bf16}
 
+# One for all models, that never goes: a core lends the thread that first uses it a stack for
+# signals, and of two that go in the order they came the second leaves one behind that is gone. The
+# next signal that Python handles would end the process.
+_CORE = openvino.Core()
+# Mapped weights would change, or end the process, when the folder is written again.
+_CORE.set_property({properties.enable_mmap: False})
+
 
 class OpenVINOEngine:
     """Runs graph.onnx on the processor.
@@ -34,16 +41,13 @@ class OpenVINOEngine:
 
     def __init__(self, folder: ModelFolder, precision: Precision, threads: int) -> None:
         self.precision: Precision = precision
-        core = openvino.Core()
-        # Mapped weights would change, or end the process, when the folder is written again.
-        core.set_property({properties.enable_mmap: False})
-        if precision == "bf16" and "BF16" not in core.get_property(
+        if precision == "bf16" and "BF16" not in _CORE.get_property(
             "CPU", properties.device.capabilities
         ):
             raise ModelError("precision: this processor has no bf16; use f32")
         try:
-            model = core.read_model(folder.graph)
-            compiled = core.compile_model(
+            model = _CORE.read_model(folder.graph)
+            compiled = _CORE.compile_model(
                 model,
                 "CPU",
                 {

@@ -255,6 +255,23 @@ def test_memory_that_openvino_cannot_get_is_a_memory_error() -> None:
     assert said == "expected memory for (1, 3, 352, 352), got too little\n"
 
 
+STOPPED = """
+import signal, sys
+from i2i import load
+signal.signal(signal.SIGTERM, lambda *_: print("stops in its own time"))
+first, second = (load(model, engine="openvino", threads=1) for model in sys.argv[1:])
+del first
+del second
+signal.raise_signal(signal.SIGTERM)
+"""
+
+
+def test_a_process_that_let_two_models_go_can_still_be_stopped(tiny_models: Path) -> None:
+    models = [str(tiny_models / name) for name in MODELS]
+    said = subprocess.check_output([sys.executable, "-c", STOPPED, *models], text=True)
+    assert said == "stops in its own time\n"
+
+
 @pytest.mark.parametrize(
     ("files", "expected"),
     [

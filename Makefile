@@ -10,6 +10,8 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 # Tests that take no minutes and need nothing special.
 OFTEN := not slow and not gpu and not data and not browser
+# A process of tests that crashes ends them: pytest-xdist waits for ever for what it starts instead.
+PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadgroup --max-worker-restart=0
 
 export BENTOML_DO_NOT_TRACK := true
 # Podman's own format has no health check.
@@ -32,15 +34,15 @@ demo: $(INSTALLED)
 	$(BIN)/python -m scripts.demo
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m 'not whole and $(OFTEN)'
+	$(PYTEST) -m 'not whole and $(OFTEN)'
 
 # What takes seconds each: whole runs, exports, servers.
 test-whole: $(INSTALLED)
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m 'whole and $(OFTEN)'
+	$(PYTEST) -m 'whole and $(OFTEN)'
 
 # Those that need a GPU, real pictures or a browser are left out here too.
 test-slow: $(INSTALLED)
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m 'slow and not gpu and not data and not browser'
+	$(PYTEST) -m 'slow and not gpu and not data and not browser'
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -28,6 +28,9 @@ _ASIDES = (
 _KEY = re.compile(r'Parser key "([\w.]+)": ')
 _CLASS = re.compile(r"Problem with given class_path '([\w.]+)': ")
 _OPTION = re.compile(r"(?:Subcommand '\w+' does not accept option|Option) '([\w.]+)'")
+# Of an argument of a class that nobody named.
+_ABSTRACT = re.compile(r"Expected an instantiatable class, but [\w.]+\.(\w+) is abstract")
+_UNNAMED = r"expected which \1 before its arguments; docs/what-exists.md lists them"
 # A constructor's words: "depths: expected …".
 _ARGUMENT = re.compile(r"^(\w+): expected ")
 
@@ -39,7 +42,7 @@ def one_line(error: Exception) -> str:
         return _of_process(str(error).splitlines())
     # A dict keeps the order, and each line once.
     said = dict.fromkeys(line for line in lines if line and not line.startswith(_ASIDES))
-    return " ".join(line.removeprefix("- ") for line in said)
+    return _ABSTRACT.sub(_UNNAMED, " ".join(line.removeprefix("- ") for line in said))
 
 
 def _of_process(lines: list[str]) -> str:

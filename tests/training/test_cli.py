@@ -61,6 +61,10 @@ MISTAKES = {
         ["--model.task=training.tasks.No"],
         r"training\.tasks' has no attribute 'No'",
     ),
+    "argument of no class": (
+        ["--model.schedule.warmup_steps=9"],
+        r"model\.schedule: expected which Schedule before its arguments",
+    ),
     "wrong scale": (["--model.task.init_args.scale=7"], r"scale: expected 2, 3 or 4, got 7"),
     "missing config": (["--config", "nowhere.yaml"], r"does not exist: .*nowhere\.yaml"),
     "missing folder": (["--data.root", "nowhere"], r"a folder of pictures, got nowhere"),

@@ -13,6 +13,10 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+# pytest-xdist has a process for each core: more threads would wait for each other. Set before torch
+# is imported, and for the processes that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # A busy machine is no failure of a law. `--hypothesis-profile=thorough` looks for rarer ones.
 settings.register_profile("quick", deadline=None, max_examples=40)
 settings.register_profile("thorough", deadline=None, max_examples=400)

@@ -42,29 +42,12 @@ def find(inputs: Sequence[str], output: Path) -> tuple[list[Found], list[Path]]:
 
 def _of(name: str, output: Path, unread: list[Path]) -> Iterator[Found]:
     """The pictures of an INPUT; those that are not read are added to `unread`."""
-    path = Path(name)
-    # `Path.is_dir` raises where nobody may look.
-    if os.path.isdir(path):
-        base, files = path, _below(path)
-    elif len(fixed := _fixed(path.parts)) < len(path.parts):
-        if ".." in path.parts[len(fixed) :]:
-            raise ValueError(f"{name}: expected no .. behind a wildcard; name the folder it means")
-        base = Path(*fixed)
-        files = _matching(base, path.parts[len(fixed) :])
-    else:
-        yield Found(path)  # or whatever the name is: opening it says what is wrong
+    base, files = _meant(name)
+    if base is None:
+        yield Found(Path(name))  # or whatever the name is: opening it says what is wrong
         return
-    written = _real(output)
-    if written == _real(base):
-        raise ValueError(
-            f"--output: expected another folder than {base}, where the pictures are: a second call "
-            "would take the answers for pictures"
-        )
-    inside = written.is_relative_to(_real(base))
     none, before = True, len(unread)
-    for file in files:
-        if inside and _real(file).is_relative_to(written):
-            continue
+    for file in _outside(output, base, files):
         if file.suffix.lower() in UNREAD_SUFFIXES:
             unread.append(file)
         if _is_wanted(file):
@@ -75,6 +58,35 @@ def _of(name: str, output: Path, unread: list[Path]) -> Iterator[Found]:
         suffixes, others = " ".join(sorted(READ_SUFFIXES)), kinds(unread[before:])
         got = f"only of kinds that are not read ({others})" if others else "none"
         raise ValueError(f"{name}: expected pictures ({suffixes}), got {got}")
+
+
+def _meant(name: str) -> tuple[Path | None, Iterator[Path]]:
+    """The folder of an INPUT that is a folder or a pattern, and the files that it means there."""
+    path = Path(name)
+    # `Path.is_dir` raises where nobody may look.
+    if os.path.isdir(path):
+        return path, _below(path)
+    fixed = _fixed(path.parts)
+    base, pattern = Path(*fixed), path.parts[len(fixed) :]
+    if not pattern:
+        return None, iter(())
+    if ".." in pattern:
+        raise ValueError(f"{name}: expected no .. behind a wildcard; name the folder it means")
+    return base, _matching(base, pattern)
+
+
+def _outside(output: Path, base: Path, files: Iterator[Path]) -> Iterator[Path]:
+    """The files that are not below `output`, which must not be the very folder of them all."""
+    written, read = _real(output), _real(base)
+    if written == read:
+        raise ValueError(
+            f"--output: expected another folder than {base}, where the pictures are: a second call "
+            "would take the answers for pictures"
+        )
+    inside = written.is_relative_to(read)
+    for file in files:
+        if not (inside and _real(file).is_relative_to(written)):
+            yield file
 
 
 def _fixed(parts: Sequence[str]) -> Sequence[str]:

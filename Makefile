@@ -66,6 +66,7 @@ bento: $(INSTALLED)
 	$(BIN)/bentoml build
 
 image: $(INSTALLED)
+	$(if $(CONTAINER),,$(error expected podman or docker, got neither; install one, or say CONTAINER=PROGRAM))
 	bento=$$($(BIN)/bentoml build --output tag | sed -n 's/^__tag__://p') && \
 	$(CONTAINER) build -f deploy/Dockerfile -t i2i:latest "$$($(BIN)/bentoml get "$$bento" -o path)"
 

@@ -12,6 +12,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+# A reply that takes longer is a hang.
+PATIENCE_S = 120.0
+# Of this machine nothing is asked through a proxy, whatever the environment says.
+_DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
 
 @contextmanager
 def serving(
@@ -61,6 +66,6 @@ def is_ready(url: str, lives: Callable[[], bool], timeout_s: float = 60) -> bool
 
 def ask(url: str, body: bytes | None = None) -> bytes:
     """The answer to a GET, or to a POST of `body`."""
-    with urllib.request.urlopen(urllib.request.Request(url, data=body)) as answer:
+    with _DIRECTLY.open(urllib.request.Request(url, data=body), timeout=PATIENCE_S) as answer:
         content: bytes = answer.read()
         return content

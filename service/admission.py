@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from i2i.predictor import Predictor
-from service.errors import Problem
+from service.errors import Problem, late
 from service.scheduler import Scheduler
 
 # Weight of the newest engine call in the mean of a model's seconds per pixel.
@@ -130,6 +130,8 @@ class Admission:
                 where even an idle service would be too slow.
         """
         left_s = deadline - time.monotonic()
+        if left_s <= 0:
+            raise late()
         if estimate.claim.seconds > left_s:
             raise Problem(
                 "deadline",

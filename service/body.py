@@ -66,8 +66,7 @@ class _Form:
     def __init__(self, boundary: bytes) -> None:
         self.complete = False
         self._delimiter = b"\r\n--" + boundary
-        # The first delimiter, too, stands after the end of a line.
-        self._buffer = b"\r\n"
+        self._buffer = b""
         self._begun = False
 
     def take(self, chunk: bytes) -> bytes:
@@ -95,12 +94,14 @@ class _Form:
 
     def _take_head(self) -> bool:
         """Whether the headers of the file are there; what follows them stays."""
+        # Before the first delimiter some clients send an empty line.
+        self._buffer = self._buffer.lstrip(b"\r\n")
         head, end, rest = self._buffer.partition(b"\r\n\r\n")
         if len(head) > _LONGEST_HEAD:
             raise _refusal("a body that does not begin as such a form")
         if not end:
             return False
-        opening, *lines = head.lstrip(b"\r\n").split(b"\r\n")
+        opening, *lines = head.split(b"\r\n")
         if opening.rstrip(b" \t") != self._delimiter.lstrip(b"\r\n"):
             raise _refusal("a body that is no such form")
         headers = {k.strip().lower(): v for k, _, v in (line.partition(b":") for line in lines)}
@@ -110,7 +111,7 @@ class _Form:
         if name != FIELD:
             raise _refusal(f"a field {name!r}")
         if b"filename" not in options:
-            raise _refusal(f"text in the field {name!r}; addresses are not fetched")
+            raise _refusal(f"a field {name!r} without filename, as of text; no address is fetched")
         self._begun, self._buffer = True, rest
         return True
 

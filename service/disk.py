@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from typing import TypeVar
+
+from service.lanes import Lane
 
 _THREADS = 8
 # How long an end is waited for; what hangs ends by itself, or with the process.
@@ -23,7 +25,7 @@ class Disk:
     """The threads of one folder."""
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(_THREADS, "jobs-disk")
+        self._threads = Lane(_THREADS, "jobs-disk")
 
     async def run(self, function: Callable[..., T], *arguments: object) -> T:
         """What `function` gives; who is cancelled does not wait for it."""
@@ -53,4 +55,4 @@ class Disk:
 
     def close(self) -> None:
         """Ends the threads once they are idle."""
-        self._threads.shutdown(wait=False)
+        self._threads.shutdown()

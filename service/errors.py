@@ -107,6 +107,14 @@ def model_failed() -> Problem:
     return Problem("model_failed", "the request could not be served; the log holds the reason")
 
 
+def late() -> Problem:
+    return Problem(
+        "deadline",
+        "the work was not done in time and has been stopped",
+        expected="a smaller picture, or more time (deadline_s)",
+    )
+
+
 async def _on_problem(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, Problem)
     return error.response(Record.of(request.scope))

@@ -243,7 +243,7 @@ class Jobs:
             # It is complete already if its process ended before it could say so.
             if not result.exists():
                 await self._work(run, result)
-            etag = await asyncio.to_thread(_digest, result)
+            etag = await store.disk.run(_digest, result)
         except Cancelled:
             if store.unwanted(job.id):
                 self._end(run, "cancelled")

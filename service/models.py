@@ -220,8 +220,7 @@ class Models:
             failure = self._failed.get(served.folder)
             if failure is not None and not failure.is_over:
                 raise failure.problem()
-            self._loading.add(served.folder)
-            threading.Thread(target=self._load_one, args=(served.folder,), daemon=True).start()
+            self._begin_loading(served.folder)
         raise Problem("queue_full", "the model is being loaded")
 
     def _find(self, name: str) -> _Served:
@@ -261,15 +260,27 @@ class Models:
             return False
         return True
 
+    def _begin_loading(self, name: str) -> None:
+        """Raises RuntimeError where there is no thread to be had."""
+        self._loading.add(name)
+        try:
+            threading.Thread(target=self._load_one, args=(name,), daemon=True).start()
+        except RuntimeError:
+            self._loading.discard(name)
+            raise
+
     def _load_one(self, name: str) -> None:
         """Loads the model of a folder, also one that has waited for its first request."""
         with self._one_at_a_time:
             try:
                 folder = self._folders().get(name)
-                if folder is not None:
-                    wanted = name in self._served or self._is_for_start(name)
-                    self._replace(name, folder, _stamp(folder), wanted)
-                    self._note_proved()
+                if folder is None:
+                    logger.error("the model folder %s was gone before it was loaded", name)
+                    self._note_failure(name, FileNotFoundError(name), _GONE)
+                    return
+                wanted = name in self._served or self._is_for_start(name)
+                self._replace(name, folder, _stamp(folder), wanted)
+                self._note_proved()
             except OSError:
                 logger.exception("the folder of models cannot be read")
             finally:
@@ -334,7 +345,7 @@ class Models:
             served = self._prove(name, folder, stamp, with_predictor)
         except Exception as error:
             logger.exception("the model %s cannot be loaded", name)
-            self._failed[name] = _Failure.of(error, stamp, self._failed.get(name))
+            self._note_failure(name, error, stamp)
             return Outcome(name, self._address(name), "failed", _reason(error, folder))
         self._failed.pop(name, None)
         self._put({**self._served, name: served})
@@ -344,6 +355,9 @@ class Models:
         address = served.spec.address
         logger.info("the model %s is served by %s in %s", address, engine.name, engine.precision)
         return Outcome(name, address, "loaded")
+
+    def _note_failure(self, name: str, error: Exception, stamp: Stamp) -> None:
+        self._failed[name] = _Failure.of(error, stamp, self._failed.get(name))
 
     def _prove(self, name: str, folder: Path, stamp: Stamp, with_predictor: bool) -> _Served:
         if not with_predictor:

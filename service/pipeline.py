@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal, TypeVar
@@ -23,8 +22,9 @@ from i2i.prediction import BandWriter, View, check_file
 from i2i.predictor import Cancelled, DeadlineExceeded, Predictor, Sweep
 from i2i.spec import ModelSpec
 from service.admission import Admission
-from service.errors import Problem
+from service.errors import Problem, late
 from service.inflight import Hold
+from service.lanes import Lane
 from service.record import Record
 from service.regions import Regions, RegionsWriter
 from service.scheduler import NoTurn, Scheduler, Work
@@ -72,11 +72,11 @@ class Pipeline:
 
     def __init__(self, scheduler: Scheduler, admission: Admission) -> None:
         self._scheduler, self._admission = scheduler, admission
-        self._small = ThreadPoolExecutor(_SMALL_LANE_THREADS, "codec", _step_back)
-        self._large = ThreadPoolExecutor(1, "large-codec", _step_back)
-        self._jobs = ThreadPoolExecutor(1, "job-codec", _step_back)
+        self._small = Lane(_SMALL_LANE_THREADS, "codec", _step_back)
+        self._large = Lane(1, "large-codec", _step_back)
+        self._jobs = Lane(1, "job-codec", _step_back)
         # Of one thread: the file is in memory for it.
-        self._incoming = ThreadPoolExecutor(1, "job-header", _step_back)
+        self._incoming = Lane(1, "job-header", _step_back)
 
     async def predict(self, data: bytes, order: Order, hold: Hold, record: Record) -> bytes:
         """The encoded prediction for the picture in `data`.
@@ -140,7 +140,7 @@ class Pipeline:
     def close(self) -> None:
         """Ends the threads once they are idle."""
         for lane in (self._small, self._large, self._jobs, self._incoming):
-            lane.shutdown(wait=False)
+            lane.shutdown()
         self._scheduler.close()
 
     async def _write(
@@ -149,7 +149,7 @@ class Pipeline:
         target: Path | BinaryIO,
         order: Order,
         record: Record,
-        lane: ThreadPoolExecutor,
+        lane: Lane,
         progress: Callable[[float], None] = lambda share: None,
         at_engine: Callable[[], None] = lambda: None,
     ) -> None:
@@ -217,9 +217,7 @@ class Pipeline:
         check_file(spec, order.format, order.view, header.height, header.width)
         return header
 
-    async def _on(
-        self, lane: ThreadPoolExecutor, function: Callable[..., T], *arguments: object
-    ) -> T:
+    async def _on(self, lane: Lane, function: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(lane, function, *arguments)
 
 
@@ -281,11 +279,3 @@ def _step_back() -> None:
     # Linux counts niceness by thread; elsewhere this would be the whole process.
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _CODEC_NICENESS)
-
-
-def late() -> Problem:
-    return Problem(
-        "deadline",
-        "the work was not done in time and has been stopped",
-        expected="a smaller picture, or more time (deadline_s)",
-    )

@@ -18,12 +18,12 @@ from service.admission import Admission
 from service.body import read_picture
 from service.cache import CachedPipeline
 from service.contract import PICTURE_BODY, PICTURE_POLICY, PREDICT_REPLIES
-from service.errors import Problem
+from service.errors import Problem, late
 from service.inflight import HeldResponse, InFlight
 from service.keys import Caller
 from service.middleware import nobody
 from service.models import Models
-from service.pipeline import Order, late
+from service.pipeline import Order
 from service.record import Record
 from service.regions import Regions
 from service.request_checks import check_accept, check_regions, check_view, only

@@ -22,6 +22,8 @@ from service.turns import Turns
 MOST_UNDELIVERED = 4
 # How often works are looked at for their deadline while none can go on.
 BLOCKED_S = 0.1
+# How long the end waits for the window that is being run; what hangs ends with the process.
+_END_S = 10.0
 
 
 class NoTurn(Exception):
@@ -109,7 +111,8 @@ class Scheduler:
     """The engine's thread and the works that wait for it; what fails ends its own work only.
 
     Args:
-        measured: is told of each engine call: model address, input pixels, seconds.
+        measured: is told of each engine call that did not fail: model address, input pixels,
+            seconds.
     """
 
     def __init__(
@@ -143,7 +146,7 @@ class Scheduler:
         with self._changed:
             self._closed = True
             self._changed.notify()
-        self._thread.join()
+        self._thread.join(_END_S)
 
     def _wake(self) -> None:
         with self._changed:
@@ -210,7 +213,7 @@ class Scheduler:
         finally:
             seconds = time.perf_counter() - started
             self._charge(work, seconds)
-            self._measured(work.model, window.shape[-2] * window.shape[-1], seconds)
+        self._measured(work.model, window.shape[-2] * window.shape[-1], seconds)
         band = work.sweep.put(outputs)
         if band is not None:
             work.deliver(band)

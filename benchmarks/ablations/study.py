@@ -48,7 +48,8 @@ def run_study(name: str, study: dict[str, Any], data: Path, work: Path, seeds: l
     for variant, options in study["variants"].items():
         # Runs of several studies that are the same run are run once.
         recipe = (CONFIGS / f"{study['config']}.yaml").read_text(encoding="utf-8")
-        place = work / _digest([recipe, study["data"], study["budget"], options, precision])
+        trained_on = [str(data.absolute()), study["data"]]
+        place = work / _digest([recipe, trained_on, study["budget"], options, precision])
         all_options = [*options, "--trainer.precision", precision]
         runs = [_run(place, study, all_options, data, few, pictures, seed) for seed in seeds]
         first = first or runs

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks.service.load import ask, client, open_loop, percentile, repeated
+from benchmarks.service.load import answered, ask, client, open_loop, percentile, repeated
 from benchmarks.service.peers import BOUNDARY, Peer, litserve, rembg
 from benchmarks.service.pictures import photo
 from benchmarks.service.server import Server, server
@@ -75,7 +75,7 @@ async def _measure(
 async def _p99(
     asking: httpx.AsyncClient, small: bytes, large: bytes, count: int, per_s: float, requests: int
 ) -> float:
-    async with repeated(lambda: ask(asking, PREDICT + "?format=jpeg", large), count):
+    async with repeated(lambda: answered(asking, PREDICT, large), count):
         if count:
             await _in_work(asking, count)
         replies = await open_loop(asking, PREDICT, small, per_s=per_s, count=requests)
@@ -90,7 +90,7 @@ async def _peer(peer: Peer, small: bytes, large: bytes, per_s: float) -> dict[st
     async with client(peer.url, **{"Content-Type": BOUNDARY}) as asking:
         await ask(asking, peer.path, small)
         quiet = await open_loop(asking, peer.path, small, per_s=per_s, count=PEER_IDLE)
-        async with repeated(lambda: ask(asking, peer.path, large), 1):
+        async with repeated(lambda: answered(asking, peer.path, large), 1):
             await asyncio.sleep(BEGUN_S)
             replies = await open_loop(asking, peer.path, small, per_s=per_s, count=PEER_BUSY)
     assert all(reply.status == 200 for reply in quiet + replies)

@@ -51,6 +51,13 @@ async def ask(one: httpx.AsyncClient, path: str, body: bytes, due: float | None 
     )
 
 
+async def answered(one: httpx.AsyncClient, path: str, body: bytes) -> None:
+    """Posts a picture; what is no picture raises."""
+    reply = await ask(one, path, body)
+    if reply.status != 200:
+        raise RuntimeError(f"{path}: expected a picture, got {reply.status} {reply.code}")
+
+
 async def open_loop(
     one: httpx.AsyncClient, path: str, body: bytes, *, per_s: float, count: int
 ) -> list[Reply]:
@@ -83,19 +90,17 @@ async def closed_loop(
 
 @asynccontextmanager
 async def repeated(send: Callable[[], Awaitable[object]], clients: int) -> AsyncIterator[None]:
-    """While the block runs, `clients` that call `send` again and again."""
+    """While the block runs, `clients` that call `send` again and again; what it raises, ends it."""
 
     async def again() -> None:
         while True:
             await send()
 
-    tasks = [asyncio.create_task(again()) for _ in range(clients)]
-    try:
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(again()) for _ in range(clients)]
         yield
-    finally:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def percentile(seconds: list[float], share: float) -> float:

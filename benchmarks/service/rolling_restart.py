@@ -6,6 +6,7 @@ orchestrators do.
 
 from __future__ import annotations
 
+import http.client
 import statistics
 import subprocess
 import tempfile
@@ -13,6 +14,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,16 +117,15 @@ def _load(url: str, sides: Sequence[int]) -> Iterator[list[Outcome]]:
             began = time.monotonic()
             try:
                 lost = "" if ask(url, picture) == expected else "other pixels"
-            except OSError as error:
-                lost = str(error)
+            except (OSError, http.client.HTTPException) as error:
+                lost = repr(error)
             outcomes.append(Outcome(side, time.monotonic() - began, lost))
 
-    threads = [threading.Thread(target=client, args=[side]) for side in sides]
-    for thread in threads:
-        thread.start()
-    try:
-        yield outcomes
-    finally:
-        over.set()
-        for thread in threads:
-            thread.join()
+    with ThreadPoolExecutor(len(sides)) as threads:
+        clients = [threads.submit(client, side) for side in sides]
+        try:
+            yield outcomes
+        finally:
+            over.set()
+    for ended in clients:
+        ended.result()  # raises what ended a client before its time

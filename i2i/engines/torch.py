@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+import threading
+from typing import cast
 
 import numpy as np
 import torch
@@ -73,7 +73,7 @@ class TorchEngine:
     def _forward(self, image: NDArray[np.float32]) -> tuple[torch.Tensor, ...]:
         batch = torch.from_numpy(image).to(self.device, memory_format=torch.channels_last)
         with (
-            _whole_factors(),
+            _WHOLE_FACTORS,
             torch.inference_mode(),
             torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"),
         ):
@@ -81,16 +81,33 @@ class TorchEngine:
         return outputs
 
 
-@contextlib.contextmanager
-def _whole_factors() -> Iterator[None]:
-    """cuDNN would else round a convolution's factors to TF32: the plan of windows would show."""
-    switch: tuple[object, str, object] = (torch.backends.cudnn, "allow_tf32", False)
-    if hasattr(torch.backends.cudnn, "conv"):  # since torch 2.9, which wants the two not mixed
-        switch = (torch.backends.cudnn.conv, "fp32_precision", "ieee")
-    owner, name, whole = switch
-    before = getattr(owner, name)
-    setattr(owner, name, whole)
-    try:
-        yield
-    finally:
-        setattr(owner, name, before)
+class _WholeFactors:
+    """While any thread is within: cuDNN rounds no convolution's factors to TF32.
+
+    The plan of windows would show. Afterwards the program's own choice is in force again.
+    """
+
+    def __init__(self) -> None:
+        self._owner: object = torch.backends.cudnn
+        self._name, self._whole = "allow_tf32", cast(object, False)
+        if hasattr(torch.backends.cudnn, "conv"):  # since torch 2.9, which wants the two not mixed
+            self._owner = torch.backends.cudnn.conv
+            self._name, self._whole = "fp32_precision", "ieee"
+        self._changing = threading.Lock()
+        self._within = 0
+
+    def __enter__(self) -> None:
+        with self._changing:
+            if self._within == 0:
+                self._before = getattr(self._owner, self._name)
+                setattr(self._owner, self._name, self._whole)
+            self._within += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._changing:
+            self._within -= 1
+            if self._within == 0:
+                setattr(self._owner, self._name, self._before)
+
+
+_WHOLE_FACTORS = _WholeFactors()

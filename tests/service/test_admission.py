@@ -40,6 +40,11 @@ def test_what_is_admitted_counts_before_it_comes_to_the_engine(admission, twice)
         assert admission.estimate(twice, 1000, 1000).wait_s == 0
 
 
+def test_where_no_time_is_left_that_is_what_is_told(admission, twice):
+    with pytest.raises(Problem, match="the work was not done in time"):
+        admission.check(admission.estimate(twice, 5, 7), deadline=0.0)
+
+
 def test_what_fails_before_the_engine_counts_no_more(admission, twice):
     estimate = admission.estimate(twice, 1000, 1000, urgent=True)
     with contextlib.suppress(RuntimeError), admission.admitted(estimate):

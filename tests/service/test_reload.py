@@ -265,6 +265,16 @@ def test_a_folder_that_goes_before_it_is_loaded_is_waited_for_no_more(tmp_path, 
     with pytest.raises(Problem, match="queue_full"):
         models.find("lazy")
     wait_until(lambda: models.loading == [])
+    with pytest.raises(Problem, match="model_failed"):
+        models.find("lazy")
+    assert models.failed == ["lazy"]
+
+    (tmp_path / "gone").rename(tmp_path / "models")
+    models.follow()
+    with pytest.raises(Problem, match="queue_full"):
+        models.find("lazy")
+    wait_until(lambda: models.loading == [])
+    assert models.find("lazy").spec.name == "lazy"
 
 
 def test_a_folder_is_copied_over_one_that_serves(tmp_path, client_of, png):

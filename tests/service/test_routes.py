@@ -66,6 +66,11 @@ def test_a_multipart_field_gives_the_same_pixels_as_a_raw_body(client, png):
     assert form.content == client.post(PREDICT, content=png).content
 
 
+def test_a_form_may_begin_with_an_empty_line(client, png):
+    head = b'\r\n--x\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n'
+    assert client.post(PREDICT, content=head + png + b"\r\n--x--", headers=FORM).status_code == 200
+
+
 def test_gray_stays_gray_and_alpha_is_kept(client, pixels):
     gray = client.post(PREDICT, content=encode(Picture(pixels[..., :1])))
     assert decode(gray.content).channels == 1

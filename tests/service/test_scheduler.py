@@ -175,6 +175,27 @@ def test_a_window_that_fails_ends_its_own_request_only(
     asyncio.run(scene())
 
 
+def test_a_window_that_fails_says_nothing_of_how_long_one_takes(
+    predictor: Predictor, steps: Steps
+) -> None:
+    measured: list[int] = []
+    scheduler = Scheduler(measured=lambda model, pixels, seconds: measured.append(pixels))
+    steps.failing = {10}
+    steps.allow(2)
+
+    async def scene() -> None:
+        bad, good = work(predictor, picture(10)), work(predictor, picture(20))
+        scheduler.submit(bad)
+        scheduler.submit(good)
+        with pytest.raises(RuntimeError, match="this window fails"):
+            await rows_of(bad)
+        await rows_of(good)
+
+    asyncio.run(scene())
+    scheduler.close()
+    assert len(measured) == 1
+
+
 def test_what_fails_outside_the_engine_ends_its_own_request_only(
     predictor: Predictor, scheduler: Scheduler, steps: Steps
 ) -> None:

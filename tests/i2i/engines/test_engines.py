@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -219,6 +220,33 @@ def test_torch_multiplies_whole_numbers_and_leaves_the_programs_own_choice(
     engine.run(windows(folder))
     assert (seen, switch.fp32_precision) == (["ieee"], before)
     assert before != "ieee"
+
+
+def test_a_call_that_ends_earlier_leaves_another_its_whole_numbers(folder: ModelFolder) -> None:
+    first, second = (open_engine(folder, "torch", "f32", 1) for _ in range(2))
+    switch = torch.backends.cudnn.conv  # type: ignore[attr-defined]
+    assert isinstance(first, TorchEngine)
+    assert isinstance(second, TorchEngine)
+    before, seen = switch.fp32_precision, []
+    within, may_end = threading.Event(), threading.Event()
+    later = threading.Thread(target=first.run, args=[windows(folder)])
+
+    def wait_for_the_other(*_: object) -> None:
+        within.set()
+        may_end.wait(60)
+        seen.append(switch.fp32_precision)
+
+    def begin_the_other(*_: object) -> None:
+        later.start()
+        within.wait(60)
+
+    first._net.register_forward_hook(wait_for_the_other)
+    second._net.register_forward_hook(begin_the_other)
+    second.run(windows(folder))
+    may_end.set()
+    later.join()
+
+    assert (seen, switch.fp32_precision) == (["ieee"], before)
 
 
 @pytest.mark.parametrize("name", ENGINES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from functools import partial
 from queue import SimpleQueue
 from typing import ParamSpec, TypeVar
 
@@ -36,21 +37,13 @@ class Lane(Executor):
             RuntimeError: the lane is closed, or there is no thread to be had.
         """
         future: Future[T] = Future()
-
-        def run() -> None:
-            if future.set_running_or_notify_cancel():
-                try:
-                    future.set_result(call(*args, **kwargs))
-                except BaseException as failure:
-                    future.set_exception(failure)
-
         with self._changing:
             if self._closed:
                 raise RuntimeError(f"the lane {self._name} is closed")
             if self._threads < self._most:
                 threading.Thread(target=self._serve, name=self._name, daemon=True).start()
                 self._threads += 1
-            self._calls.put(run)
+            self._calls.put(partial(_run, future, partial(call, *args, **kwargs)))
         return future
 
     def shutdown(self, wait: bool = False, *, cancel_futures: bool = False) -> None:
@@ -66,3 +59,16 @@ class Lane(Executor):
         while (run := self._calls.get()) is not None:
             run()
             del run  # while this thread waits, it holds no picture
+
+
+def _run(future: Future[T], call: Callable[[], T]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        result = call()
+    except BaseException as failure:
+        future.set_exception(failure)
+        # The failure holds this frame: in it, it would hold itself, and the picture that failed.
+        del future, call
+    else:
+        future.set_result(result)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -43,6 +45,25 @@ def test_a_lane_runs_calls_in_their_order_and_gives_what_they_give_or_raise():
     assert after.result() != threading.get_ident()
     assert done == list(range(9))
     assert all(call.done() for call in calls)
+
+
+def test_what_failed_in_a_lane_leaves_the_memory_with_its_failure():
+    class Picture:
+        def fail(self) -> None:
+            raise ValueError
+
+    lane, picture = Lane(1, "lane"), Picture()
+    held = weakref.ref(picture)
+    gc.disable()
+    try:
+        failing = lane.submit(picture.fail)
+        del picture
+        assert isinstance(failing.exception(), ValueError)
+        del failing
+        lane.submit(int).result()  # the thread has left the call
+        assert held() is None
+    finally:
+        gc.enable()
 
 
 def test_a_lane_has_no_more_threads_than_it_may_have():

@@ -9,6 +9,7 @@ import ast
 import importlib
 import inspect
 import itertools
+import pkgutil
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -17,6 +18,8 @@ from types import ModuleType
 from typing import Any, get_args, get_type_hints
 
 import yaml
+
+from training.tasks import Task
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "what-exists.md"
@@ -59,6 +62,8 @@ def page() -> str:
     for heading, name in MODULES.items():
         module = importlib.import_module(name)
         rows = [row(module, each) for each in public(module)]
+        if heading == "Tasks":
+            rows += [row(*each) for each in further_tasks(module)]
         parts.append(f"## {heading}\n\n" + table(NAMES, rows))
         if name == "i2i.nets":
             parts.append("### Words\n\n" + table(WORDS, words(module)))
@@ -75,6 +80,17 @@ def public(module: ModuleType) -> list[str]:
         for name, each in vars(module).items()
         if inspect.isclass(each) and each.__module__ == module.__name__ and name[0] != "_"
     ]
+
+
+def further_tasks(package: ModuleType) -> Iterator[tuple[ModuleType, str]]:
+    """The tasks in files of the package that it does not offer itself: a new task is one file."""
+    for file in pkgutil.iter_modules(package.__path__):
+        module = importlib.import_module(f"{package.__name__}.{file.name}")
+        for name in public(module):
+            kind = getattr(module, name)
+            offered = name in package.__all__ or inspect.isabstract(kind)
+            if issubclass(kind, Task) and not offered:
+                yield module, name
 
 
 def row(module: ModuleType, name: str) -> tuple[str, ...]:

@@ -182,7 +182,7 @@ class Models:
         """Loads what is to be there at start; what fails is logged and left out."""
         folders = self._folders()
         if not folders:
-            logger.error("nothing to serve: expected model folders, got none; set I2I_MODELS")
+            logger.error("nothing to serve: expected model folders in I2I_MODELS, got none")
         for name in set(self._at_start or ()) - set(folders):
             logger.error("I2I_LOAD: expected a model folder %s, got none", name)
         self.reload()

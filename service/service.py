@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -44,7 +45,10 @@ WS_PROTOCOLS["auto"] = WS_PROTOCOLS["none"]
 
 log_json_lines()
 keep_heap_small()
-settings = Settings.from_environment()
+try:
+    settings = Settings.from_environment()
+except ValueError as error:
+    sys.exit(str(error))  # a stack trace would hide it
 models = Models.of(settings)
 app = create_app(models, settings)
 

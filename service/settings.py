@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 
 from i2i.engines.engine import MOST_THREADS, EngineName, Precision
 from i2i.image import Format
+from i2i.model_folder import SPEC
 from i2i.spec import ModelSpec
 
 PREFIX = "I2I_"
@@ -121,6 +122,8 @@ def _folder(text: str) -> Path:
     path = Path(text)
     if not path.is_dir():
         raise ValueError("an existing folder of model folders")
+    if (path / SPEC).is_file():
+        raise ValueError("the folder above it, for this is a model folder itself")
     return path
 
 

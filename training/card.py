@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from i2i.model_folder import shipped_models
 from i2i.spec import Measurement, ModelSpec
 from training.budget import run_cost_in_words
+from training.tasks.scores import gain
 
 
 def card(spec: ModelSpec) -> str:
@@ -19,7 +21,7 @@ def card(spec: ModelSpec) -> str:
         f"{_purpose(spec)} Version {spec.version}.",
         "",
         "```",
-        f"i2i predict --model {spec.name} --output DIR FILES…",
+        f"i2i predict --model {as_option(spec)} --output DIR FILES…",
         "```",
         "",
         "| | |",
@@ -38,6 +40,11 @@ def card(spec: ModelSpec) -> str:
     return "\n".join(lines) + "\n"
 
 
+def as_option(spec: ModelSpec) -> str:
+    """How a command names the model: what ships by its name, another by its path."""
+    return spec.name if spec.name in shipped_models() else f"FOLDER/{spec.name}"
+
+
 def _purpose(spec: ModelSpec) -> str:
     if spec.kind == "labels":
         return f"Gives each pixel a class: {', '.join(c.name for c in spec.classes)}."
@@ -54,7 +61,8 @@ def _table(name: str, measured: Measurement) -> list[str]:
     rows += ["| score | model | 95 % interval | trivial | gain |", "|---|---|---|---|---|"]
     for score, value in measured.scores.items():
         trivial = measured.baseline.get(score)
-        beside = " | |" if trivial is None else f"{trivial:.4f} | {value - trivial:+.4f} |"
+        more = "" if trivial is None else f"{gain(score, value, trivial):+.4f}"
+        beside = " | |" if trivial is None else f"{trivial:.4f} | {more} |"
         ends = measured.intervals.get(score)
         between = "" if ends is None else f"{ends[0]:.4f} to {ends[1]:.4f}"
         rows.append(f"| {score} | {value:.4f} | {between} | {beside}")

@@ -39,7 +39,7 @@ def read_checkpoint(path: Path) -> tuple[Task, Autoencoder, dict[str, Any]]:
 
     Raises:
         ValueError: the file is no checkpoint, or not of this project, or its weights are of another
-            net.
+            net, or those of a training that has diverged.
     """
     checkpoint = load_checkpoint(path)
     recipe = checkpoint["recipe"]
@@ -53,4 +53,9 @@ def read_checkpoint(path: Path) -> tuple[Task, Autoencoder, dict[str, Any]]:
         net.load_state_dict(weights)
     except RuntimeError as error:
         raise ValueError(f"{path}: expected the weights of its net, got others: {error}") from error
+    if not all(weight.isfinite().all() for weight in net.state_dict().values()):
+        raise ValueError(
+            f"{path}: expected finite weights, got some that are not: the training has diverged; "
+            "train again with a lower learning rate"
+        )
     return task, net.eval(), recipe

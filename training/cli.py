@@ -10,6 +10,7 @@ import importlib
 import sys
 from dataclasses import dataclass
 
+from i2i.commands.parser import EXIT_INTERRUPTED
 from training.mistakes import located, one_line
 
 
@@ -76,3 +77,6 @@ def main(arguments: list[str]) -> None:
         sys.exit(2)
     except (ValueError, OSError) as error:
         sys.exit(f"{command}: {located(one_line(error), arguments)}")
+    except KeyboardInterrupt:
+        print(f"\n{command}: interrupted", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)

@@ -17,6 +17,7 @@ from training.cost import device_in_words
 from training.ensemble import PASSES
 from training.protocol import differences, in_words
 from training.tasks import Task
+from training.tasks.scores import gain
 
 Results = dict[str, Any]
 
@@ -164,17 +165,17 @@ def show(results: Results, task: Task, console: Console) -> None:
     title += f" ({results['engine']}, {results['precision']})"
     table = Table("score", "model", "95 % interval", "trivial", "gain", title=title)
     for name, value in results["scores"].items():
-        trivial, gain = results["baseline"].get(name), results["gain"].get(name)
+        trivial, more = results["baseline"].get(name), results["gain"].get(name)
         ends = results["intervals"].get(name)
         between = "" if ends is None else f"{ends[0]:.4f} to {ends[1]:.4f}"
-        table.add_row(name, f"{value:.4f}", between, _number(trivial), _number(gain, "+"))
+        table.add_row(name, f"{value:.4f}", between, _number(trivial), _number(more, "+"))
     table.add_section()
     name = task.monitor
     for picture in results["pictures"][:_SHOWN]:
         score, trivial = (picture.get(part, {}).get(name) for part in ("scores", "baseline"))
-        gain = None if score is None or trivial is None else score - trivial
+        more = None if score is None or trivial is None else gain(name, score, trivial)
         label = f"{name} of {picture['name']}"
-        table.add_row(label, _number(score), "", _number(trivial), _number(gain, "+"))
+        table.add_row(label, _number(score), "", _number(trivial), _number(more, "+"))
     console.print(table)
     if len(results["pictures"]) > _SHOWN:
         console.print(f"and {len(results['pictures']) - _SHOWN} more, which --output writes down")

@@ -22,7 +22,7 @@ from rich.progress import track
 
 from i2i.image import Picture, write_bytes
 from i2i.metrics import reliability
-from i2i.model_folder import ModelError, ModelFolder
+from i2i.model_folder import ModelError, ModelFolder, shipped_models
 from i2i.predictor import Prediction, Predictor, load
 from training import degradations
 from training.bootstrap import RELIABILITY, Scores, Tally, finite, intervals
@@ -48,6 +48,7 @@ from training.questions import Questions
 from training.record import check_record, record
 from training.sample_folders import add_samples_arguments
 from training.tasks import Restoration, Sample, Task
+from training.tasks.scores import gain
 from training.unclipped import predict_unclipped
 
 
@@ -168,7 +169,7 @@ def evaluate(
         "set": questions.asked()["set"],
         "scores": scores,
         "baseline": trivial_scores,
-        "gain": {n: scores[n] - trivial for n, trivial in trivial_scores.items() if n in scores},
+        "gain": {n: gain(n, scores[n], t) for n, t in trivial_scores.items() if n in scores},
         "pictures": pictures,
     }
 
@@ -254,6 +255,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options.output.parent.mkdir(parents=True, exist_ok=True)
     if options.gallery is not None:
         options.gallery.mkdir(parents=True, exist_ok=True)
+    if options.compare is not None and not options.compare.is_file():
+        raise ValueError(f"--compare: expected a file of results, got {options.compare}")
+    if options.record is not None and options.model in shipped_models():
+        raise ValueError(
+            f"--record: expected the path of a model folder, got the shipped {options.model}; "
+            "copy its folder, or name it by its path"
+        )
     protocol = stamp(task, ensemble, options.unclipped)
     other = None if options.compare is None else read_results(options.compare)
     if other is not None:
@@ -281,6 +289,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         console.print(f"gallery: {gallery.write(options.gallery, results)}")
     if options.record is not None:
         record(predictor.folder, task, options.record, results)
+        console.print(f"recorded in {predictor.folder.path}")
     if other is not None:
         show_comparison(results, other, task, console)
 
@@ -333,7 +342,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--record",
         metavar="SET",
-        help="write the scores into the model's spec and card as this set's",
+        help="write the scores into the spec and the card of the model folder, as this set's",
     )
     parser.add_argument(
         "--replace",

@@ -205,6 +205,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     folder = ModelFolder.open(find_model(options.model))
     others = find_pictures(options.images)[: options.most]
     picture = options.picture or others[0]
+    if not picture.is_file():
+        picture = options.images / picture
+    if not picture.is_file():
+        raise ValueError(f"--picture: expected a file, here or in --images, got {options.picture}")
     steps = looks(folder, picture, others, options.at)
     options.output.mkdir(parents=True, exist_ok=True)
     shown = [look() for look in passing(steps, "Looking inside")]

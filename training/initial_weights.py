@@ -7,7 +7,7 @@ from pathlib import Path
 import safetensors.torch
 from torch import Tensor, nn
 
-from i2i.model_folder import ModelFolder, find_model
+from i2i.model_folder import ModelError, ModelFolder, find_model
 from training.checkpoint import read_checkpoint
 
 
@@ -59,5 +59,8 @@ def read_weights(origin: str) -> tuple[dict[str, Tensor], str]:
     if path.is_file():
         _, net, recipe = read_checkpoint(path)
         return net.state_dict(), f"a checkpoint of {recipe['steps']} steps"
-    folder = ModelFolder.open(find_model(origin))
+    try:
+        folder = ModelFolder.open(find_model(origin))
+    except ModelError as error:
+        raise ValueError(f"initial_weights: {error}, which is no checkpoint either") from error
     return safetensors.torch.load_file(folder.weights), folder.spec.address

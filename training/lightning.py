@@ -250,7 +250,7 @@ class TrainingCLI(LightningCLI):
         with suppress(ValueError):
             best = best.relative_to(Path.cwd())
         print(f"best {monitor}: {kept.best_model_score:.4f} in {best}")
-        print(f"next: python -m training export --checkpoint {best} --output MODEL_FOLDER")
+        print(f"next: python -m training export --checkpoint {best} --output models/my-model")
 
 
 class KeptConfig(Callback):

@@ -31,6 +31,12 @@ _OPTION = re.compile(r"(?:Subcommand '\w+' does not accept option|Option) '([\w.
 # Of an argument of a class that nobody named.
 _ABSTRACT = re.compile(r"Expected an instantiatable class, but [\w.]+\.(\w+) is abstract")
 _UNNAMED = r"expected which \1 before its arguments; docs/what-exists.md lists them"
+# Of a name that is none.
+_NO_NAME = re.compile(
+    r"(model\.(?:optimizer|schedule)\": )Does not validate against any of the Union subtypes"
+    r"(?: Expected a dot import path string: (\S+))?"
+)
+_NAMES = r"\1expected a name that docs/what-exists.md lists, got another: \2"
 # A constructor's words: "depths: expected …".
 _ARGUMENT = re.compile(r"^(\w+): expected ")
 
@@ -42,7 +48,8 @@ def one_line(error: Exception) -> str:
         return _of_process(str(error).splitlines())
     # A dict keeps the order, and each line once.
     said = dict.fromkeys(line for line in lines if line and not line.startswith(_ASIDES))
-    return _ABSTRACT.sub(_UNNAMED, " ".join(line.removeprefix("- ") for line in said))
+    whole = " ".join(line.removeprefix("- ") for line in said)
+    return _NO_NAME.sub(_NAMES, _ABSTRACT.sub(_UNNAMED, whole)).removesuffix(": ")
 
 
 def _of_process(lines: list[str]) -> str:

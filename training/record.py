@@ -8,7 +8,7 @@ from typing import Any
 from i2i.image import write_bytes
 from i2i.model_folder import CARD, SPEC, ModelFolder
 from i2i.spec import Measurement
-from training.card import card
+from training.card import as_option, card
 from training.protocol import UNCLIPPED
 from training.tasks import Task
 
@@ -42,7 +42,8 @@ def record(folder: ModelFolder, task: Task, name: str, results: dict[str, Any]) 
         results["scores"],
         results["baseline"],
         engine=f"{results['engine']} {results['precision']}",
-        command=f"python -m training evaluate --model {folder.spec.name} --images IMAGES{also}",
+        command=f"python -m training evaluate --model {as_option(folder.spec)} "
+        f"--images IMAGES{also}",
         intervals={name: (low, high) for name, (low, high) in results["intervals"].items()},
         protocol=results["protocol_digest"],
     )

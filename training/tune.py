@@ -364,6 +364,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if taken := [each for each in fit if each.split("=")[0] in OWN]:
         raise ValueError(f"expected options of fit but {', '.join(OWN)}, got {taken[0]}")
     parse_budget(options.budget)
+    if not options.space.is_file():
+        raise ValueError(f"--space: expected a YAML file, got {options.space}")
     trials = draw_trials(
         read_space(options.space),
         options.trials,

@@ -24,7 +24,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(spec.to_json(), end="")
         return 0
-    for name, value in facts(spec).items():
+    for name, value in {**facts(spec), "folder": str(folder.path)}.items():
         print(f"{name:12} {value}")
     if options.layers:
         _print_layers(folder)

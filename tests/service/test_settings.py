@@ -106,6 +106,11 @@ def test_an_error_names_variable_bound_and_value(variable: str, value: str, expe
         Settings.from_environment({variable: value})
 
 
+def test_a_model_folder_is_no_folder_of_model_folders(tiny_models: Path):
+    with pytest.raises(ValueError, match="I2I_MODELS: expected the folder above it, for this is a"):
+        Settings.from_environment({"I2I_MODELS": str(tiny_models / "tiny-x2")})
+
+
 def test_an_engine_that_is_not_installed_ends_the_start(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(ValueError, match="I2I_ENGINE: expected an engine that is installed here"):

@@ -65,6 +65,18 @@ MISTAKES = {
         ["--model.schedule.warmup_steps=9"],
         r"model\.schedule: expected which Schedule before its arguments",
     ),
+    "unknown optimiser": (
+        ["--model.optimizer=Adam"],
+        r"optimizer: expected a name that docs/what-exists\.md lists, got another: Adam;",
+    ),
+    "unknown schedule": (
+        ["--model.schedule=cosine"],
+        r"schedule: expected a name that docs/what-exists\.md lists, got another: cosine;",
+    ),
+    "no weights to begin with": (
+        ["--model.initial_weights=bst.ckpt"],
+        r"initial_weights: expected a model folder or one of .*bst\.ckpt, which is no checkpoint",
+    ),
     "wrong scale": (["--model.task.init_args.scale=7"], r"scale: expected 2, 3 or 4, got 7"),
     "missing config": (["--config", "nowhere.yaml"], r"does not exist: .*nowhere\.yaml"),
     "missing folder": (["--data.root", "nowhere"], r"a folder of pictures, got nowhere"),

@@ -58,6 +58,17 @@ def test_a_missing_number_is_refused_with_file_and_count(wrong: float) -> None:
         DenseMap("m", 0, 10).pair(Sample("hill", IMAGE, target=target), RANDOM)
 
 
+def test_a_map_in_another_unit_is_refused_with_file_and_range() -> None:
+    decimetres = Sample(
+        "hill", IMAGE, target=np.linspace(0, 100, 64, dtype=np.float32).reshape(8, 8)
+    )
+    with pytest.raises(
+        ValueError, match=r"hill: expected most numbers between 0 and 10 m, got 0 to 100; set low"
+    ):
+        DenseMap("m", 0, 10).check_sample(decimetres)
+    DenseMap("m", 0, 50.5).check_sample(decimetres)
+
+
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
 def test_an_ignored_number_counts_neither_in_the_loss_nor_in_the_scores(wrong: float) -> None:
     task = DenseMap("m", 0, 10, missing="ignore")

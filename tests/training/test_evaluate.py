@@ -95,6 +95,8 @@ def test_a_dense_map_is_measured_in_its_unit_beside_the_median(
     assert results["scores"]["mae"] == pytest.approx(np.abs(answers - targets).mean(), rel=1e-5)
     trivial = np.abs(targets - np.median(targets)).mean()
     assert results["baseline"]["mae"] == pytest.approx(trivial, abs=0.02)
+    better = results["baseline"]["mae"] - results["scores"]["mae"]
+    assert results["gain"]["mae"] == pytest.approx(better)
     assert predictor.spec.map == task.map_info()
     assert "Gives each pixel a number in m, trained for 0 to 10 m" in card(predictor.spec)
 

@@ -53,7 +53,7 @@ def test_a_place_of_another_picture_can_be_explained(
     other = images / "photo-1.png"
     options = ["--model", str(tiny_x2), "--images", str(images), "--most", "1", "--output", "page"]
 
-    main(["explain", *options, "--picture", str(other), "--at", "79,3"])
+    main(["explain", *options, "--picture", other.name, "--at", "79,3"])
 
     page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
     assert "photo-1.png, 16 × 16 pixels around column 79, row 3." in page
@@ -85,6 +85,10 @@ def test_what_alpha_hides_is_given_to_the_net_as_a_prediction_gives_it(
         (
             ["--at", "80,3"],
             "--at: expected a place inside of photo-0.png, 80 x 64 pixels, got 80,3",
+        ),
+        (
+            ["--picture", "none.png"],
+            "--picture: expected a file, here or in --images, got none.png",
         ),
         (["--most", "0"], "--most: expected at least 1 picture, got 0"),
         (["--model", "none"], "expected a model folder or one of"),

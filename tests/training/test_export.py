@@ -169,6 +169,7 @@ def test_an_export_replaces_an_earlier_model_and_says_so(
         ("text.ckpt", "m", r"text\.ckpt: expected a checkpoint, got another or a damaged file"),
         ("foreign.ckpt", "m", r"foreign\.ckpt: expected a checkpoint of `python -m training fit`"),
         ("other.ckpt", "m", r"other\.ckpt: expected the weights of its net, got others"),
+        ("diverged.ckpt", "m", r"diverged\.ckpt: expected finite weights, got some that are not"),
         ("gone.ckpt", "m", r"training\.tasks\.Gone: expected a class"),
         ("good.ckpt", "My_Model", r"name: expected lower-case letters"),
         ("good.ckpt", "text.ckpt/m", r"text\.ckpt"),
@@ -181,6 +182,8 @@ def test_what_cannot_be_exported_is_told_in_one_line(
     good = torch.load(run.checkpoint, weights_only=True)
     torch.save({"state_dict": {}}, "foreign.ckpt")
     torch.save(good | {"state_dict": {"net.layer": torch.zeros(3)}}, "other.ckpt")
+    nowhere = {name: weight * torch.nan for name, weight in good["state_dict"].items()}
+    torch.save(good | {"state_dict": nowhere}, "diverged.ckpt")
     gone = good["recipe"] | {"task": {"class_path": "training.tasks.Gone", "init_args": {}}}
     torch.save(good | {"recipe": gone}, "gone.ckpt")
     torch.save(good, "good.ckpt")
@@ -238,6 +241,11 @@ def test_recorded_scores_stand_in_spec_and_card_of_the_same_model(run: Any, mode
     [
         (["--model", "nowhere"], r"expected a model folder or one of .*, got nowhere"),
         (["--images", "nowhere"], r"expected a folder of pictures, got nowhere"),
+        (["--compare", "nowhere.json"], r"--compare: expected a file of results, got nowhere"),
+        (
+            ["--model", "super-resolution-x2", "--record", "mine"],
+            r"--record: expected the path of a model folder, got the shipped super-resolution-x2",
+        ),
         (["--output", "/dev/null/a/results.json"], r"Not a directory: '/dev/null/a'"),
     ],
 )

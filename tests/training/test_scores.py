@@ -10,7 +10,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.functional import classification as reference
 
-from training.tasks.scores import BEST_PSNR, ClassScores, MapScores, PictureScores
+from training.tasks.scores import BEST_PSNR, ClassScores, MapScores, PictureScores, gain
 
 NAMES = ["a", "b", "c"]
 seeds = st.integers(0, 2**31)
@@ -104,3 +104,8 @@ def test_map_scores_count_what_is_known() -> None:
 
     scores = {name: float(value) for name, value in metric.compute().items()}
     assert scores == pytest.approx({"mae": 0.5, "rmse": (1.25 / 3) ** 0.5, "delta1": 2 / 3})
+
+
+def test_to_miss_by_less_is_a_gain_and_to_score_less_is_none() -> None:
+    assert gain("mae", 1.0, 3.0) == 2.0
+    assert gain("psnr_y", 1.0, 3.0) == -2.0

@@ -382,5 +382,7 @@ def test_inputs_that_make_no_batch_or_do_not_fit_the_net_are_refused() -> None:
         ValueError, match=r"inputs of one size, got 16×16, 24×16; begin with a crop"
     ):
         check_inputs([small, large], 8)
+    with pytest.raises(ValueError, match="16×24, 24×16; quarter turns want a square crop"):
+        check_inputs([large, large.mT], 8)
     with pytest.raises(ValueError, match=r"multiples of 32, got 16×16; change the crop's size"):
         check_inputs([small], 32)

@@ -165,7 +165,9 @@ def _one_size(images: Sequence[Tensor]) -> tuple[int, int]:
     sizes = sorted({(image.shape[1], image.shape[2]) for image in images})
     if len(sizes) > 1:
         found = ", ".join(f"{height}×{width}" for height, width in sizes[:3])
-        raise ValueError(f"geometry: expected inputs of one size, got {found}; begin with a crop")
+        turned = len(sizes) == 2 and sizes[0] == sizes[1][::-1]
+        remedy = "quarter turns want a square crop" if turned else "begin with a crop"
+        raise ValueError(f"geometry: expected inputs of one size, got {found}; {remedy}")
     return sizes[0]
 
 

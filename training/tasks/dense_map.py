@@ -29,8 +29,8 @@ Missing = Literal["error", "ignore"]
 class DenseMap(Task):
     """Predicts a number in a unit for every pixel.
 
-    The net and the loss work in [0, 1], from `low` to `high`; scores are in the unit. A target
-    beyond low..high is learned as it is: the net's output is not clamped.
+    The net and the loss work in [0, 1], from `low` to `high`; scores are in the unit. What of a
+    target lies beyond, half of it at most, is learned as it is: the net's output is not clamped.
 
     Args:
         unit: of the targets, such as "m".
@@ -70,6 +70,13 @@ class DenseMap(Task):
             raise ValueError(
                 f"{sample.name}: expected a finite number for every pixel, got {missing} "
                 "that are NaN or infinite; mend the map, or set missing: ignore"
+            )
+        known = sample.target[np.isfinite(sample.target)]
+        if 2 * np.count_nonzero((known < self.low) | (known > self.high)) > known.size:
+            raise ValueError(
+                f"{sample.name}: expected most numbers between {self.low:g} and {self.high:g} "
+                f"{self.unit}, got {known.min():g} to {known.max():g}; set low and high of the "
+                "task, or bring the map to this unit"
             )
 
     def pair(self, sample: Sample, random: np.random.Generator) -> tuple[Values, Values]:

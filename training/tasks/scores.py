@@ -25,6 +25,13 @@ from i2i.metrics import (
 
 # dB that a picture counts for at most: one that is met exactly, at infinity, would hide all others.
 BEST_PSNR = 100.0
+# Of these less is better.
+ERRORS = ("mae", "rmse")
+
+
+def gain(name: str, score: float, trivial: float) -> float:
+    """By how much a score is better than the trivial answer's; below 0 where it is worse."""
+    return trivial - score if name in ERRORS else score - trivial
 
 
 class PictureScores(Metric):

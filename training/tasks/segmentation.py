@@ -46,7 +46,7 @@ class Segmentation(Task):
         if class_names is None or len(class_names) < 2:
             raise ValueError(
                 f"class_names: expected at least 2, got {class_names}; data with masks give those "
-                "of their classes.txt"
+                "of their classes.txt: a name a line, the first of id 0, the background included"
             )
         if not all(isinstance(name, str) for name in class_names):
             raise ValueError(f"class_names: expected words, got {class_names}")

@@ -1,4 +1,4 @@
-"""`i2i inspect MODEL`: what a model takes, gives, costs and scored."""
+"""`i2i inspect MODEL`: what a model takes, gives, weighs and scored."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(spec.to_json(), end="")
         return 0
-    for name, value in {**facts(spec), "folder": str(folder.path)}.items():
+    weights = f"{folder.weights.stat().st_size / 1e6:.1f} MB"
+    for name, value in {**facts(spec), "weights": weights, "folder": folder.path}.items():
         print(f"{name:12} {value}")
     if options.layers:
         _print_layers(folder)

@@ -34,7 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_predict(commands)
     commands.add_parser("models", help="list the models that ship with i2i")
-    inspect = commands.add_parser("inspect", help="what a model takes, gives, costs and scored")
+    inspect = commands.add_parser("inspect", help="what a model takes, gives, weighs and scored")
     inspect.add_argument("model", help="a shipped name, or a model folder")
     inspect.add_argument("--json", action="store_true", help="the whole spec as JSON")
     inspect.add_argument(

@@ -19,6 +19,7 @@ def test_inspect_tells_what_a_model_takes_and_gives(
     told = capsys.readouterr().out
     assert "labels: ground, leaf, sky" in told
     assert "multiply-adds per input pixel" in told
+    assert f"folder       {tiny_labels}\n" in told
 
 
 def test_inspect_gives_the_spec_as_json(

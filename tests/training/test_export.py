@@ -1,4 +1,4 @@
-"""A model folder appears whole or not at all; scores can be recorded in it."""
+"""A model folder appears whole or not at all, and scores what its checkpoint does."""
 
 from __future__ import annotations
 
@@ -208,32 +208,6 @@ def test_what_cannot_be_exported_is_told_in_one_line(
 )
 def test_an_option_that_would_not_count_is_refused(options: list[str], words: str) -> None:
     assert words in message(["export", "--checkpoint", "any", "--output", "model", *options])
-
-
-def test_recorded_scores_stand_in_spec_and_card_of_the_same_model(run: Any, model: Path) -> None:
-    before = ModelFolder.open(model).spec
-
-    cli.main(
-        [
-            "evaluate",
-            "--model",
-            str(model),
-            "--images",
-            str(run.images),
-            "--record",
-            "Set5",
-            "--no-cost",
-        ]
-    )
-
-    after = ModelFolder.open(model).spec
-    assert after.address == before.address.replace(before.name, after.name)
-    assert set(after.scores) == {"validation", "Set5"}
-    assert after.scores["validation"] == before.scores["validation"]
-    assert after.scores["Set5"].pictures == 2
-    card = (model / "README.md").read_text()
-    assert "Set5, 2 pictures" in card
-    assert f"{after.scores['Set5'].scores['psnr_y']:.4f}" in card
 
 
 @pytest.mark.parametrize(

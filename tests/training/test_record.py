@@ -1,4 +1,4 @@
-"""Scores in a model folder are replaced by those of the same pictures, or on demand."""
+"""Scores recorded in a model folder, replaced by those of the same pictures, or on demand."""
 
 from __future__ import annotations
 
@@ -11,6 +11,26 @@ import pytest
 
 from i2i.model_folder import ModelFolder
 from training import cli
+
+
+def test_recorded_scores_stand_in_spec_and_card_of_the_same_model(
+    run_of: Callable[[str], Any], tmp_path: Path
+) -> None:
+    run = run_of("super_resolution_x2")
+    model = shutil.copytree(run.model, tmp_path / "models" / "a-model")
+    before = ModelFolder.open(model).spec
+    command = ["evaluate", "--model", str(model), "--images", str(run.images)]
+
+    cli.main([*command, "--record", "Set5", "--no-cost"])
+
+    after = ModelFolder.open(model).spec
+    assert after.address == before.address.replace(before.name, after.name)
+    assert set(after.scores) == {"validation", "Set5"}
+    assert after.scores["validation"] == before.scores["validation"]
+    assert after.scores["Set5"].pictures == 2
+    card = (model / "README.md").read_text()
+    assert "Set5, 2 pictures" in card
+    assert f"{after.scores['Set5'].scores['psnr_y']:.4f}" in card
 
 
 def test_scores_of_other_pictures_or_protocols_are_replaced_on_demand_only(

@@ -11,10 +11,12 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from i2i.image import ImageError, Picture, decode, encode
+    from i2i.image import ImageError, Picture, decode, encode, read
     from i2i.model_folder import ModelError, shipped_models
     from i2i.predictor import Prediction, Predictor, load
     from i2i.spec import ModelSpec
+
+    __version__: str
 
 __all__ = [
     "ImageError",
@@ -26,6 +28,7 @@ __all__ = [
     "decode",
     "encode",
     "load",
+    "read",
     "shipped_models",
 ]
 
@@ -34,6 +37,7 @@ _HOME = {
     "Picture": "i2i.image",
     "decode": "i2i.image",
     "encode": "i2i.image",
+    "read": "i2i.image",
     "ModelError": "i2i.model_folder",
     "shipped_models": "i2i.model_folder",
     "Prediction": "i2i.predictor",
@@ -47,6 +51,8 @@ def __getattr__(name: str) -> Any:
     """Imports a public name or module at its first use, so that `import i2i` does no work."""
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
+    if name == "__version__":
+        return _version()
     # Such as i2i.image, without an import of its own.
     if not name.startswith("_") and find_spec(f"i2i.{name}") is not None:
         return import_module(f"i2i.{name}")
@@ -55,4 +61,13 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     """Of completion: the public names, before and after their import."""
-    return __all__
+    return [*__all__, "__version__"]
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("i2i")
+    except PackageNotFoundError:  # the library comes as files, without what an install notes
+        return "unknown"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
-import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 
-from i2i.commands.parser import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, build_parser
+from i2i.commands.parser import EXIT_INTERRUPTED, EXIT_USAGE, build_parser
+from i2i.commands.stdout import give_up_stdout
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,19 +21,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # A file's name may hold what the terminal's encoding does not.
             stream.reconfigure(errors="backslashreplace")
     options = build_parser().parse_args(arguments)
+    with _signals_as_interrupts() as signals:
+        try:
+            status: int = import_module(f"i2i.commands.{options.command}").run(options)
+        except BrokenPipeError as error:
+            return give_up_stdout(error)
+        except (ValueError, OSError, MemoryError) as error:
+            print(f"i2i: {error}", file=sys.stderr)
+            return EXIT_USAGE
+        except KeyboardInterrupt:
+            print("i2i: interrupted", file=sys.stderr)
+            status = EXIT_INTERRUPTED
     try:
-        status: int = import_module(f"i2i.commands.{options.command}").run(options)
-    except BrokenPipeError:
-        # The reader of our output has gone (`i2i models | head`); so has the place for a message.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_FAILED
-    except (ValueError, OSError, MemoryError) as error:
-        print(f"i2i: {error}", file=sys.stderr)
-        return EXIT_USAGE
-    except KeyboardInterrupt:
-        print("i2i: interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    return status
+        sys.stdout.flush()
+    except OSError as error:
+        return give_up_stdout(error)
+    return 128 + signals[0] if signals else status
+
+
+@contextlib.contextmanager
+def _signals_as_interrupts() -> Iterator[list[int]]:
+    """Has SIGTERM and SIGHUP end a command as Ctrl-C does, which clears up; gives those that came.
+
+    What somebody else handles or ignores, as nohup does SIGHUP, stays so.
+    """
+    came: list[int] = []
+
+    def interrupt(number: int, _: object) -> None:
+        came.append(number)
+        raise KeyboardInterrupt
+
+    ending = [getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP")]  # Windows has one
+    taken = [each for each in ending if each and signal.getsignal(each) == signal.SIG_DFL]
+    if threading.current_thread() is not threading.main_thread():
+        taken = []  # Python handles signals in its main thread only
+    for each in taken:
+        signal.signal(each, interrupt)
+    try:
+        yield came
+    finally:
+        for each in taken:
+            signal.signal(each, signal.SIG_DFL)
 
 
 if __name__ == "__main__":

@@ -54,10 +54,9 @@ class ModelFolder:
                 schema.
         """
         if not (path / SPEC).is_file():
-            raise ModelError(
-                f"{path}: expected a model folder with {SPEC}, got none; "
-                "`python -m training export` writes one"
-            )
+            within = ", ".join(sorted(str(spec.parent) for spec in path.glob(f"*/{SPEC}")))
+            remedy = f"in it are {within}" if within else "`python -m training export` writes one"
+            raise ModelError(f"{path}: expected a model folder with {SPEC}, got none; {remedy}")
         try:
             spec = ModelSpec.from_json((path / SPEC).read_text(encoding="utf-8"))
         except ValueError as error:

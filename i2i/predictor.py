@@ -130,15 +130,15 @@ class Predictor:
         picture's height; errors are raised then too.
 
         Args:
-            plan: other windows than `self.plan`; where their margin is at least the spec's, the
-                prediction does not depend on them.
+            plan: other windows than `self.plan`. With the spec's margin or more the prediction does
+                not depend on them; with less, which is not refused, their cuts show.
             progress: called with (windows done, windows in all) after each window.
             deadline: moment of `time.monotonic()` after which no further window is begun.
             cancelled: asked before each window.
 
         Raises:
             DeadlineExceeded, Cancelled: as asked for, between two windows.
-            TypeError, ValueError: no Picture, or a plan for another size.
+            TypeError, ValueError: no Picture, or a plan for another size or another size_multiple.
             ImageError: the model cannot take a picture of this size.
             ModelError: the graph's output is not of the size that the spec says.
         """
@@ -177,8 +177,21 @@ def _check_picture(picture: Picture) -> None:
     if not isinstance(picture, Picture):
         raise TypeError(
             f"picture: expected an i2i.image.Picture, got {type(picture).__name__}; "
-            "i2i.image.read and i2i.decode give one, and so does Picture(array)"
+            "i2i.read and i2i.decode give one, and so does Picture(array)"
         )
+
+
+def _check_plan(plan: Plan, size: tuple[int, int], multiple: int) -> None:
+    planned = plan.rows.length, plan.columns.length
+    if planned != size:
+        raise ValueError(f"plan: expected one of {size} pixels, got one of {planned}")
+    for axis in (plan.rows, plan.columns):
+        # Then the origins are multiples too, and every window meets the strides in one phase.
+        if axis.side % multiple or axis.margin % multiple:
+            raise ValueError(
+                f"plan: expected sides and margins that are multiples of {multiple}, the model's "
+                f"size_multiple, got windows of {axis.side} with margins of {axis.margin}"
+            )
 
 
 class Sweep:
@@ -193,7 +206,7 @@ class Sweep:
         windows_left: those that no outputs were put for.
 
     Raises:
-        TypeError, ValueError: no Picture, or a plan for another size.
+        TypeError, ValueError: no Picture, or a plan for another size or another size_multiple.
         ImageError: the model cannot take a picture of this size.
     """
 
@@ -202,9 +215,7 @@ class Sweep:
         self.predictor, self.picture = predictor, picture
         size = picture.height, picture.width
         self.plan = plan or predictor.plan(*size)
-        planned = self.plan.rows.length, self.plan.columns.length
-        if planned != size:
-            raise ValueError(f"plan: expected one of {size} pixels, got one of {planned}")
+        _check_plan(self.plan, size, predictor.spec.size_multiple)
         self.windows_left = len(self.plan)
         self._pixels = picture.pixels
         if picture.alpha is not None and predictor.spec.kind == "image":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import numbers
 import re
 import sys
 import types
@@ -36,20 +37,37 @@ OUTPUTS: dict[Kind, tuple[str, ...]] = {
 }
 
 
+class _Typed:
+    """Of dataclasses: every field is of its type, from JSON as from Python."""
+
+    def __post_init__(self) -> None:
+        """Floats that were given as whole numbers become floats, and lists the tuples they are.
+
+        They are read back from model.json as such, and the digest tells 1 and 1.0 apart.
+
+        Raises:
+            ValueError: a value is of another type, or none of the choices there are.
+        """
+        types_of = typing.get_type_hints(type(self))
+        for name, value in list(vars(self).items()):
+            object.__setattr__(self, name, _build(types_of[name], value, name))
+
+
 @dataclass(frozen=True)
-class ClassInfo:
+class ClassInfo(_Typed):
     """A class of a segmentation model: its name, and the (red, green, blue) it is drawn in."""
 
     name: str
     colour: tuple[int, int, int]
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not all(0 <= value <= 255 for value in self.colour):
             raise ValueError(f"colour: expected three of 0 to 255, got {self.colour}")
 
 
 @dataclass(frozen=True)
-class MapInfo:
+class MapInfo(_Typed):
     """What the values of a dense map mean: unit, and the range it is drawn in."""
 
     unit: str
@@ -57,15 +75,13 @@ class MapInfo:
     high: float
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not -math.inf < self.low < self.high < math.inf:
             raise ValueError(f"low, high: expected finite, low < high, got {self.low}, {self.high}")
-        # A whole number is read back from model.json as a float, and the digest tells them apart.
-        for name in ("low", "high"):
-            object.__setattr__(self, name, float(getattr(self, name)))
 
 
 @dataclass(frozen=True)
-class Graph:
+class Graph(_Typed):
     """Names in graph.onnx and the operator set it was written in."""
 
     input: str = "input"
@@ -74,7 +90,7 @@ class Graph:
 
 
 @dataclass(frozen=True)
-class Measurement:
+class Measurement(_Typed):
     """Scores on one set of pictures, beside those of the trivial answer.
 
     Attributes:
@@ -101,11 +117,12 @@ class Measurement:
 
 
 @dataclass(frozen=True)
-class ModelSpec:
+class ModelSpec(_Typed):
     """What a model takes, gives, costs and scored.
 
     Attributes:
-        name: lower-case letters, digits, '-' and '.'; that of the folder.
+        name: lower-case letters, digits, '-' and '.'; what the service addresses the model by. Its
+            folder may be called otherwise, as two versions of a model lie beside each other.
         task: what it was trained for, as the task calls itself: super-resolution, denoise, …
         kind: `image` gives a picture of scale x the size, `labels` a class for every pixel with its
             confidence, `map` a float for every pixel.
@@ -155,6 +172,7 @@ class ModelSpec:
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.schema_version != SCHEMA_VERSION:
             raise ValueError(
                 f"schema_version: expected {SCHEMA_VERSION}, got {self.schema_version}; "
@@ -293,10 +311,16 @@ def _plain(value: Any) -> Any:
 
 
 def _build(expected: Any, value: Any, where: str) -> Any:
-    """`value` (plain JSON data) as the type `expected`; the error names the place."""
+    """`value` (plain JSON data, or what was made of it) as the type `expected`.
+
+    Raises:
+        ValueError: it is of another type; naming the place.
+    """
     if expected is Any:
         return value
     if dataclasses.is_dataclass(expected) and isinstance(expected, type):
+        if isinstance(value, expected):
+            return value
         return _build_dataclass(expected, value, where)
     origin, arguments = typing.get_origin(expected), typing.get_args(expected)
     if origin is Literal:
@@ -307,7 +331,7 @@ def _build(expected: Any, value: Any, where: str) -> Any:
         if value is None:
             return None
         return _build(next(a for a in arguments if a is not type(None)), value, where)
-    if origin is tuple and isinstance(value, list):
+    if origin is tuple and isinstance(value, list | tuple):
         if arguments[-1] is Ellipsis:
             return tuple(_build(arguments[0], v, f"{where}[{i}]") for i, v in enumerate(value))
         if len(value) == len(arguments):
@@ -315,7 +339,9 @@ def _build(expected: Any, value: Any, where: str) -> Any:
             return tuple(_build(a, v, f"{where}[{i}]") for i, (a, v) in enumerate(pairs))
     if origin is dict and isinstance(value, dict):
         return {key: _build(arguments[1], v, f"{where}.{key}") for key, v in value.items()}
-    if expected is float and type(value) is int and abs(value) <= sys.float_info.max:
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    # A whole number may be larger than any float.
+    if expected is float and is_number and not sys.float_info.max < abs(value) < math.inf:
         return float(value)
     if isinstance(expected, type) and type(value) is expected:
         return value

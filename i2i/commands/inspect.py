@@ -25,15 +25,15 @@ def run(options: argparse.Namespace) -> int:
         print(spec.to_json(), end="")
         return 0
     weights = f"{folder.weights.stat().st_size / 1e6:.1f} MB"
-    for name, value in {**facts(spec), "weights": weights, "folder": folder.path}.items():
+    for name, value in (*facts(spec), ("weights", weights), ("folder", folder.path)):
         print(f"{name:12} {value}")
     if options.layers:
         _print_layers(folder)
     return 0
 
 
-def facts(spec: ModelSpec) -> dict[str, str]:
-    """What is worth knowing before a model is used, in words."""
+def facts(spec: ModelSpec) -> list[tuple[str, str]]:
+    """What is worth knowing before a model is used, in words: names, of which some may be alike."""
     if spec.tiling == "windows":
         price = (spec.window / (spec.window - 2 * spec.margin)) ** 2
         windows = f"up to {spec.window} pixels a side, multiples of {spec.size_multiple}"
@@ -41,24 +41,25 @@ def facts(spec: ModelSpec) -> dict[str, str]:
     else:
         windows = f"none: a picture as a whole, up to {spec.max_pixels:,} pixels"
         cost = ""
-    told = {
-        "model": spec.address,
-        "gives": describe_output(spec),
-        "takes": f"{'RGB' if spec.input_channels == 3 else 'gray'}, any size from 1×1",
-        "windows": windows,
-        "margin": f"{spec.margin} pixels ({spec.margin_kind}){cost}",
-        "net": spec.net.get("class", "none"),
-        "licence": spec.provenance.get("licence", "not stated"),
-    }
+    told = [
+        ("model", spec.address),
+        ("gives", describe_output(spec)),
+        ("takes", f"{'RGB' if spec.input_channels == 3 else 'gray'}, any size from 1×1"),
+        ("windows", windows),
+        ("margin", f"{spec.margin} pixels ({spec.margin_kind}){cost}"),
+        ("net", spec.net.get("class", "none")),
+        ("licence", spec.provenance.get("licence", "not stated")),
+    ]
     if auxiliary := _auxiliary(spec):
         heads = ", ".join(map(str, auxiliary))
-        told["trained with"] = f"auxiliary heads at stages {heads} of the decoder, not in the graph"
+        where = f"at stages {heads} of the decoder, not in the graph"
+        told.append(("trained with", f"auxiliary heads {where}"))
     if spec.tolerance:
         engines = (f"{name} {' and '.join(by)}" for name, by in spec.tolerance.items())
-        told["engines"] = ", ".join(engines)
+        told.append(("engines", ", ".join(engines)))
     for name, measured in spec.scores.items():
         scores = ", ".join(f"{k} {v:.4g}" for k, v in measured.scores.items())
-        told[name] = f"{scores} ({measured.pictures} pictures)"
+        told.append((name, f"{scores} ({measured.pictures} pictures)"))
     return told
 
 

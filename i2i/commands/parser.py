@@ -6,6 +6,8 @@ import argparse
 import re
 from pathlib import Path
 
+import i2i
+
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -23,7 +25,16 @@ exit status:
   1    some pictures failed or are not there, each with a sentence; the others are done
   2    nothing was begun: a wrong option, an unknown model, no pictures
   130  interrupted with Ctrl-C; what is finished stays, --resume does the rest
+  143  as 130, by SIGTERM; 129 by SIGHUP
 """
+
+
+class _Version(argparse.Action):
+    """Tells the version; argparse's own would look it up for every command."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(f"i2i {i2i.__version__}")
+        parser.exit()
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -31,6 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="i2i", description="Image-to-image models: predict pictures, list models, inspect one."
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="tell the version, and end")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_predict(commands)
     commands.add_parser("models", help="list the models that ship with i2i")

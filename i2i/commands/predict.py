@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
@@ -19,6 +19,7 @@ from rich.table import Column
 from i2i.commands.inputs import find, kinds, output_paths, shared_stems
 from i2i.commands.memory import needed_bytes
 from i2i.commands.parser import EXIT_FAILED, EXIT_INTERRUPTED
+from i2i.commands.stdout import give_up_stdout
 from i2i.image import SUFFIXES, ImageError, Picture, darkness, decode, read_header
 from i2i.image.decoding import check_pixels, naming
 from i2i.image.encoding import check_profile
@@ -50,12 +51,60 @@ class _Outcome:
     error: dict[str, str] | None = None
 
 
+@dataclass(frozen=True)
+class _Work:
+    """What is to be done.
+
+    Attributes:
+        pairs: input and output of each picture.
+        unread: files in the folders given, of kinds that are not read.
+        sure: inputs whose output, where it is there, was not another's.
+    """
+
+    predictor: Predictor
+    options: argparse.Namespace
+    pairs: list[tuple[Path, Path]]
+    unread: list[Path]
+    sure: set[Path]
+
+
 def run(options: argparse.Namespace) -> int:
     """Predicts all pictures; returns the exit status.
 
     Raises:
         ValueError: nothing was begun: the model, an option or an input is not what it should be.
     """
+    work = _prepare(options)
+    console = Console(stderr=options.json)
+    outcomes: list[_Outcome] = []
+    lost: list[OSError] = []
+    began, interrupted = time.monotonic(), False
+    with _progress(console) as bar:
+        try:
+            if work.unread:
+                told = f"{len(work.unread)} files of kinds that are not read ({kinds(work.unread)})"
+                with _outlasting(lost):
+                    console.print(f"left out: {told}")
+            for outcome in _each(work, bar):
+                outcomes.append(outcome)
+                with _outlasting(lost):
+                    _tell(outcome, console)
+        except KeyboardInterrupt:
+            interrupted = True
+    totals = _totals(outcomes, time.monotonic() - began)
+    if interrupted:
+        left = len(work.pairs) - len(outcomes)
+        print(f"i2i: interrupted, {left} pictures left; --resume does them", file=sys.stderr)
+    with _outlasting(lost):
+        _tell_all(work, outcomes, totals, interrupted, console)
+    status = give_up_stdout(lost[0]) if lost else 0
+    if interrupted:
+        return EXIT_INTERRUPTED
+    return EXIT_FAILED if totals["failed"] else status
+
+
+def _prepare(options: argparse.Namespace) -> _Work:
+    """Opens the model, checks the options, finds the pictures, and makes the output folder."""
     predictor = load(
         options.model,
         engine=options.engine,
@@ -75,63 +124,51 @@ def run(options: argparse.Namespace) -> int:
     # The number behind a shared name depends on what else is named: what is there may be another's.
     sure = {one.path for one in found} - shared_stems(found) if options.resume else set()
     options.output.mkdir(parents=True, exist_ok=True)
-    console = Console(stderr=options.json)
-    if unread:
-        console.print(f"left out: {len(unread)} files of kinds that are not read ({kinds(unread)})")
-    outcomes: list[_Outcome] = []
-    began, interrupted = time.monotonic(), False
-    with _progress(console) as bar:
-        pictures = bar.add_task("pictures", total=len(pairs))
-        windows = bar.add_task("windows", total=1)
+    return _Work(predictor, options, pairs, unread, sure)
 
-        def progress(done: int, total: int) -> None:
-            bar.update(windows, completed=done, total=total)
 
-        try:
-            for source, target in pairs:
-                bar.update(windows, description=source.name, completed=0)
-                if source in sure and target.is_file():
-                    outcome = _Outcome(str(source), str(target), "skipped")
-                else:
-                    outcome = _outcome(predictor, source, target, options, progress)
-                outcomes.append(outcome)
-                _tell(outcome, console)
-                bar.advance(pictures)
-        except KeyboardInterrupt:
-            interrupted = True
-    totals = _totals(outcomes, time.monotonic() - began)
-    if interrupted:
-        left = len(pairs) - len(outcomes)
-        print(f"i2i: interrupted, {left} pictures left; --resume does them", file=sys.stderr)
-    if options.json:
-        engine = {"engine": predictor.engine.name, "precision": predictor.engine.precision}
-        about: dict[str, Any] = {"model": spec.address, **engine, "interrupted": interrupted}
-        print(json.dumps({**about, "pictures": [asdict(o) for o in outcomes], "totals": totals}))
-    elif len(pairs) > 1:
-        counts = ", ".join(f"{totals[name]} {name}" for name in ("done", "skipped", "failed"))
-        console.print(f"{counts} in {totals['seconds']:.1f} s", highlight=False)
-    if interrupted:
-        return EXIT_INTERRUPTED
-    return EXIT_FAILED if totals["failed"] else 0
+@contextlib.contextmanager
+def _outlasting(lost: list[OSError]) -> Iterator[None]:
+    """What is told within may be lost, to a full disk under stdout; the work goes on."""
+    try:
+        yield
+    except BrokenPipeError:  # nobody wants to know any more
+        raise
+    except OSError as error:
+        lost.append(error)
+
+
+def _each(work: _Work, bar: Progress) -> Iterator[_Outcome]:
+    """Predicts one picture after the other, as they are asked for."""
+    pictures = bar.add_task("pictures", total=len(work.pairs))
+    windows = bar.add_task("windows", total=1)
+
+    def progress(done: int, total: int) -> None:
+        bar.update(windows, completed=done, total=total)
+
+    for source, target in work.pairs:
+        bar.update(windows, description=source.name, completed=0)
+        yield _outcome(work, source, target, progress)
+        bar.advance(pictures)
 
 
 def _outcome(
-    predictor: Predictor,
-    source: Path,
-    target: Path,
-    options: argparse.Namespace,
-    progress: Callable[[int, int], None],
+    work: _Work, source: Path, target: Path, progress: Callable[[int, int], None]
 ) -> _Outcome:
     """Predicts one picture into its file, or says why not."""
+    options = work.options
     outcome = _Outcome(str(source), str(target))
     began = time.monotonic()
     try:
-        picture = _read(predictor, source, options)
+        if source in work.sure and target.is_file():
+            outcome.status = "skipped"
+            return outcome
+        picture = _read(work.predictor, source, options)
         outcome.height, outcome.width = picture.height, picture.width
         outcome.warning = darkness(picture.pixels)
         target.parent.mkdir(parents=True, exist_ok=True)
         with naming(source):
-            bands = predictor.bands(picture, progress=progress)
+            bands = work.predictor.bands(picture, progress=progress)
             write_bands(target, options.format, bands, picture, options.view)
     except (ImageError, _Unfitting, OSError, MemoryError, ModelError, RuntimeError) as error:
         outcome.status = "failed"
@@ -183,21 +220,11 @@ def _read(predictor: Predictor, source: Path, options: argparse.Namespace) -> Pi
             picture = picture.over(options.background)
         except ValueError as error:
             raise _Unfitting("unfitting_background", f"{source}: {error}") from error
-    return _deepened(picture) if options.depth == "16" else picture
+    return picture.to_16_bit() if options.depth == "16" else picture
 
 
 def _told(size: int) -> str:
     return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"
-
-
-def _deepened(picture: Picture) -> Picture:
-    """The picture with 16-bit samples."""
-    if picture.depth == 16:
-        return picture
-    deep = (None if p is None else p * np.uint16(257) for p in (picture.pixels, picture.alpha))
-    pixels, alpha = deep
-    assert pixels is not None
-    return Picture(pixels, alpha, picture.profile)
 
 
 def _code(error: Exception) -> str:
@@ -227,6 +254,30 @@ def _tell(outcome: _Outcome, console: Console) -> None:
     line = f"{outcome.input} → {outcome.output}{there}"
     # As it is: a name may hold what rich takes for markup or emoji.
     console.print(line, soft_wrap=True, highlight=False, markup=False, emoji=False)
+
+
+def _tell_all(
+    work: _Work,
+    outcomes: list[_Outcome],
+    totals: dict[str, Any],
+    interrupted: bool,
+    console: Console,
+) -> None:
+    """The summary: JSON, if it was asked for, or a line about several pictures."""
+    if work.options.json:
+        spec, engine = work.predictor.spec, work.predictor.engine
+        summary = {
+            "model": spec.address,
+            "engine": engine.name,
+            "precision": engine.precision,
+            "interrupted": interrupted,
+            "pictures": [asdict(outcome) for outcome in outcomes],
+            "totals": totals,
+        }
+        print(json.dumps(summary), flush=True)
+    elif len(work.pairs) > 1:
+        counts = ", ".join(f"{totals[name]} {name}" for name in ("done", "skipped", "failed"))
+        console.print(f"{counts} in {totals['seconds']:.1f} s", highlight=False)
 
 
 def _progress(console: Console) -> Progress:

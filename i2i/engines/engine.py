@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from pathlib import Path
-from typing import Literal, Protocol, get_args
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Literal, Protocol, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from i2i.model_folder import ModelError, ModelFolder
 EngineName = Literal["openvino", "torch"]
 Precision = Literal["f32", "bf16"]
 Outputs = dict[str, NDArray[np.generic]]
+_Value = TypeVar("_Value")
 
 MOST_THREADS = 1024
 
@@ -52,13 +54,14 @@ def open_engine(
         ModelError: an unknown name or precision, no number of threads, or the engine is not
             installed.
     """
-    name = name or os.environ.get("I2I_ENGINE") or _by_machine()
-    chosen = _precision(precision or os.environ.get("I2I_PRECISION") or "auto")
-    threads = _threads(threads if threads is not None else os.environ.get("I2I_THREADS"))
+    called, name = _given("engine", name)
+    name = name or _by_machine()
+    chosen = _precision(*_given("precision", precision))
+    threads = _threads(*_given("threads", threads))
     if name not in get_args(EngineName):
-        raise ModelError(f"engine: expected openvino or torch, got {name!r}")
+        raise ModelError(f"{called}: expected openvino or torch, got {name!r}")
     if importlib.util.find_spec(name) is None:
-        raise ModelError(f"engine: {name} is not installed; pip install {name}")
+        raise ModelError(f"{called}: {name} is not installed; pip install {name}")
     if name == "openvino":
         from i2i.engines.openvino import OpenVINOEngine
 
@@ -68,45 +71,71 @@ def open_engine(
     return TorchEngine.open(folder, chosen, threads)
 
 
-def available_cpus(control_group: Path = Path("/sys/fs/cgroup")) -> int:
-    """Processors this process may use: its affinity, within the quota of its control group.
+def available_cpus(
+    control_groups: Path = Path("/sys/fs/cgroup"), own_groups: Path = Path("/proc/self/cgroup")
+) -> int:
+    """Processors this process may use: its affinity, within the least quota of its control groups.
 
     Args:
-        control_group: where control groups are mounted, of version 2 or 1.
+        control_groups: where control groups are mounted, of version 2 or 1.
+        own_groups: the file that says which of them this process is in.
     """
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(affinity or 1, _quota(control_group) or MOST_THREADS)
+    quotas = (_quota(files) for files in _quota_files(control_groups, own_groups))
+    return min(affinity or 1, *(quota or MOST_THREADS for quota in quotas))
 
 
-def _quota(group: Path) -> int | None:
-    """Processors of a control group; None where it has no limit."""
-    second = [group / "cpu.max"]
-    first = [group / "cpu" / f"cpu.cfs_{name}_us" for name in ("quota", "period")]
-    for files in (second, first):
-        try:
-            quota, period = " ".join(file.read_text(encoding="ascii") for file in files).split()
-            # "max" in version 2, -1 in version 1.
-            return max(1, round(int(quota) / int(period))) if quota not in ("max", "-1") else None
-        except (OSError, ValueError):
-            continue
-    return None
+def _quota_files(mount: Path, own_groups: Path) -> Iterator[list[Path]]:
+    """The files that hold a quota and its period, of each group this process is in or below."""
+    try:
+        lines = os.fsdecode(own_groups.read_bytes()).splitlines()
+    except OSError:
+        lines = []
+    # A container sees its own group as the root, whatever it is told.
+    for line in ("0::/", "1:cpu:/", *lines):
+        _, controllers, name = line.split(":", 2)
+        group = PurePosixPath(name)
+        for below in (each.relative_to("/") for each in (group, *group.parents)):
+            if not controllers:  # version 2
+                yield [mount / below / "cpu.max"]
+            elif "cpu" in controllers.split(","):
+                folder = mount / "cpu" / below
+                yield [folder / "cpu.cfs_quota_us", folder / "cpu.cfs_period_us"]
 
 
-def _precision(name: str) -> Precision:
-    match name:
+def _quota(files: list[Path]) -> int | None:
+    """Processors of a control group; None where it has no limit, or is not there."""
+    try:
+        quota, period = " ".join(file.read_text(encoding="ascii") for file in files).split()
+        # "max" in version 2, -1 in version 1.
+        return max(1, round(int(quota) / int(period))) if quota not in ("max", "-1") else None
+    except (OSError, ValueError):
+        return None
+
+
+def _given(argument: str, value: _Value) -> tuple[str, _Value | str]:
+    """An argument, or the setting in its place, with what to call it; an empty text is none."""
+    setting = f"I2I_{argument.upper()}"
+    if value in (None, "") and os.environ.get(setting):
+        return setting, os.environ[setting]
+    return argument, value
+
+
+def _precision(called: str, name: str | None) -> Precision:
+    match name or "auto":
         case "f32" | "auto":
             return "f32"
         case "bf16":
             return "bf16"
-    raise ModelError(f"precision: expected f32, bf16 or auto, got {name!r}")
+    raise ModelError(f"{called}: expected f32, bf16 or auto, got {name!r}")
 
 
-def _threads(number: int | str | None) -> int:
+def _threads(called: str, number: int | str | None) -> int:
     if number is None or number == "":
         return available_cpus()
     # More than a machine has crash some engines, and some blame the model.
     if not str(number).isdecimal() or not 1 <= int(number) <= MOST_THREADS:
-        raise ModelError(f"threads: expected a number from 1 to {MOST_THREADS}, got {number!r}")
+        raise ModelError(f"{called}: expected a number from 1 to {MOST_THREADS}, got {number!r}")
     return int(number)
 
 

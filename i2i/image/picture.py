@@ -22,6 +22,8 @@ Code = Literal[
 Depth = Literal[8, 16]
 Samples = NDArray[np.uint8 | np.uint16]
 
+_MOST_SHOWN = 1 << 22  # pixels
+
 
 class ImageError(ValueError):
     """A picture that cannot be read or written.
@@ -45,7 +47,7 @@ class ImageError(ValueError):
         return type(self), (self.code, self.detail, self.expected, self.got)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Picture:
     """A decoded picture, upright and in sRGB.
 
@@ -54,6 +56,10 @@ class Picture:
         alpha: (H, W) of the same dtype, its maximum = opaque, or None; not multiplied into the
             pixels.
         profile: the ICC profile that says what the pixels mean; None is sRGB.
+
+    Raises:
+        TypeError: the pixels or alpha are no array.
+        ValueError: they are of another shape or dtype.
     """
 
     pixels: Samples
@@ -61,6 +67,7 @@ class Picture:
     profile: bytes | None = None
 
     def __post_init__(self) -> None:
+        _check_array("pixels", self.pixels)
         shape, kind = self.pixels.shape, self.pixels.dtype
         if (
             kind not in (np.uint8, np.uint16)
@@ -68,11 +75,30 @@ class Picture:
             or shape[2] not in (1, 3)
             or 0 in shape
         ):
-            raise ValueError(f"pixels: expected uint8 or uint16 (H, W, 1 or 3), got {kind} {shape}")
-        if self.alpha is not None and (self.alpha.dtype, self.alpha.shape) != (kind, shape[:2]):
+            raise ValueError(
+                f"pixels: expected uint8 or uint16 (H, W, 1 or 3), got {kind} {shape}"
+                + _remedy(shape)
+            )
+        if self.alpha is None:
+            return
+        _check_array("alpha", self.alpha)
+        if (self.alpha.dtype, self.alpha.shape) != (kind, shape[:2]):
             raise ValueError(
                 f"alpha: expected {kind} {shape[:2]}, got {self.alpha.dtype} {self.alpha.shape}"
             )
+
+    def __repr__(self) -> str:
+        colours = "gray" if self.channels == 1 else "RGB"
+        told = [f"{self.width} x {self.height}", colours, f"{self.depth} bits"]
+        told += ["alpha"] if self.alpha is not None else []
+        told += ["a profile"] if self.profile is not None else []
+        return f"<Picture {', '.join(told)}>"
+
+    def _repr_png_(self) -> bytes | None:
+        """What a notebook shows, and keeps: of a large picture the words alone."""
+        from i2i.image.encoding import encode  # which knows pictures
+
+        return encode(self) if self.height * self.width <= _MOST_SHOWN else None
 
     @property
     def height(self) -> int:
@@ -125,6 +151,30 @@ class Picture:
         """The picture with uint8 samples: 16 bits become 8 by v / 257, rounded."""
         alpha = None if self.alpha is None else to_8_bit(self.alpha)
         return Picture(to_8_bit(self.pixels), alpha, self.profile)
+
+    def to_16_bit(self) -> Picture:
+        """The picture with uint16 samples: 8 bits become 16 by 257 v, and 16 stay as they are."""
+        if self.depth == 16:
+            return self
+        alpha = None if self.alpha is None else self.alpha * np.uint16(257)
+        return Picture(self.pixels * np.uint16(257), alpha, self.profile)
+
+
+def _check_array(name: str, samples: object) -> None:
+    if not isinstance(samples, np.ndarray):
+        raise TypeError(
+            f"{name}: expected an array, got {type(samples).__name__}; np.asarray makes one"
+        )
+
+
+def _remedy(shape: tuple[int, ...]) -> str:
+    """What makes pixels of this shape a picture's, as far as one can guess."""
+    if len(shape) == 2:
+        return "; array[..., None] is a gray picture's"
+    if len(shape) == 3 and shape[2] in (2, 4):
+        last = shape[2] - 1
+        return f"; alpha comes apart: Picture(array[..., :{last}], alpha=array[..., {last}])"
+    return ""
 
 
 def to_8_bit(samples: Samples) -> NDArray[np.uint8]:

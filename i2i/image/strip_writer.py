@@ -173,6 +173,8 @@ class _TiffWriter(StripWriter):
         self._big = height * width * channels * self._dtype.itemsize > 0.99 * (1 << 32)
         self._places: list[int] = []
         self._sizes: list[int] = []
+        # Of an open file: places in a TIFF count from its own start.
+        self._start = self._file.tell()
         self._file.write(b"II+\0\x08\0\0\0" + bytes(8) if self._big else b"II*\0" + bytes(4))
         self._at = 16 if self._big else 8
 
@@ -213,7 +215,7 @@ class _TiffWriter(StripWriter):
         directory[34675] = np.frombuffer(self._profile, np.uint8)
         start = self._at + self._at % 2
         self._file.write(bytes(self._at % 2) + pack_directory(directory, start, big=self._big))
-        self._file.seek(8 if self._big else 4)
+        self._file.seek(self._start + (8 if self._big else 4))
         self._file.write(struct.pack("<Q" if self._big else "<I", start))
 
 

@@ -31,7 +31,9 @@ WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6
 _COLOURS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, PALETTE: 1, CMYK: 4, YCBCR: 3}
 # Of a directory: it holds a smaller copy of another's picture, or a mask of it.
 _SMALLER, _MASK = 1, 4
-_NUMBERS = {1: "whole numbers", 2: "signed numbers", 3: "float values"}
+_SIGNED, _FLOATS = 2, 3
+_NUMBERS = {1: "whole numbers", _SIGNED: "signed numbers", _FLOATS: "float values"}
+_BITS, _FLOAT_BITS = (1, 2, 4, 8, 16), (16, 32, 64)
 
 
 @dataclass(frozen=True)
@@ -197,6 +199,45 @@ def _is_raw(first: Directory) -> bool:
     return 330 in first.entries and bool(first.number(254, 0) & _SMALLER)
 
 
+def _check_kind(listed: Directory, plain: bool) -> None:
+    """Raises ImageError, unsupported_format, for the first thing that is not read."""
+    every_bits, every_format = listed.numbers(258, 1), listed.numbers(339, 1)
+    bits, floats = int(every_bits[0]), every_format[0] == _FLOATS
+    compression, photometric = listed.number(259, 1), listed.number(262, BLACK_IS_ZERO)
+    samples, colours = listed.number(277, 1), _COLOURS.get(photometric, 0)
+    numbers = f"{bits}-bit {_NUMBERS.get(int(every_format[0]), 'values')}"
+    packings = "no, CCITT, LZW, JPEG, deflate or PackBits compression"
+    widths = "16, 32 or 64 bits of a float value" if floats else "8 or 16 bits, or 1, 2 or 4"
+    of_one_kind = (every_bits == bits).all() and (every_format == every_format[0]).all()
+    for is_read, expected, got in (
+        (compression in _COMPRESSIONS, packings, f"compression {compression}"),
+        (of_one_kind, "all samples of one kind", "samples of several"),
+        (every_format[0] != _SIGNED, "whole numbers from 0 on or float values", numbers),
+        (bits in (_FLOAT_BITS if floats else _BITS), widths, numbers),
+        (bits <= 8 or plain, "at most 8 bits with JPEG, CCITT or YCbCr", numbers),
+        (
+            colours,
+            "gray, RGB, CMYK, YCbCr or a palette",
+            f"photometric interpretation {photometric}",
+        ),
+        # Beside the colours: alpha.
+        (
+            colours <= samples <= colours + 1,
+            f"{colours} or {colours + 1} samples a pixel",
+            f"{samples}",
+        ),
+        (photometric != PALETTE or bits <= 8, "a palette for at most 8 bits", numbers),
+        (
+            plain or samples == 1 or listed.number(284, 1) != 2,
+            "the samples of a pixel beside each other with JPEG, CCITT, YCbCr or less than 8 bits",
+            "planes",
+        ),
+        (not plain or listed.number(266, 1) == 1, "bits from the highest on", "from the lowest"),
+    ):
+        if not is_read:
+            raise ImageError("unsupported_format", "this kind of TIFF is not read", expected, got)
+
+
 def take_tiff_apart(data: bytes) -> Tiff:
     """How the pixels are stored.
 
@@ -213,31 +254,12 @@ def take_tiff_apart(data: bytes) -> Tiff:
             "a raw file of a camera",
         )
     height, width = listed.number(257), listed.number(256)
-    every_bits, every_format = listed.numbers(258, 1), listed.numbers(339, 1)
-    bits, compression = int(every_bits[0]), listed.number(259, 1)
+    bits, compression = listed.number(258, 1), listed.number(259, 1)
     photometric, samples = listed.number(262, BLACK_IS_ZERO), listed.number(277, 1)
     planar = listed.number(284, 1) == 2 and samples > 1
-    kind = "f" if every_format[0] == 3 else "u"
+    kind = "f" if listed.number(339, 1) == _FLOATS else "u"
     plain = bits >= 8 and photometric != YCBCR and compression not in (*_FAX, JPEG)
-    if (
-        compression not in _COMPRESSIONS
-        or bits not in ((16, 32, 64) if kind == "f" else (1, 2, 4, 8, 16))
-        or (bits > 8 and not plain)
-        or (every_bits != bits).any()
-        or (every_format != every_format[0]).any()
-        or every_format[0] == 2
-        or not 0 <= samples - _COLOURS.get(photometric, 99) <= 1  # beside the colours: alpha
-        or (photometric == PALETTE and bits > 8)
-        or (planar and not plain)
-        or (listed.number(266, 1) != 1 and plain)
-    ):
-        raise ImageError(
-            "unsupported_format",
-            "this kind of TIFF is not read",
-            "8 or 16 bits, or a map of float values; no, CCITT, LZW, JPEG, deflate or PackBits "
-            "compression",
-            f"{bits}-bit {_NUMBERS.get(int(every_format[0]), 'values')}, compression {compression}",
-        )
+    _check_kind(listed, plain)
     tiled = 273 not in listed.entries
     if tiled:
         down, across = listed.number(323), listed.number(322)

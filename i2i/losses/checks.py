@@ -30,7 +30,7 @@ def scores_and_counted(output: Tensor, target: Tensor, ignore: int) -> tuple[Ten
             f"expected scores (N, K, H, W) and a target (N, H, W), "
             f"got {tuple(output.shape)} and {tuple(target.shape)}"
         )
-    num_classes = output.shape[1]
+    num_classes, target = output.shape[1], target.long()  # uint8 takes -100 for 156, and 256 for 0
     counted = target != ignore
     wrong = counted & ((target < 0) | (target >= num_classes))
     if wrong.is_cuda:  # to ask would be to wait for the GPU at each step

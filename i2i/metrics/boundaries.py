@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from i2i.metrics.distances import distance_to
-from i2i.metrics.labels import check_label_maps
+from i2i.metrics.labels import check_label_maps, is_counted
 
 
 def boundary_f1(
@@ -41,7 +41,7 @@ def boundary_f1(
     if not 0 <= tolerance < math.inf:
         raise ValueError(f"tolerance: expected a share of the diagonal, got {tolerance}")
     limit = tolerance * math.hypot(*labels.shape[1:])
-    counted = target != ignore
+    counted = is_counted(target, ignore)
     scores = [
         _f1(_outline(labels == k, counted), _outline(target == k, counted), limit)
         for k in range(num_classes)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from i2i.metrics.labels import is_counted
+
 
 def reliability(
     confidence: Tensor, labels: Tensor, target: Tensor, num_bins: int = 15, ignore: int = 255
@@ -29,7 +31,7 @@ def reliability(
         raise ValueError(f"expected three tensors of one shape, got {shapes}")
     if num_bins < 1:
         raise ValueError(f"num_bins: expected at least 1, got {num_bins}")
-    counted = target != ignore
+    counted = is_counted(target, ignore)
     sure, right = confidence[counted].double(), (labels == target)[counted].double()
     if not ((sure >= 0) & (sure <= 1)).all():
         got = f"{sure.min():.3g} to {sure.max():.3g}"

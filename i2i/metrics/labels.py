@@ -28,7 +28,7 @@ def confusion_matrix(labels: Tensor, target: Tensor, num_classes: int, ignore: i
         raise ValueError(
             f"expected labels of shape {tuple(target.shape)}, got {tuple(labels.shape)}"
         )
-    counted = target != ignore
+    counted = is_counted(target, ignore)
     truth, label = target[counted].long(), labels[counted].long()
     for name, values in (("labels", label), ("target", truth)):
         if values.numel() and not 0 <= int(values.min()) <= int(values.max()) < num_classes:
@@ -109,6 +109,14 @@ def check_label_maps(labels: Tensor, target: Tensor) -> None:
             f"expected two (N, H, W) tensors of one shape, "
             f"got {tuple(labels.shape)} and {tuple(target.shape)}"
         )
+
+
+def is_counted(target: Tensor, ignore: int) -> Tensor:
+    """Where the target is a true class: not `ignore`, which an integer type may be unable to hold.
+
+    Compared in int64, for uint8 takes -100 for 156.
+    """
+    return target.long() != ignore
 
 
 def _hits_and_union(confusion: Tensor) -> tuple[Tensor, Tensor]:

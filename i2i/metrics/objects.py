@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from i2i.metrics.labels import check_label_maps
+from i2i.metrics.labels import check_label_maps, is_counted
 
 
 def object_f1(labels: Tensor, target: Tensor, threshold: float = 0.5, ignore: int = 255) -> Tensor:
@@ -31,7 +31,7 @@ def object_f1(labels: Tensor, target: Tensor, threshold: float = 0.5, ignore: in
     check_label_maps(labels, target)
     if not 0.5 <= threshold < 1:
         raise ValueError(f"expected a threshold in [0.5, 1), got {threshold}")
-    counted = target != ignore
+    counted = is_counted(target, ignore)
     found, num_found = _components((labels == 1) & counted)
     true, num_true = _components((target == 1) & counted)
     return 2 * _num_matches(found, true, threshold) / (num_found + num_true).double()
@@ -42,14 +42,18 @@ def _components(mask: Tensor) -> tuple[Tensor, Tensor]:
     places = torch.arange(1, mask.numel() + 1, device=mask.device).view_as(mask) * mask
     numbers = places
     while True:
-        # A pixel takes the largest number around it, which is the place of a pixel of its region,
-        # and then the number found there: the reach doubles in each round, so rounds are few.
         padded = functional.pad(numbers, (1, 1, 1, 1))
         largest = padded.unfold(1, 3, 1).amax(-1).unfold(2, 3, 1).amax(-1) * mask
-        followed = functional.pad(largest.flatten(), (1, 0))[largest]
-        if torch.equal(followed, numbers):
+        if torch.equal(largest, numbers):
             return numbers, ((numbers == places) & mask).sum(dim=(1, 2))
-        numbers = followed
+        # All pixels of a number take the largest that one of them sees, and what that one took. A
+        # number that none joins now has a neighbour that joined a larger one, and follows in the
+        # next round: two rounds halve the numbers of a region, whatever its shape.
+        taken = functional.pad(places.flatten(), (1, 0))
+        taken.scatter_reduce_(0, numbers.flatten(), largest.flatten(), "amax")
+        while not torch.equal(further := taken[taken], taken):
+            taken = further
+        numbers = taken[numbers]
 
 
 def _num_matches(found: Tensor, true: Tensor, threshold: float) -> Tensor:

@@ -20,6 +20,7 @@ from i2i.nets.style import (
     Style,
     check_choice,
     check_counts,
+    check_dilated,
 )
 
 Skip = Literal["add", "concat", "none"]
@@ -78,6 +79,7 @@ class Decoder(nn.Module):
         if skip_widths is not None:
             _check_skip_widths(skip_widths, widths, skip)
         style = Style(block, dilations, activation, norm, padding, dropout, initialisation)
+        check_dilated(dilations, depths[0] if depths else 0)
         self.widths, self.depths = list(widths), list(depths)
         self.skip_widths = None if skip_widths is None else list(skip_widths)
         self.skip, self.up = skip, up

@@ -20,6 +20,7 @@ from i2i.nets.style import (
     Style,
     check_choice,
     check_counts,
+    check_dilated,
 )
 
 StemStride = Literal[1, 2]
@@ -104,6 +105,7 @@ class Encoder(FeatureEncoder):
         check_choice("stem_stride", stem_stride, StemStride)
         check_choice("down", down, Down)
         style = Style(block, dilations, activation, norm, padding, dropout, initialisation)
+        check_dilated(dilations, depths[-1])
         self.widths, self.depths = list(widths), list(depths)
         self.input_channels, self.stem_stride, self.down = input_channels, stem_stride, down
         self.norm: Norm = norm

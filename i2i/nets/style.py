@@ -100,6 +100,15 @@ def check_counts(name: str, values: Sequence[int], least: int) -> None:
         raise ValueError(f"{name}: expected numbers of at least {least}, got {list(values)}")
 
 
+def check_dilated(dilations: Sequence[int], depth: int) -> None:
+    """Raises ValueError where dilations are asked for, and the deepest stage has no blocks."""
+    if list(dilations) != [1] and depth == 0:
+        raise ValueError(
+            "dilations: expected [1] with depths of 0 in the deepest stage, got "
+            f"{list(dilations)}; they are of its blocks: give it some"
+        )
+
+
 def _check_local(norm: str) -> None:
     if norm in ("instance", "group"):
         raise ValueError(

@@ -1,12 +1,15 @@
 """The command line as a whole: how it ends and what it loads; each command has tests of its own."""
 
 import importlib.util
+import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+import i2i
 from i2i.__main__ import main
 from i2i.commands.parser import build_parser
 
@@ -22,10 +25,29 @@ def test_help_loads_neither_numpy_nor_an_engine() -> None:
     assert "exit status:" in run.stdout
 
 
+def test_the_version_is_that_of_the_installed_library(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"i2i {version('i2i')}\n"
+    assert i2i.__version__ == version("i2i")
+
+
 def test_a_reader_that_leaves_early_is_no_error(tiny_labels: Path) -> None:
     command = f"{sys.executable} -m i2i inspect --json {tiny_labels} | head -c 1"
     run = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
     assert run.stderr == ""
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+def test_a_full_disk_under_stdout_is_told() -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "i2i", "models"]
+        environment = {**os.environ, "PYTHONUNBUFFERED": ""}  # found out at the end
+        piped = subprocess.PIPE
+        run = subprocess.run(command, stdout=full, stderr=piped, text=True, env=environment)
+    assert run.stderr == "i2i: standard output: No space left on device\n"
+    assert run.returncode == 1
 
 
 @pytest.mark.parametrize(

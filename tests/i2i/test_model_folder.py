@@ -131,6 +131,11 @@ def test_a_folder_without_a_spec_is_no_model(tmp_path: Path) -> None:
             ModelFolder.open(path)
 
 
+def test_of_a_folder_of_models_those_in_it_are_named(folder: Path) -> None:
+    with pytest.raises(ModelError, match=f"got none; in it are {folder}"):
+        ModelFolder.open(folder.parent)
+
+
 def test_a_graph_without_the_outputs_of_its_kind_is_refused(folder: Path) -> None:
     rewrite(folder, graph={"outputs": ["picture"]})
 

@@ -22,7 +22,7 @@ from i2i.prediction import to_samples
 from i2i.predictor import Cancelled, DeadlineExceeded, Predictor, load
 from i2i.resize import bicubic
 from i2i.spec import ModelSpec
-from i2i.windows import Plan, plan_windows
+from i2i.windows import Axis, Plan, plan_windows
 
 few = settings(max_examples=20, deadline=None)
 sizes = st.tuples(st.integers(1, 40), st.integers(1, 40))
@@ -180,6 +180,24 @@ def test_a_plan_is_for_one_size(noise: Noise, enlarging: Predictor) -> None:
         enlarging.predict(Picture(noise(4, 5)), plan=enlarging.plan(5, 4))
 
 
+@pytest.mark.parametrize(("side", "margin"), [(66, 4), (64, 5), (62, 3)])
+def test_a_plan_that_meets_the_strides_in_another_phase_is_refused(
+    noise: Noise, side: int, margin: int
+) -> None:
+    fitting, other = Axis(30, 64, 4), Axis(30, side, margin)
+    complaint = f"multiples of 4, .* got windows of {side} with margins of {margin}"
+    for plan in (Plan(other, fitting), Plan(fitting, other)):
+        with pytest.raises(ValueError, match=complaint):
+            identity().predict(Picture(noise(30, 30)), plan=plan)
+
+
+def test_a_plan_of_less_margin_is_not_refused(noise: Noise) -> None:
+    plan = Plan(Axis(30, 16, 0), Axis(30, 16, 0))
+    picture = identity().predict(Picture(noise(30, 30)), plan=plan).picture
+    assert picture is not None
+    np.testing.assert_array_equal(picture.pixels, noise(30, 30))
+
+
 def test_a_precision_that_the_export_left_out_is_refused(tiny_x2: Path, tmp_path: Path) -> None:
     spec = ModelFolder.open(tiny_x2).spec
     folder = shutil.copytree(tiny_x2, tmp_path / "model")
@@ -275,7 +293,7 @@ def test_importing_i2i_does_no_work() -> None:
 
 
 def test_modules_of_i2i_are_there_without_an_import_of_their_own() -> None:
-    code = "import i2i; print(i2i.image.read.__name__, hasattr(i2i, 'picture'))"
+    code = "import i2i; print(i2i.image.read is i2i.read, hasattr(i2i, 'picture'))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
-    assert run.stdout == "read False\n"
+    assert run.stdout == "True False\n"

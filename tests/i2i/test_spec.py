@@ -231,8 +231,46 @@ def test_a_map_has_a_unit_and_a_range() -> None:
         ModelSpec(name="x", kind="map", task="t", net={})
 
 
-def test_whole_numbers_of_a_range_are_written_as_they_are_read() -> None:
-    assert json.dumps([MapInfo("m", 0, 10).low, MapInfo("m", 0, 10).high]) == "[0.0, 10.0]"
+def test_whole_numbers_are_written_as_they_are_read() -> None:
+    score = Measurement(1, {"psnr": 30}, {"psnr": 28}, intervals={"psnr": (29, 31)})
+    spec = ModelSpec(
+        name="x",
+        kind="map",
+        task="t",
+        net={},
+        map=MapInfo("m", 0, 10),
+        temperature=1,
+        tolerance={"openvino": {"f32": 0}},
+        scores={"set": score},
+    )
+
+    assert ModelSpec.from_json(spec.to_json()).to_json() == spec.to_json()
+    assert spec.to_dict()["tolerance"] == {"openvino": {"f32": 0.0}}
+    assert json.dumps(spec.to_dict()["map"]) == '{"unit": "m", "low": 0.0, "high": 10.0}'
+    assert json.dumps(spec.temperature) == "1.0"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "complaint"),
+    [
+        ("kind", "video", "^kind: expected one of image, labels, map, got 'video'"),
+        ("tiling", "tiles", "^tiling: expected one of windows, whole, got 'tiles'"),
+        ("margin_kind", "guessed", "^margin_kind: expected one of exact, measured, got 'guessed'"),
+        ("window", 384.5, "^window: expected int, got 384.5"),
+        ("temperature", "warm", "^temperature: expected float, got 'warm'"),
+        ("tolerance", {"torch": {"f32": True}}, "^tolerance.torch.f32: expected float, got True"),
+    ],
+)
+def test_a_wrong_value_is_refused_in_python_too(field: str, value: Any, complaint: str) -> None:
+    fields = {"name": "x", "kind": "image", "task": "t", "net": {}, field: value}
+    with pytest.raises(ValueError, match=complaint):
+        ModelSpec(**fields)
+
+
+def test_a_colour_has_three_values() -> None:
+    with pytest.raises(ValueError, match=r"colour: expected .*, got \(1, 2\)"):
+        ClassInfo("leaf", (1, 2))  # type: ignore[arg-type]
+    assert ClassInfo("leaf", [1, 2, 3]).colour == (1, 2, 3)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("low", "high"), [(1, 1), (2, 1), (0, float("inf")), (float("nan"), 1)])

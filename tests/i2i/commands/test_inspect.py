@@ -9,7 +9,7 @@ import pytest
 
 from i2i.__main__ import main
 from i2i.commands.inspect import describe_output, facts
-from i2i.spec import MapInfo, ModelSpec
+from i2i.spec import MapInfo, Measurement, ModelSpec
 
 
 def test_inspect_tells_what_a_model_takes_and_gives(
@@ -51,14 +51,20 @@ def test_a_map_is_told_with_its_range_and_unit() -> None:
 
 
 def test_the_price_of_the_margin_is_told() -> None:
-    assert facts(DEPTHS)["margin"] == "96 pixels (exact): 4.00 × the work without it"
-    whole = facts(replace(DEPTHS, tiling="whole", max_pixels=1_000_000))
+    assert dict(facts(DEPTHS))["margin"] == "96 pixels (exact): 4.00 × the work without it"
+    whole = dict(facts(replace(DEPTHS, tiling="whole", max_pixels=1_000_000)))
     assert whole["margin"] == "96 pixels (exact)"
     assert whole["windows"] == "none: a picture as a whole, up to 1,000,000 pixels"
 
 
 def test_heads_that_only_trained_are_told() -> None:
-    assert "trained with" not in facts(DEPTHS)
+    assert "trained with" not in dict(facts(DEPTHS))
     config = {"net": {"class_path": "Autoencoder", "init_args": {"auxiliary": [0, 1]}}}
-    told = facts(replace(DEPTHS, provenance={"config": config}))
+    told = dict(facts(replace(DEPTHS, provenance={"config": config})))
     assert told["trained with"].startswith("auxiliary heads at stages 0, 1 of the decoder")
+
+
+def test_a_set_of_pictures_called_as_a_fact_hides_none() -> None:
+    spec = replace(DEPTHS, scores={"margin": Measurement(7, {"mae": 0.5}, {})})
+    margins = [value for name, value in facts(spec) if name == "margin"]
+    assert margins == [dict(facts(DEPTHS))["margin"], "mae 0.5 (7 pictures)"]

@@ -149,9 +149,9 @@ def test_a_wrong_choice_is_refused(
 @pytest.mark.parametrize(
     ("name", "value", "complaint"),
     [
-        ("I2I_ENGINE", "tensorflow", "got 'tensorflow'"),
-        ("I2I_PRECISION", "int4", "got 'int4'"),
-        ("I2I_THREADS", "many", "threads: expected a number from 1 to 1024, got 'many'"),
+        ("I2I_ENGINE", "tensorflow", "I2I_ENGINE: expected .* got 'tensorflow'"),
+        ("I2I_PRECISION", "int4", "I2I_PRECISION: expected .* got 'int4'"),
+        ("I2I_THREADS", "many", "I2I_THREADS: expected a number from 1 to 1024, got 'many'"),
     ],
 )
 def test_a_wrong_setting_is_refused(
@@ -308,16 +308,33 @@ def test_a_process_that_let_two_models_go_can_still_be_stopped(tiny_models: Path
         ({"cpu.max": "max 100000\n"}, None),
         ({"cpu/cpu.cfs_quota_us": "100000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 1),
         ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
+        ({"own": "0::/a/b\n", "a/cpu.max": "100000 100000\n", "a/b/cpu.max": "max 100000\n"}, 1),
+        ({"own": "0::/a/b\n", "a/b/cpu.max": "100000 100000\n"}, 1),
+        ({"own": "0::/a\n", "b/cpu.max": "100000 100000\n"}, None),
+        (
+            {
+                "own": "5:memory:/\n4:cpu,cpuacct:/a:b\n",
+                "cpu/a:b/cpu.cfs_quota_us": "100000\n",
+                "cpu/a:b/cpu.cfs_period_us": "100000\n",
+            },
+            1,
+        ),
+        # A container that is told its name outside.
+        ({"own": "0::/docker/5\n", "cpu.max": "100000 100000\n"}, 1),
         ({}, None),
     ],
 )
 def test_the_quota_of_a_control_group_bounds_the_threads(
-    files: dict[str, str], expected: int | None, tmp_path: Path
+    files: dict[str, str],
+    expected: int | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_text(text)
-    assert available_cpus(tmp_path) == (expected or len(os.sched_getaffinity(0)))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    assert available_cpus(tmp_path, tmp_path / "own") == (expected or 2)
 
 
 @pytest.mark.gpu

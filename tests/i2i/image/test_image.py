@@ -53,6 +53,15 @@ def test_decode_undoes_encode(format: Format, picture: Picture) -> None:
         np.testing.assert_array_equal(again.alpha, picture.alpha)
 
 
+@given(picture=pictures_of_any_kind())
+def test_8_bits_are_16_and_back(picture: Picture) -> None:
+    deep = picture.to_16_bit()
+    assert deep.depth == 16
+    back, expected = deep.to_8_bit(), picture.to_8_bit()
+    np.testing.assert_array_equal(back.pixels, expected.pixels)
+    np.testing.assert_array_equal(back.alpha, expected.alpha)
+
+
 @pytest.mark.parametrize("format", ["png", "tiff"])
 @pytest.mark.parametrize("size", [(1, 5000), (5000, 1), (1100, 1000)])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

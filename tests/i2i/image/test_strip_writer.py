@@ -49,6 +49,18 @@ def test_the_cut_into_rows_does_not_show(format: Kind, choice: st.DataObject) ->
 
 
 @pytest.mark.parametrize("format", ["png", "tiff"])
+def test_a_picture_is_whole_behind_what_an_open_file_holds(format: Kind) -> None:
+    values = any_values((3, 4, 3), "u1")
+    file = io.BytesIO()
+    file.write(b"a header")
+    with open_writer(file, format, *values.shape) as writer:
+        writer.write(values)
+    header, picture = file.getvalue()[:8], file.getvalue()[8:]
+    assert header == b"a header"
+    np.testing.assert_array_equal(decode(picture).pixels, values)
+
+
+@pytest.mark.parametrize("format", ["png", "tiff"])
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_pillow_reads_what_is_written(format: Kind, channels: int) -> None:
     values = any_values((300, 700, channels), "u1")

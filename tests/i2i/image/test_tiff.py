@@ -154,6 +154,32 @@ def test_wide_and_signed_numbers_are_refused_with_words(dtype: Any) -> None:
     assert code_of(written(np.zeros((4, 4), dtype))) == "unsupported_format"
 
 
+@pytest.mark.parametrize(
+    ("shape", "dtype", "options", "complaint"),
+    [
+        (
+            (8, 8, 5),
+            "u1",
+            {"photometric": "rgb", "extrasamples": [0, 0]},
+            "3 or 4 samples .* got 5",
+        ),
+        ((8, 8, 5), "u1", {"photometric": "minisblack"}, "1 or 2 samples a pixel, got 5"),
+        ((8, 8, 3), "u1", {"photometric": "cielab"}, "gray, RGB, .* got photometric inter.* 8"),
+        ((8, 8), "u4", {}, "8 or 16 bits, .* got 32-bit whole"),
+        ((8, 8), "i2", {}, "whole numbers from 0 on .* got 16-bit signed numbers"),
+        ((8, 8), "u1", {"compression": "lzma"}, "LZW, .* compression, got compression 34925"),
+    ],
+)
+def test_what_is_not_read_is_told_by_its_reason(
+    shape: tuple[int, ...], dtype: str, options: dict[str, Any], complaint: str
+) -> None:
+    given = {"photometric": "minisblack", "planarconfig": "contig" if len(shape) > 2 else None}
+    data = written(np.zeros(shape, dtype), metadata=None, **given | options)
+    with pytest.raises(ImageError, match=f"kind of TIFF is not read: expected .*{complaint}") as no:
+        decode(data)
+    assert no.value.code == "unsupported_format"
+
+
 def test_pages_are_refused() -> None:
     for big in (False, True):
         file = io.BytesIO()

@@ -33,6 +33,18 @@ def test_cross_entropy_is_torch_s_mean_over_counted_pixels(
     torch.testing.assert_close(got, expected)
 
 
+@pytest.mark.parametrize("loss", [CrossEntropy, BinaryCrossEntropy, Focal, Ohem])
+def test_what_a_narrow_target_cannot_hold_is_none_of_its_classes(
+    loss: type[CrossEntropy | BinaryCrossEntropy | Focal | Ohem],
+) -> None:
+    scores, _ = scores_and_target(0)
+    target = torch.ones(scores[:, 0].shape, dtype=torch.uint8)
+
+    of_classes = loss(ignore=1 - 256)  # which is 1 in uint8
+    torch.testing.assert_close(of_classes(scores, target), of_classes(scores, target.long()))
+    assert of_classes(scores, target) > 0
+
+
 def test_binary_cross_entropy_of_two_opposite_scores_is_cross_entropy_of_their_margin() -> None:
     scores, target = scores_and_target(0)
     target = torch.where(target == 2, 255, target)

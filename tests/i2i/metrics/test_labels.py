@@ -98,3 +98,17 @@ pair = torch.zeros(1, 4, 4, dtype=torch.uint8)
 def test_what_cannot_be_measured_is_refused(call: Callable[[], Tensor], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         call()
+
+
+def test_what_a_narrow_target_cannot_hold_is_none_of_its_classes() -> None:
+    wide = torch.tensor([[[1, 0, 0], [1, 1, 0]]])
+    narrow, sure = wide.to(torch.uint8), torch.ones(wide.shape)
+    ignore = 1 - 256  # which is 1 in uint8
+
+    for metric in (
+        lambda target: metrics.confusion_matrix(wide, target, 2, ignore),
+        lambda target: metrics.boundary_f1(wide, target, 2, ignore=ignore),
+        lambda target: metrics.object_f1(wide, target, ignore=ignore),
+        lambda target: metrics.reliability(sure, wide, target, ignore=ignore),
+    ):
+        torch.testing.assert_close(metric(narrow), metric(wide))

@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
+from scipy import ndimage
 from skimage import measure
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from i2i import metrics
+from i2i.metrics.objects import _components
 from tests.i2i.metrics.makers import blobs, seeds
 
 
@@ -53,16 +56,47 @@ def test_half_an_overlap_is_no_match() -> None:
     assert metrics.object_f1(picture_of("###."), picture_of("####")).tolist() == [1]
 
 
-def test_a_winding_object_is_one() -> None:
-    rows = [
-        "#" * 12 if y % 2 == 0 else "." * 11 + "#" if y % 4 == 1 else "#" + "." * 11
-        for y in range(15)
-    ]
-    snake = picture_of(*rows)
+def snake(side: int) -> Tensor:
+    turns = "." * (side - 1) + "#", "#" + "." * (side - 1)
+    return picture_of(*("#" * side if y % 2 == 0 else turns[y // 2 % 2] for y in range(side)))
 
-    assert metrics.object_f1(snake, snake).tolist() == [1]
-    assert metrics.object_f1(torch.zeros_like(snake), snake).tolist() == [0]
-    assert metrics.object_f1(snake * 0, snake * 0).isnan().all()
+
+def test_a_winding_object_is_one() -> None:
+    winding = snake(13)
+
+    assert metrics.object_f1(winding, winding).tolist() == [1]
+    assert metrics.object_f1(torch.zeros_like(winding), winding).tolist() == [0]
+    assert metrics.object_f1(winding * 0, winding * 0).isnan().all()
+
+
+class Counted(TorchFunctionMode):
+    """Counts the operations of torch."""
+
+    operations = 0
+
+    def __torch_function__(self, function: Any, _: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.operations += 1
+        return function(*args, **kwargs or {})
+
+
+def test_the_work_hardly_grows_with_the_length_of_an_object() -> None:
+    with Counted() as short:
+        metrics.object_f1(snake(9), snake(9))
+    with Counted() as long:
+        metrics.object_f1(snake(129), snake(129))
+    assert long.operations < 2 * short.operations
+
+
+@pytest.mark.parametrize("share", [0.2, 0.41, 0.6])
+def test_objects_are_numbered_as_scipy_numbers_them(share: float) -> None:
+    mask = torch.rand(3, 90, 110, generator=torch.Generator().manual_seed(0)) < share
+
+    numbers, counts = _components(mask)
+    for picture, number, count in zip(mask.numpy(), numbers.numpy(), counts, strict=True):
+        expected, num_expected = ndimage.label(picture, np.ones((3, 3)))
+        assert count == num_expected
+        pairs = {*zip(number[picture], expected[picture], strict=True)}
+        assert len(pairs) == num_expected
 
 
 @settings(max_examples=20)

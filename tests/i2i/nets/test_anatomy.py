@@ -11,7 +11,7 @@ def layers_of(**style: object) -> dict[str, Layer]:
     torch.manual_seed(0)
     net = Autoencoder(
         Encoder([4, 6], [0, 1], **style),  # type: ignore[arg-type]  # any argument
-        Decoder([6, 4], [0], **style),  # type: ignore[arg-type]  # the same
+        Decoder([6, 4], [0], **{**style, "dilations": [1]}),  # type: ignore[arg-type]  # the same
         ClassHead(4),
         auxiliary=[],
     )

@@ -18,7 +18,7 @@ from i2i.nets.folding import fold
 from i2i.nets.margin import extents, margin
 from i2i.spec import ClassInfo, Kind, ModelSpec
 from tests.i2i.nets.probing import probe
-from training.graph import write_graph
+from training.export.graph import write_graph
 
 NETS: dict[str, Callable[[], Autoencoder]] = {
     "add, bicubic x2": lambda: Autoencoder(

@@ -26,7 +26,7 @@ from i2i.nets.margin import extents
 from i2i.spec import MapInfo, ModelSpec
 from tests.i2i.nets.probing import probe
 from training import recipe
-from training.graph import write_graph
+from training.export.graph import write_graph
 
 NAMES = get_args(Backbone)
 

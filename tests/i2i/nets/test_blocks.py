@@ -1,11 +1,12 @@
 from __future__ import annotations
 
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import torch
 from torch import nn
 
+from i2i.nets import Decoder, Encoder
 from i2i.nets.blocks import InceptionBlock, LargeKernelBlock, ResidualBlock, blocks
 from i2i.nets.style import BlockKind, Norm, Style
 
@@ -116,3 +117,16 @@ def test_dropout_sets_whole_channels_to_zero_in_training_only(kind: BlockKind) -
 def test_choices_that_do_not_fit_are_refused(arguments: dict[str, object], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         Style(**arguments)  # type: ignore[arg-type]  # a YAML may hold it
+
+
+def test_dilations_without_blocks_to_have_them_are_refused() -> None:
+    dilated: dict[str, Any] = {"block": "dilated", "dilations": [2, 4]}
+    complaint = (
+        r"dilations: expected \[1\] with depths of 0 in the deepest .* got \[2, 4\]; .* give"
+    )
+    with pytest.raises(ValueError, match=complaint):
+        Encoder([8, 16], [2, 0], **dilated)
+    for widths, depths in (([16, 8, 8], [0, 2]), ([16], [])):
+        with pytest.raises(ValueError, match=complaint):
+            Decoder(widths, depths, **dilated)
+    assert Encoder([8, 16], [0, 2], **dilated).dilations == [2, 4]

@@ -25,7 +25,7 @@ from i2i.predictor import Predictor, load
 from scripts.serving import ask, serving
 from training.data.embedded import EmbeddedPhotos, EmbeddedShapes
 from training.data.module import ImageData
-from training.evaluate import evaluate, task_of
+from training.evaluation.evaluate import evaluate, task_of
 from training.tasks import Sample, Task
 
 FOLDER = Path("demo")

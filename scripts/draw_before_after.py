@@ -12,7 +12,7 @@ from i2i import Picture, encode, load
 from i2i.image import write_bytes
 from training.data.embedded import photographs
 from training.data.files import Entry, read_entry
-from training.evaluate import task_of
+from training.evaluation.evaluate import task_of
 
 SIDE = 264
 GAP = 8

@@ -6,7 +6,6 @@ sum over replicas is Prometheus' work.
 
 from __future__ import annotations
 
-import importlib.metadata
 import time
 from collections.abc import Callable, Collection, Iterable
 
@@ -20,6 +19,7 @@ from prometheus_client import (
     generate_latest,
 )
 
+import i2i
 from i2i.predictor import Predictor
 from service.job import State
 from service.record import Record
@@ -80,7 +80,7 @@ class Metrics:
             ("name", "version", "kind", "engine", "precision"),
             registry=registry,
         )
-        Info("i2i_build", "What runs here", registry=registry).info({"version": _version()})
+        Info("i2i_build", "What runs here", registry=registry).info({"version": i2i.__version__})
 
     def gauge(self, name: str, meaning: str, value: Callable[[], float]) -> None:
         """Adds a number that is asked for whenever the metrics are read."""
@@ -148,10 +148,3 @@ class Metrics:
             for metric in self._by_model:
                 metric.remove_by_labels({"model": model})
         self._seen_models -= models
-
-
-def _version() -> str:
-    try:
-        return importlib.metadata.version("i2i")
-    except importlib.metadata.PackageNotFoundError:  # in a bento the library comes as files
-        return "unknown"

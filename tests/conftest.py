@@ -162,8 +162,8 @@ def export_untrained(folder: Path, net: Any, **fields: Any) -> None:
     from i2i.nets.margin import margin
     from i2i.predictor import Predictor
     from i2i.spec import ModelSpec
-    from training.graph import write_graph
-    from training.model_writing import write_golden, write_spec, write_weights
+    from training.export.graph import write_graph
+    from training.export.model_writing import write_golden, write_spec, write_weights
 
     folder.mkdir()
     folded = fold(net.eval())

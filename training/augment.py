@@ -56,7 +56,7 @@ class Augmentation:
         except CropSizeError as error:
             raise ValueError(
                 f"{sample.name}: expected a picture larger than the crop, got: {error}; "
-                "make the crop smaller, or give it pad_if_needed"
+                "name training.augment.Crop, which continues a small one, or make the crop smaller"
             ) from error
         # Some transforms drop the one channel of a gray picture.
         pictures = {

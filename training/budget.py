@@ -18,6 +18,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
 from i2i.engines.engine import available_cpus
+from training.callbacks.diagnostics import log_often
 
 if TYPE_CHECKING:
     from training.module import ImageToImage
@@ -98,7 +99,7 @@ def share_of(text: str, share: float) -> str:
         '7.5 min'
     """
     amount, unit = _amount(text)
-    return f"{amount * share:.3f}".rstrip("0").rstrip(".") + f" {unit}"
+    return f"{amount * share:.6f}".rstrip("0").rstrip(".") + f" {unit}"
 
 
 def _amount(text: str) -> tuple[float, str]:
@@ -245,6 +246,7 @@ class Budget(Callback):
         self.plan = planned
         trainer.fit_loop.epoch_loop.max_steps = planned.steps
         module.rate.end_at(planned.steps)
+        log_often(trainer, planned.steps)
 
     def state_dict(self) -> dict[str, Any]:
         ends = None if self.plan is None else [self.plan.steps, self.plan.interval]

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from i2i.nets import Autoencoder
-from training.recipe import build
+from training.recipe import build, without_loss
 from training.tasks import Task
 
 
@@ -35,7 +35,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def read_checkpoint(path: Path) -> tuple[Task, Autoencoder, dict[str, Any]]:
-    """Task, net with its averaged weights, and recipe of a checkpoint.
+    """Task with its default loss, net with its averaged weights, and recipe of a checkpoint.
 
     Raises:
         ValueError: the file is no checkpoint, or not of this project, or its weights are of another
@@ -43,7 +43,7 @@ def read_checkpoint(path: Path) -> tuple[Task, Autoencoder, dict[str, Any]]:
     """
     checkpoint = load_checkpoint(path)
     recipe = checkpoint["recipe"]
-    task, net = build(recipe["task"]), build(recipe["net"])
+    task, net = build(without_loss(recipe["task"])), build(recipe["net"])
     weights = {
         name.removeprefix("net."): value
         for name, value in checkpoint["state_dict"].items()

@@ -33,19 +33,22 @@ COMMANDS = {
         "gives a callback of yours a checkpoint's answers to the validation pictures",
     ),
     "evaluate": Command(
-        "training.evaluate", "a model's scores on a folder of pictures, as they will be in service"
+        "training.evaluation.evaluate",
+        "a model's scores on a folder of pictures, as they will be in service",
     ),
     "results": Command(
-        "training.results", "the shipped models on every set in a folder, and the page of results"
+        "training.evaluation.results",
+        "the shipped models on every set in a folder, and the page of results",
     ),
     "tune": Command(
         "training.tune", "a search for hyper-parameters: many short runs, fewer and longer ones"
     ),
     "export": Command(
-        "training.export", "a checkpoint as a model folder, measured again through each engine"
+        "training.export.export",
+        "a checkpoint as a model folder, measured again through each engine",
     ),
     "robustness": Command(
-        "training.robustness",
+        "training.evaluation.robustness",
         "a model's score as the pictures it is given get worse: noise, blur …",
     ),
     "explain": Command(

@@ -28,7 +28,7 @@ from i2i.windows import Window, cut
 from training import explain_figures as figures
 from training.data.files import find_pictures
 from training.explain_figures import Figure, Place
-from training.html import page
+from training.pages.html import page
 from training.passing_bar import passing
 from training.pixels import brightness
 

@@ -28,11 +28,13 @@ def begin_with(net: nn.Module, origin: str) -> str:
     """
     known, name = read_weights(origin)
     own = net.state_dict()
-    # A convolution before a batch norm has no bias, a folded one has.
-    if any(key in known and key not in own for key in _biases_before_norms(net)):
+    # A convolution before a batch norm has no bias, a folded one has. Another net may have some of
+    # them by chance, but not all.
+    biases = _biases_before_norms(net)
+    if biases and all(key in known and key not in own for key in biases):
         raise ValueError(
-            f"initial_weights: expected batch norms, got {name}, where they are folded into the "
-            "convolutions; set norm: folded in encoder and decoder, or name its checkpoint"
+            f"initial_weights: expected batch norms, got {name}, which has none or has them folded "
+            "into the convolutions; set norm: folded in encoder and decoder, or name its checkpoint"
         )
     fitting = {k: v for k, v in known.items() if k in own and v.shape == own[k].shape}
     if not fitting:
@@ -56,7 +58,7 @@ def read_weights(origin: str) -> tuple[dict[str, Tensor], str]:
         ValueError: neither a checkpoint nor a model.
     """
     path = Path(origin)
-    if path.is_file():
+    if path.is_file() or path.suffix == ".ckpt":
         _, net, recipe = read_checkpoint(path)
         return net.state_dict(), f"a checkpoint of {recipe['steps']} steps"
     try:

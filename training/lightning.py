@@ -170,6 +170,11 @@ class TrainingCLI(LightningCLI):
             check_unused(run, config.ckpt_path)
         elif config.ckpt_path is not None and Path(config.ckpt_path).parent.name == "checkpoints":
             run = Path(config.ckpt_path).parents[1]
+        elif "LOCAL_RANK" in os.environ:
+            raise ValueError(
+                "run: expected --run FOLDER, for a launcher such as torchrun has begun several "
+                "processes, which share it, got none"
+            )
         else:
             run = self.new_run = next_run(RUNS, task)
         os.environ[RUN_VARIABLE] = str(run.absolute())
@@ -232,6 +237,11 @@ class TrainingCLI(LightningCLI):
         if not isinstance(kept, ModelCheckpoint) or not self.trainer.is_global_zero:
             return
         print(f"run: {self.trainer.default_root_dir}, {self.model.core_minutes:.1f} core-minutes")
+        if self.has_checkpoint and self.trainer.global_step == self.resumed_step:
+            print(
+                f"nothing was trained: the run had ended after {self.resumed_step} steps; raise "
+                "--trainer.max_epochs or --budget to go on"
+            )
         stopping = self.trainer.early_stopping_callback
         if isinstance(stopping, EarlyStopping) and stopping.stopping_reason_message:
             print(f"stopped early: {stopping.stopping_reason_message}")

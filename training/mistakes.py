@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import inspect
 import os
 import re
 from collections.abc import Iterator
@@ -33,10 +35,19 @@ _ABSTRACT = re.compile(r"Expected an instantiatable class, but [\w.]+\.(\w+) is 
 _UNNAMED = r"expected which \1 before its arguments; docs/what-exists.md lists them"
 # Of a name that is none.
 _NO_NAME = re.compile(
-    r"(model\.(?:optimizer|schedule)\": )Does not validate against any of the Union subtypes"
+    r"(model\.(optimizer|schedule)\": )Does not validate against any of the Union subtypes"
     r"(?: Expected a dot import path string: (\S+))?"
 )
-_NAMES = r"\1expected a name that docs/what-exists.md lists, got another: \2"
+# What argparse and others say, and what to say with it.
+_MORE = {
+    re.compile(r"argument (--[\w.]+): expected one argument"): (
+        r"\1: expected a value, got none; write one that begins with a minus as \1=VALUE"
+    ),
+    re.compile(r"(arguments are required: root\b)"): r"\1; say --data.root FOLDER",
+    re.compile(r"(expected a model folder or one of .*, got (\S+\.ckpt))$"): (
+        r"\1; `python -m training export --checkpoint \2 --output MODEL` writes one"
+    ),
+}
 # A constructor's words: "depths: expected …".
 _ARGUMENT = re.compile(r"^(\w+): expected ")
 
@@ -49,7 +60,19 @@ def one_line(error: Exception) -> str:
     # A dict keeps the order, and each line once.
     said = dict.fromkeys(line for line in lines if line and not line.startswith(_ASIDES))
     whole = " ".join(line.removeprefix("- ") for line in said)
-    return _NO_NAME.sub(_NAMES, _ABSTRACT.sub(_UNNAMED, whole)).removesuffix(": ")
+    for pattern, words in _MORE.items():
+        whole = pattern.sub(words, whole)
+    return _NO_NAME.sub(_names, _ABSTRACT.sub(_UNNAMED, whole))
+
+
+def _names(found: re.Match[str]) -> str:
+    """What to say in place of a name of an optimiser or a schedule that is none."""
+    from training import optimisers, schedules  # here: help is to answer at once
+
+    optimiser = found[2] == "optimizer"
+    kind: type[object] = optimisers.Optimiser if optimiser else schedules.Schedule
+    names = ", ".join(each.__name__ for each in kind.__subclasses__())
+    return f"{found[1]}expected one of {names}, or the path of a class, got {found[3] or 'another'}"
 
 
 def _of_process(lines: list[str]) -> str:
@@ -93,7 +116,11 @@ def located(message: str, arguments: list[str]) -> str:
     keys = ".".join(_KEY.findall(message))
     option, argument = _OPTION.search(message), _ARGUMENT.match(message)
     short = f"{keys}: {_CLASS.sub('', _KEY.sub('', message))}" if keys else message
+    configured = named_files(arguments) or "ckpt_path" in typed
+    if not configured and (option is not None or "arguments are required" in message):
+        return f"{short}; say which config: --config training/configs/….yaml"
     if option is not None:
+        short += _nearest(message, option[1])
         meant = [e for e in entries if e.path == f"{keys}.{option[1]}".lstrip(".")]
     elif argument is not None:
         meant = [e for e in entries if e.path.rpartition(".")[2] == argument[1]]
@@ -107,6 +134,19 @@ def located(message: str, arguments: list[str]) -> str:
     if len({e.path for e in meant}) != 1 or meant[0].path in typed:
         return short
     return _quoted(meant[0].file, meant[0].line, short)
+
+
+def _nearest(message: str, option: str) -> str:
+    """The argument of the class of a message that a misspelt option may mean, in words."""
+    from training.recipe import class_of  # here: help is to answer at once
+
+    found = _CLASS.search(message)
+    if found is None:
+        return ""
+    kinds = class_of(found[1]).__mro__
+    known = {name for kind in kinds for name in inspect.signature(kind.__init__).parameters}
+    near = difflib.get_close_matches(option, sorted(known), 1)
+    return f"; is {near[0]} meant?" if near else ""
 
 
 def _quoted(file: str, line: int, message: str) -> str:

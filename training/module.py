@@ -28,7 +28,7 @@ from training.callbacks import (
 )
 from training.initial_weights import begin_with
 from training.optimisers import AdamW, Optimiser
-from training.recipe import describe, first_difference
+from training.recipe import describe, first_difference, without_loss
 from training.schedules import Cosine, Rate, Schedule
 from training.seed import run_seed
 from training.tasks import Task
@@ -138,11 +138,13 @@ class ImageToImage(pl.LightningModule):
         image, target = batch
         image = self.task.input_tensor(image).contiguous(memory_format=torch.channels_last)
         output, auxiliary = self.trained(image)
-        # The loss in float32, for bfloat16's steps near 1 are 4e-3, and class by class in memory:
-        # a softmax over channels that lie side by side takes twice the time.
+        # The loss in float32, what it convolves included, for bfloat16's steps near 1 are 4e-3, and
+        # class by class in memory: a softmax over channels that lie side by side takes twice the
+        # time.
         outputs = [self._inside(each.float().contiguous()) for each in (output, *auxiliary)]
         target, weight = self._inside(target), self.auxiliary_weight
-        loss = with_auxiliary(self.task.loss_of, outputs[0], outputs[1:], target, weight)
+        with torch.autocast(self.device.type, enabled=False):
+            loss = with_auxiliary(self.task.loss_of, outputs[0], outputs[1:], target, weight)
         self.log("loss", loss)
         rate = max(group["lr"] for group in self.trainer.optimizers[0].param_groups)
         # Of a plain number Lightning makes a tensor on the GPU, and waits for it at each step.
@@ -219,7 +221,7 @@ class ImageToImage(pl.LightningModule):
         ]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """The recipe beside the weights: what `training.export` builds net and task from."""
+        """The recipe beside the weights: what `training.export.export` builds net and task from."""
         data = getattr(self.trainer, "datamodule", None)
         checkpoint["recipe"] = {
             "task": describe(self.task),
@@ -246,8 +248,8 @@ class ImageToImage(pl.LightningModule):
             parts["optimisation"] = self._optimisation()
             _check_seed(recipe)
         else:
-            recipe = recipe | {"task": _without_loss(recipe["task"])}
-            parts["task"] = _without_loss(parts["task"])
+            recipe = recipe | {"task": without_loss(recipe["task"])}
+            parts["task"] = without_loss(parts["task"])
         for name, mine in parts.items():
             # A checkpoint from earlier times does not tell of its optimisation.
             difference = first_difference(mine, recipe.get(name, mine), name)
@@ -290,12 +292,6 @@ def _check_seed(recipe: dict[str, Any]) -> None:
             f"checkpoint of a run with another seed: expected {begun}, got {run_seed()}; say "
             f"--seed_everything {begun}"
         )
-
-
-def _without_loss(task: dict[str, Any]) -> dict[str, Any]:
-    """The description of a task for what does not train: its loss, with weights, is not used."""
-    kept = {k: v for k, v in task["init_args"].items() if k not in ("loss", "class_weights")}
-    return task | {"init_args": kept}
 
 
 def device_name(device: torch.device) -> str:

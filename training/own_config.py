@@ -6,6 +6,8 @@ import itertools
 from pathlib import Path
 
 CONFIG = "config.yaml"
+# Commands whose --model is a trained one, and no section of a config.
+_OF_MODELS = ("evaluate", "explain", "robustness")
 
 
 def named_files(arguments: list[str]) -> list[tuple[str, str]]:
@@ -16,6 +18,8 @@ def named_files(arguments: list[str]) -> list[tuple[str, str]]:
     said = itertools.pairwise([*_words(arguments), ""])
     sections = {"--config": "", "-c": "", "--data": "data", "--model": "model"}
     sections["--trainer"] = "trainer"
+    if arguments[:1] and arguments[0] in _OF_MODELS:
+        sections = {}
     named = [(sections[option], value) for option, value in said if option in sections]
     # A section may also be the path of a class.
     return [(section, file) for section, file in named if not section or Path(file).is_file()]

@@ -47,6 +47,12 @@ def build(description: dict[str, Any]) -> Any:
         raise ValueError(f"{path}: expected a class that takes these arguments: {error}") from error
 
 
+def without_loss(task: dict[str, Any]) -> dict[str, Any]:
+    """A task's description for what does not train: its loss may need a file that is gone."""
+    kept = {k: v for k, v in task["init_args"].items() if k not in ("loss", "class_weights")}
+    return task | {"init_args": kept}
+
+
 def class_of(path: str) -> Any:
     """The class of a class path; ImportError or AttributeError where there is none."""
     module, _, name = path.rpartition(".")

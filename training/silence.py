@@ -5,6 +5,14 @@ from __future__ import annotations
 import logging
 import warnings
 
+_SAYS_NOTHING = (
+    "💡",
+    "TPU",
+    "The following callbacks returned in",
+    "`weights_only` was not set",
+    "Loading `train_dataloader` to estimate",
+)
+
 
 def silence() -> None:
     """Leaves it out; of warnings until those that were caught before come back."""
@@ -24,6 +32,8 @@ def silence() -> None:
     warnings.filterwarnings("ignore", ".*irectory .* is not empty.*")
     # Our sampler goes on where the checkpoint is; Lightning looks for it in the loader.
     warnings.filterwarnings("ignore", ".*your dataloader is not resumable.*")
+    # A short run logs more often, by `training.callbacks.diagnostics.log_often`.
+    warnings.filterwarnings("ignore", ".*is smaller than the logging interval.*")
     # Lightning's own use of torch.
     warnings.filterwarnings("ignore", ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*")
     # Those of a fit; a measurement needs none.
@@ -33,6 +43,4 @@ def silence() -> None:
 
 
 def _tells(record: logging.LogRecord) -> bool:
-    return not record.getMessage().startswith(
-        ("💡", "TPU", "The following callbacks returned in", "`weights_only` was not set")
-    )
+    return not record.getMessage().startswith(_SAYS_NOTHING)

@@ -32,8 +32,8 @@ from rich.table import Table
 from i2i.image import write_bytes
 from training.budget import parse_budget, share_of
 from training.checkpoint import read_checkpoint
+from training.evaluation.protocol import digest, stamp
 from training.own_config import named_files
-from training.protocol import digest, stamp
 from training.search_space import Space, as_options, read_space
 
 RESULTS = "trials.json"
@@ -247,8 +247,10 @@ class Search:
                 "trainer.logger as it is"
             )
         with curves.open(newline="") as file:
-            column = [row[f"val/{self.monitor}"] for row in csv.DictReader(file)]
+            column = [row.get(f"val/{self.monitor}") for row in csv.DictReader(file)]
         scores = [float(score) for score in column if score]
+        if not scores:
+            raise ValueError(f"{curves}: expected a validation of each trial, got none")
         return max(scores) if self.mode == "max" else min(scores)
 
     def _digest(self) -> str:

@@ -11,7 +11,7 @@ from i2i.metrics import luma, round_to_8_bit
 from i2i.nets.margin import margin
 from training.checkpoint import read_checkpoint
 from training.data.crops import to_tensor
-from training.sample_folders import find_samples
+from training.evaluation.sample_folders import find_samples
 
 
 @torch.inference_mode()

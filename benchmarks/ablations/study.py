@@ -20,10 +20,10 @@ from benchmarks.ablations.border import border_and_inside
 from benchmarks.service.results import Machine
 from i2i.image import write_bytes
 from i2i.model_folder import ModelFolder
-from training.comparison import compared, read_results
-from training.cost import size
 from training.data.files import find_pictures
-from training.evaluate import task_of
+from training.evaluation.comparison import compared, read_results
+from training.evaluation.cost import size
+from training.evaluation.evaluate import task_of
 from training.precision import fastest_precision
 
 ROOT = Path(__file__).parents[2]

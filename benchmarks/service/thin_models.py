@@ -16,8 +16,8 @@ from i2i.nets import Autoencoder, ClassHead, Decoder, Encoder, PictureHead
 from i2i.nets.description import describe
 from i2i.nets.margin import margin
 from i2i.spec import ClassInfo, ModelSpec
-from training.graph import write_graph
-from training.model_writing import write_golden, write_spec, write_weights
+from training.export.graph import write_graph
+from training.export.model_writing import write_golden, write_spec, write_weights
 
 WINDOW = 384
 CLASSES = (ClassInfo("ground", (16, 16, 16)), ClassInfo("sky", (70, 110, 240)))

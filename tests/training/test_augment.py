@@ -155,7 +155,7 @@ def test_a_picture_of_16_bits_takes_any_appearance(appearance: A.BasicTransform)
 def test_a_picture_smaller_than_the_crop_is_named() -> None:
     sample = Sample("small-one", np.zeros((16, 16, 3), np.uint8))
 
-    with pytest.raises(ValueError, match=r"small-one: .*\(32, 32\) vs \(16, 16\).*pad_if_needed"):
+    with pytest.raises(ValueError, match=r"small-one: .*\(32, 32\) vs \(16, 16\).*augment\.Crop"):
         Augmentation([A.RandomCrop(32, 32)], []).geometry(sample, np.random.default_rng(0))
 
 

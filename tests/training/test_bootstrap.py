@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from i2i.metrics import confusion_matrix, iou, reliability
-from training.bootstrap import RELIABILITY, Tally, intervals, paired_differences
 from training.degradations import Gray
+from training.evaluation.bootstrap import RELIABILITY, Tally, intervals, paired_differences
 from training.tasks import DenseMap, Restoration, Segmentation, Task
 from training.tasks.scores import PictureScores
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from i2i.engines.engine import available_cpus
 from training import cli
-from training.budget import Budget, Limit, Plan, core_minutes, parse_budget, plan
+from training.budget import Budget, Limit, Plan, core_minutes, parse_budget, plan, share_of
 from training.curves import Curves
 from training.schedules import Cosine
 
@@ -54,6 +54,12 @@ def test_a_budget_of_a_gpu_is_in_minutes_of_the_clock() -> None:
 def test_what_could_be_misread_is_no_budget(text: str) -> None:
     with pytest.raises(ValueError, match=r"budget: expected core-minutes .* such as '120 core"):
         parse_budget(text)
+
+
+@pytest.mark.parametrize("text", ["60min", "0.01 core-minutes"])
+def test_a_share_of_a_budget_is_a_budget(text: str) -> None:
+    whole, part = parse_budget(text), parse_budget(share_of(text, 1 / 27))
+    assert part.minutes == pytest.approx(whole.minutes / 27, rel=0.01)
 
 
 @pytest.fixture
@@ -131,7 +137,7 @@ class Pretended:
         self.fit_loop = SimpleNamespace(total_batch_idx=done - 1, epoch_loop=self.epoch_loop)
         self.rate = SimpleNamespace(end_at=lambda steps: None, hold=lambda: None)
         self.global_step, self.core_minutes, self.val_check_batch = done, 0.0, 0
-        self.sanity_checking, self.num_val_batches = False, [50]
+        self.sanity_checking, self.num_val_batches, self.log_every_n_steps = False, [50], 50
 
     def validate(self, cost: float) -> None:
         self.budget.on_validation_start(self, self)  # type: ignore[arg-type]

@@ -10,7 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from i2i.nets import Autoencoder, Decoder, Encoder, PictureHead
 from training.callbacks import AtomicCheckpoints
+from training.checkpoint import read_checkpoint
+from training.recipe import describe
+from training.tasks import SuperResolution
 
 
 @contextmanager
@@ -62,3 +66,17 @@ def test_a_checkpoint_replaces_the_earlier_one(tmp_path: Path) -> None:
         files.save_checkpoint(content(10, value), path)
 
     assert files.load_checkpoint(path, weights_only=True)["weights"].eq(2.0).all()
+
+
+def test_a_checkpoint_is_read_where_the_files_of_its_loss_are_gone(tmp_path: Path) -> None:
+    net = Autoencoder(Encoder([4], [0]), Decoder([4], []), PictureHead(4, stride=2, scale=2))
+    vgg = {"class_path": "i2i.losses.Perceptual", "init_args": {"path": "gone.pth"}}
+    task = describe(SuperResolution(2))
+    task["init_args"]["loss"] = vgg
+    recipe = {"task": task, "net": describe(net), "steps": 1}
+    state = {f"net.{name}": value for name, value in net.state_dict().items()}
+    torch.save({"recipe": recipe, "state_dict": state}, tmp_path / "best.ckpt")
+
+    _, _, known = read_checkpoint(tmp_path / "best.ckpt")
+
+    assert known["task"]["init_args"]["loss"] == vgg

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,7 +16,6 @@ import pytest
 import torch
 
 from training import cli, lightning, mistakes
-from training.own_config import with_own_config
 
 ROOT = Path(cli.__file__).parents[1]
 CROP = '--data.geometry=[{{"class_path":"albumentations.RandomCrop","init_args":{}}}]'
@@ -56,6 +56,12 @@ def said(error: pytest.ExceptionInfo[SystemExit], capsys: pytest.CaptureFixture[
 MISTAKES = {
     "unknown key": (["--model.lerning_rate=1"], r"lerning_rate"),
     "unknown key of the data": (["--data.batchsize=1"], r"'batchsize' is not accepted"),
+    "misspelt key of the data": (["--data.rot=x"], r"'rot' is not accepted; is root meant\?"),
+    "key of the data that is like none": (["--data.xyz=1"], r"'xyz' is not accepted; see"),
+    "a budget that looks like an option": (
+        ["--budget", "-3min"],
+        r"--budget: expected a value, got none; write one .* as --budget=VALUE",
+    ),
     "unknown key of a part": (["--model.net.encoder.init_args.foo=1"], r"'foo' is not accepted"),
     "unknown class": (
         ["--model.task=training.tasks.No"],
@@ -67,15 +73,15 @@ MISTAKES = {
     ),
     "unknown optimiser": (
         ["--model.optimizer=Adam"],
-        r"optimizer: expected a name that docs/what-exists\.md lists, got another: Adam;",
+        r"optimizer: expected one of AdamW, Muon, SGD, Lion, or the path of a class, got Adam;",
     ),
     "unknown schedule": (
         ["--model.schedule=cosine"],
-        r"schedule: expected a name that docs/what-exists\.md lists, got another: cosine;",
+        r"schedule: expected one of Cosine, Polynomial, .*, or the path of a class, got cosine;",
     ),
     "no weights to begin with": (
         ["--model.initial_weights=bst.ckpt"],
-        r"initial_weights: expected a model folder or one of .*bst\.ckpt, which is no checkpoint",
+        r"bst\.ckpt: expected a checkpoint such as .*, got no file",
     ),
     "wrong scale": (["--model.task.init_args.scale=7"], r"scale: expected 2, 3 or 4, got 7"),
     "missing config": (["--config", "nowhere.yaml"], r"does not exist: .*nowhere\.yaml"),
@@ -89,7 +95,10 @@ MISTAKES = {
         [crop(height=32, width=32, hight=1)],
         r"'hight' is not accepted",
     ),
-    "crop larger than the pictures": ([crop(height=640, width=64)], r"photo-1: .*\(640, 64\)"),
+    "crop larger than the pictures": (
+        [crop(height=640, width=64)],
+        r"photo-1\.png \(.*\(640, 64\)",
+    ),
     "crop that does not fit the net": ([crop(height=34, width=34)], r"multiples of 2, got 9×9"),
     "crop within the border": ([crop(height=16, width=16)], r"make the crop larger"),
     "batch larger than an epoch": (["--data.epoch_samples=1"], r"batch_size: expected 1 to"),
@@ -145,7 +154,29 @@ def test_a_folder_must_be_given(
     with pytest.raises(SystemExit) as error:
         cli.main(["fit", "--config", str(configs / "super_resolution_x2.yaml")])
 
-    assert "arguments are required: root" in said(error, capsys)
+    assert "arguments are required: root; say --data.root FOLDER" in said(error, capsys)
+
+
+@pytest.mark.parametrize("keys", [["--data.root=photos"], ["--data.batch_size=2"], []])
+def test_a_fit_without_a_config_is_told_that_one_is_missing(
+    keys: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["training"])
+
+    with pytest.raises(SystemExit) as error:
+        cli.main(["fit", *keys])
+
+    assert "; say which config: --config training/configs/" in said(error, capsys)
+
+
+def test_a_checkpoint_in_place_of_a_model_is_told_how_it_becomes_one() -> None:
+    Path("best.ckpt").write_bytes(b"PK\x03\x04\x00\x80\xff")
+
+    with pytest.raises(SystemExit) as error:
+        cli.main(["evaluate", "--model", "best.ckpt", "--images", "photos"])
+
+    told = "; `python -m training export --checkpoint best.ckpt --output MODEL` writes one"
+    assert str(error.value.code).endswith(f"got best.ckpt{told}")
 
 
 @pytest.mark.whole
@@ -242,26 +273,6 @@ def test_a_checkpoint_brings_the_config_of_its_run(
     assert "psnr_y" in capsys.readouterr().out
 
 
-def test_a_config_that_is_named_is_the_one_that_counts(tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    own = ["fit", "--config", str(run / "config.yaml")]
-    named = ["fit", "--ckpt_path", str(run / "checkpoints" / "last.ckpt")]
-    last = ["fit", f"--run={run}", "--ckpt_path", "last"]
-    for arguments in (named, last):
-        with pytest.raises(ValueError, match=r"expected a checkpoint, got no file .*last"):
-            with_own_config(arguments)
-    (run / "checkpoints").mkdir(parents=True)
-    (run / "checkpoints" / "last.ckpt").touch()
-    with pytest.raises(ValueError, match=r"config: expected the run's config at .*config\.yaml"):
-        with_own_config(named)
-    (run / "config.yaml").touch()
-    assert with_own_config(named) == [*own, *named[1:]]
-    assert with_own_config(["fit", "=".join(named[1:])]) == [*own, "=".join(named[1:])]
-    assert with_own_config(last) == [*own, *last[1:]]
-    for other in (["--config", "other.yaml"], ["--config=other.yaml"], ["-c", "other.yaml"]):
-        assert with_own_config([*named, *other]) == [*named, *other]
-
-
 def test_an_unknown_command_ends_with_the_list(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as error:
         cli.main(["trian"])
@@ -290,6 +301,20 @@ def test_a_command_has_help(
 
     assert error.value.code == 0
     assert f"python -m training {command}" in capsys.readouterr().out.replace("[options] ", "")
+
+
+@pytest.mark.whole
+def test_a_run_that_had_ended_says_so_when_it_is_resumed(
+    start: Callable[..., None],
+    trained: Callable[[str], Any],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = shutil.copytree(trained("super_resolution_x2").checkpoint.parents[1], Path("run"))
+    capsys.readouterr()
+
+    start("--ckpt_path", str(run / "checkpoints" / "last.ckpt"), command="fit")
+
+    assert "nothing was trained: the run had ended after" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", ["validate", "test", "predict"])

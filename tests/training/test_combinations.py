@@ -27,7 +27,7 @@ from i2i.nets.style import Activation, BlockKind, Initialisation, Norm, Padding
 from training.callbacks import AtomicCheckpoints
 from training.data import Listed
 from training.degradations import GaussianNoise
-from training.export import export
+from training.export.export import export
 from training.module import ImageToImage
 from training.tasks import (
     Colourisation,

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from training import cli
-from training.comparison import (
+from training.evaluation.comparison import (
     check_pictures,
     check_scores,
     compared,
@@ -21,8 +21,8 @@ from training.comparison import (
     show_comparison,
     to_json,
 )
-from training.evaluate import task_of
-from training.protocol import differences, digest, in_words, stamp
+from training.evaluation.evaluate import task_of
+from training.evaluation.protocol import differences, digest, in_words, stamp
 from training.tasks import Segmentation, SuperResolution
 
 

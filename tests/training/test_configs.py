@@ -16,8 +16,8 @@ from i2i.model_folder import ModelFolder
 from i2i.predictor import Predictor
 from training import cli
 from training.checkpoint import read_checkpoint
-from training.evaluate import evaluate, task_of
-from training.sample_folders import find_samples
+from training.evaluation.evaluate import evaluate, task_of
+from training.evaluation.sample_folders import find_samples
 from training.tune import whole_config
 
 CONFIGS = Path(cli.__file__).parent / "configs"
@@ -112,6 +112,7 @@ def test_checkpoint_graph_and_predictor_score_alike(
     assert by_checkpoint == pytest.approx(recorded.scores)
     assert by_graph[task.monitor] == pytest.approx(recorded.exported["openvino f32"])
     assert by_graph == pytest.approx(by_checkpoint, abs=near)
+    assert (served.spec.temperature != 1) == (task.kind == "labels")
 
 
 def test_the_log_holds_the_score_the_pictures_and_the_config(run_of: Callable[[str], Any]) -> None:

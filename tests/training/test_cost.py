@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import i2i
 from i2i.nets import Autoencoder, ClassHead, Decoder, Encoder, PictureHead
-from training.cost import STATED, cost, multiply_adds_per_pixel
+from training.evaluation.cost import STATED, cost, multiply_adds_per_pixel
 
 NETS = {
     "picture": lambda: Autoencoder(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +12,17 @@ import pytest
 from PIL import Image
 
 from training.data import EmbeddedPhotos, EmbeddedShapes, Fraction, Masks, Photos
-from training.data.cache import Samples
 from training.data.embedded import SHAPES, TRAINING, VALIDATION, generate_shapes, photographs
 from training.data.files import (
     Entry,
     find_masked,
-    find_photos,
     find_pictures,
-    loads_of,
     read_entry,
 )
-from training.tasks import Sample, Segmentation, SuperResolution
+from training.tasks import Segmentation, SuperResolution
 
 TASK = Segmentation(["ground", "thing"])
 TASK_2X = SuperResolution(2)
-COLOURS = np.full((8, 8, 3), 200, np.uint8)
 
 
 def save(path: Path, pixels: np.ndarray) -> Path:
@@ -78,6 +73,56 @@ def test_a_picture_without_a_mask_is_named(masked: Callable[[Path], Path]) -> No
         find_masked(part)
 
 
+def test_all_pictures_without_a_mask_are_told_at_once(photos: Callable[..., Path]) -> None:
+    photos(Path("set/images"), count=9, size=(8, 8))
+    photos(Path("set/masks"), count=2, size=(8, 8))
+
+    with pytest.raises(
+        ValueError,
+        match=r"photo-2\.png, .*photo-6\.png and 2 more: expected a mask .* in set/masks,",
+    ):
+        find_masked(Path("set"))
+
+
+def test_masks_in_a_folder_of_another_name_are_found_in_the_message(
+    masked: Callable[[Path], Path],
+) -> None:
+    part = masked(Path("set")) / "train"
+    (part / "masks").rename(part / "labels")
+
+    with pytest.raises(
+        ValueError, match=r"got set/train/masks, .*; set/train holds images, labels"
+    ):
+        find_masked(part)
+
+
+@pytest.mark.parametrize("layout", ["{kind}", "{part}/{kind}", "{kind}/{part}"])
+@pytest.mark.parametrize("kinds", [("images", "masks"), ("input", "target")])
+def test_masks_among_the_photographs_are_told(
+    layout: str,
+    kinds: tuple[str, str],
+    photos: Callable[..., Path],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    parts = ("train", "val") if "part" in layout else ("",)
+    for part in parts:
+        for kind in kinds:
+            photos(Path("root", layout.format(kind=kind, part=part)), size=(8, 8))
+
+    with caplog.at_level(logging.WARNING):
+        Photos("root", geometry=[]).training_loads(TASK_2X)
+
+    told = Path("root", layout.format(kind=kinds[0], part="train").removesuffix("/train"))
+    (said,) = (text for text in caplog.messages if "photographs lie in a folder" in text)
+    count = 2 * len(parts)
+    assert said.startswith(f"{count} of {2 * count} photographs lie in a folder {kinds[1]} beside")
+    assert said.endswith(f"say --data.root {told}")
+
+    caplog.clear()
+    Photos(str(told), geometry=[]).training_loads(TASK_2X)
+    assert not caplog.messages
+
+
 @pytest.mark.parametrize("folder", ["images", "masks"])
 def test_two_files_of_one_name_are_not_guessed_about(
     folder: str, masked: Callable[[Path], Path]
@@ -108,14 +153,6 @@ def test_a_mask_whose_name_is_longer_than_its_pictures_is_told(tmp_path: Path) -
 
     with pytest.raises(ValueError, match=r"a_001\.png: .*rename a_001_mask\.png, or name both in"):
         find_masked(tmp_path)
-
-
-def test_all_bad_files_are_told_at_once(tmp_path: Path) -> None:
-    for number in range(7):
-        (tmp_path / f"{number}.png").write_bytes(b"")
-
-    with pytest.raises(ValueError, match=r"7 pictures cannot be .*0\.png.*4\.png.*and 2 more$"):
-        Samples(loads_of(find_photos(tmp_path), TASK_2X))
 
 
 def test_a_run_keeps_its_batches_up_to_the_end_of_an_epoch(photos: Callable[..., Path]) -> None:
@@ -228,67 +265,6 @@ def test_a_batch_is_at_least_one_and_at_most_an_epoch(batch_size: int) -> None:
 def test_a_validation_picture_has_at_least_a_pixel(longest: int) -> None:
     with pytest.raises(ValueError, match=f"validation_longest: expected at least 1, got {longest}"):
         Photos("root", geometry=[], validation_longest=longest)
-
-
-def test_decoded_pictures_are_kept_up_to_the_limit(caplog: pytest.LogCaptureFixture) -> None:
-    read: list[int] = []
-
-    def load(index: int) -> Sample:
-        read.append(index)
-        return Sample(str(index), np.full((10, 10, 3), index, np.uint8))
-
-    loads = [lambda index=index: load(index) for index in range(4)]
-    with caplog.at_level(logging.WARNING):
-        samples = Samples(loads, cache_bytes=700)
-    read.clear()
-
-    assert [samples[index].name for index in range(4)] == ["0", "1", "2", "3"]
-    assert read == [2, 3]
-    assert "2 of 4 pictures fit into cache_bytes=700" in caplog.text
-
-
-def test_what_others_keep_is_not_kept_again(caplog: pytest.LogCaptureFixture) -> None:
-    loads = [lambda: Sample("one", np.zeros((10, 10, 3), np.uint8))] * 2
-    with caplog.at_level(logging.WARNING):
-        assert Samples(loads, cache_bytes=700, taken=400).kept_bytes == 300
-    assert "1 of 2 pictures fit into cache_bytes=700" in caplog.text
-
-
-def test_a_cache_of_nothing_reads_at_each_use(caplog: pytest.LogCaptureFixture) -> None:
-    made = [Sample(str(index), np.full((4, 4, 3), index, np.uint8)) for index in range(3)]
-    read: list[str] = []
-
-    def load(sample: Sample) -> Sample:
-        read.append(sample.name)
-        return sample
-
-    with caplog.at_level(logging.WARNING):
-        samples = Samples([partial(load, sample) for sample in made], cache_bytes=0)
-
-    assert [samples[index].name for index in (2, 0)] == ["2", "0"]
-    assert read == ["0", "1", "2", "2", "0"]
-    assert caplog.text == ""
-
-
-def test_the_digest_is_of_names_pictures_masks_and_targets_whatever_is_kept() -> None:
-    def digest(cache_bytes: int = 0, name: str = "a", **changed: np.ndarray) -> str:
-        parts: dict[str, Any] = {
-            "image": COLOURS,
-            "mask": COLOURS[..., 0],
-            "target": COLOURS.astype(np.float32),
-        } | changed
-        sample = Sample(name, **parts)
-        return Samples([lambda: sample, lambda: Sample("b", COLOURS)], cache_bytes).digest
-
-    assert digest() == digest(cache_bytes=200) == digest(cache_bytes=10**6)
-    others = [
-        digest(name="c"),
-        digest(image=COLOURS - 1),
-        digest(image=COLOURS.reshape(4, 16, 3)),
-        digest(mask=COLOURS[..., 0] - 1),
-        digest(target=COLOURS.astype(np.float32) - 1),
-    ]
-    assert len({digest(), *others}) == 6
 
 
 @pytest.mark.parametrize(

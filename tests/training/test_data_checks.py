@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from i2i.nets import Autoencoder, Decoder, Encoder, PictureHead
-from training.augment import Augmentation
+from training.augment import Augmentation, Crop
 from training.data import Photos
 from training.data.cache import Samples
 from training.data.checks import check_geometry, check_masks, check_sizes, warn_of_darkness
@@ -65,15 +65,37 @@ def test_a_picture_that_is_too_low_or_too_narrow_for_the_crop_is_found(
 ) -> None:
     samples = samples_of(photo("small", 46, 46), photo("low", 44, 99), photo("narrow", 99, 44))
 
-    with pytest.raises(ValueError, match=f"{name}: expected a picture larger than the crop"):
-        check_geometry(Augmentation([crop], []), samples, seed=0)
+    words = (
+        rf"geometry: expected pictures as large as the crop, got 1 of 3 .* smaller: {name} \(Crop"
+    )
+    with pytest.raises(ValueError, match=words):
+        check_geometry(Augmentation([crop], []), samples, 0, ["small", "low", "narrow"].__getitem__)
+
+
+def test_all_pictures_smaller_than_the_crop_are_told_with_what_to_write() -> None:
+    sizes = [(90, 90), (20, 90), (90, 20), *[(20, 20)] * 5]
+    samples = samples_of(*(photo(f"{i}", *size) for i, size in enumerate(sizes)))
+
+    with pytest.raises(ValueError, match=r"got 7 of 8 that are smaller: .* and 2 more .*") as error:
+        check_geometry(Augmentation([A.RandomCrop(24, 24)], []), samples, 0, str)
+
+    assert "name training.augment.Crop in place of the crop" in str(error.value)
+    continued = Augmentation([Crop(24, 24)], [])
+    check_geometry(continued, samples, 0, str)
+
+
+def test_a_mistake_of_another_kind_is_told_as_it_is() -> None:
+    about = Augmentation([Crop(24, 24, class_probability=1.0)], [])
+
+    with pytest.raises(ValueError, match=r"^Crop: class_probability: expected pictures with masks"):
+        check_geometry(about, samples_of(photo("a", 64, 64)), 0, str)
 
 
 def test_a_scale_that_makes_some_crops_too_large_is_found() -> None:
     shrinks = [A.RandomScale((-0.5, 0.0), p=1.0), A.RandomCrop(48, 48)]
 
-    with pytest.raises(ValueError, match="expected a picture larger than the crop"):
-        check_geometry(Augmentation(shrinks, []), samples_of(photo("a", 64, 64)), seed=0)
+    with pytest.raises(ValueError, match="got 1 of 1 that are smaller: 0 "):
+        check_geometry(Augmentation(shrinks, []), samples_of(photo("a", 64, 64)), 0, str)
 
 
 def test_pictures_too_small_to_validate_are_counted_and_others_not_tried() -> None:
@@ -95,7 +117,9 @@ def test_pictures_too_small_to_validate_are_counted_and_others_not_tried() -> No
     assert seen == [1]
 
 
-@pytest.mark.parametrize(("small", "words"), [("0", "cannot validate"), ("1", "pad_if_needed")])
+@pytest.mark.parametrize(
+    ("small", "words"), [("0", "cannot validate"), ("1", r"training\.augment\.Crop")]
+)
 def test_a_run_with_a_picture_too_small_does_not_begin(
     small: str, words: str, photos: Callable[..., Path]
 ) -> None:
@@ -112,7 +136,7 @@ def test_a_run_with_a_picture_too_small_does_not_begin(
         enable_model_summary=False,
     )
 
-    with pytest.raises(ValueError, match=f"photo-{small}: .*{words}"):
+    with pytest.raises(ValueError, match=f"photo-{small}.*{words}"):
         trainer.fit(ImageToImage(SuperResolution(2, border=0), net), data)
     assert trainer.global_step == 0
 

@@ -104,6 +104,23 @@ def test_the_weights_of_the_data_reach_the_loss_and_the_checkpoint(
     assert describe(build(describe(task))) == describe(task)
 
 
+def test_counting_reads_masks_alone_and_leaves_the_telling_to_the_run(
+    masked: Callable[[Path], Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    root = masked(Path("set"))
+    (root / "train" / "masks" / "more.png").write_bytes(b"a mask for no picture")
+    for image in root.rglob("images/*.png"):
+        image.write_bytes(b"no picture")
+    counted, run = (Masks(str(root), geometry=[], class_weights="inverse") for _ in range(2))
+
+    with caplog.at_level(logging.WARNING):
+        arguments = counted.task_arguments()
+        assert not caplog.messages
+        run.training_loads(Segmentation(**arguments))
+
+    assert len([said for said in caplog.messages if "a mask for no picture" in said]) == 1
+
+
 def test_an_id_that_is_ignored_is_not_counted(caplog: pytest.LogCaptureFixture) -> None:
     mask = np.array([[0, 0, 1, 2, 2, 2]], np.uint8)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,18 @@ def test_a_list_says_which_pictures_train_and_validate(folder: Path) -> None:
     assert images(validation) == ["set/val/images/photo-0.png"]
     assert all(load().mask is not None for load in [*training, *validation])
     assert data.class_names() == ["ground", "thing"]
+
+
+def test_rows_of_a_test_set_are_left_out_and_counted(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = listed(GOOD + "not/here.png,,,test,b,x\nnor/here.png,,,test,c,x\n")
+
+    with caplog.at_level(logging.WARNING):
+        parts = data.training_loads(TASK), data.validation_loads(TASK)
+
+    assert [len(part) for part in parts] == [2, 1]
+    assert caplog.messages == ["set/list.csv: 2 of 5 rows have the split test; they are left out"]
 
 
 def test_a_task_with_targets_reads_these_and_no_masks(folder: Path) -> None:
@@ -100,7 +113,11 @@ WRONG = {
     f"image\n{A}\n{B}\n./{A}\n": r"line 4: expected each picture once, got \./train.* line 2; take",
     f"image, split\n{A},train\n{B},val\n": "expected a column split, got ' split'; write it so",
     f"Image,split\n{A},train\n{B},val\n": "expected a column image, got 'Image'; write it so",
-    f"image,split\n{A},train\n{B},test\n": "line 3: split: expected train or val, got 'test'",
+    f"image,split\n{A},train\n{B},tets\n": "line 3: split: expected train, val or test, got 'tets'",
+    f"image,split\n{A},test\n{B},\n": "line 3: split: expected train or val in every row or in",
+    f"image,group\n{A},a\n{B},a\n": "at least 2 groups, .* name more in the column group$",
+    f"image;split\n{A};train\n": "expected commas between the columns, .*image;split'; use commas$",
+    f"image\tsplit\n{A}\ttrain\n": "expected commas between the columns",
     f"image,split\n{A},train\n{B},\n": "line 3: split: expected train or val in every row or in",
     f"image,split\n{A},val\n{B},val\n": "split: expected rows of train and of val, got one side",
     f"image,split,group\n{A},train,a\n{B},val,a\n": "group: expected each group on one side, got a",

@@ -88,6 +88,15 @@ def test_a_target_of_another_size_is_named_with_both_sizes(pairs: Path) -> None:
         Pairs(str(pairs), geometry=[]).training_loads(PICTURES)[0]()
 
 
+def test_a_target_twice_as_large_is_told_what_trains_from_it_alone(pairs: Path) -> None:
+    Image.fromarray(np.zeros((32, 40, 3), np.uint8)).save(pairs / "target" / "photo-1.tif")
+
+    with pytest.raises(
+        ValueError, match=r"20×16, got 40×32; super-resolution .*Photos with the root root/target$"
+    ):
+        Pairs(str(pairs), geometry=[]).training_loads(PICTURES)[0]()
+
+
 def test_a_mask_drawn_on_the_picture_before_it_was_turned_is_told() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.data import Fraction, Masks, NamesFile, Photos
+from training.data import Fraction, Masks, NamesFile, Pairs, Photos
 from training.data.cache import Samples
 from training.data.checks import warn_of_leaks
 from training.data.files import Entry
 from training.recipe import build
-from training.tasks import Sample, Segmentation, SuperResolution
+from training.tasks import Paired, Sample, Segmentation, SuperResolution
 
 TASK = SuperResolution(2)
 names = st.lists(st.text("abc/", min_size=1), min_size=2, max_size=40, unique=True)
@@ -66,7 +67,7 @@ WRONG_FRACTIONS = {
     "group: expected 'z' to match every picture's name, got a": lambda: chosen(
         Fraction(group="z"), ["a", "b"]
     ),
-    "expected at least 2 groups, .* got \\['scene'\\]": lambda: chosen(
+    "expected at least 2 groups, .* got \\['scene'\\]; change the expression": lambda: chosen(
         Fraction(group="scene"), ["scene-1", "scene-2"]
     ),
 }
@@ -117,10 +118,18 @@ def test_folders_and_a_split_are_not_both_obeyed(photos: Callable[..., Path]) ->
         Photos("root", split=Fraction(), geometry=[]).validation_loads(TASK)
 
 
-def test_a_folder_that_trains_without_one_that_validates_is_told(
-    photos: Callable[..., Path], caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("folders", "told"),
+    [
+        (["train", "valid", "test"], "train and valid"),
+        (["Train", "Val"], "Train and Val"),
+        (["val", "others"], "val"),
+    ],
+)
+def test_folders_that_seem_to_be_a_split_and_are_none_are_told(
+    folders: list[str], told: str, photos: Callable[..., Path], caplog: pytest.LogCaptureFixture
 ) -> None:
-    for folder in ("train", "valid", "test"):
+    for folder in folders:
         photos(Path("root", folder))
 
     with caplog.at_level(logging.WARNING):
@@ -129,27 +138,69 @@ def test_a_folder_that_trains_without_one_that_validates_is_told(
         data.validation_loads(TASK)
 
     (record,) = caplog.records
-    assert "root holds a folder train, but none named val" in record.getMessage()
+    assert f"root holds {told}, but not both train and val: " in record.getMessage()
     caplog.clear()
     Photos("root", split=Fraction(group="^[^/]+"), geometry=[]).training_loads(TASK)
     assert not caplog.records
 
 
 @pytest.mark.parametrize(
-    ("made", "got"), [("train/images", "train"), ("notes", "notes"), (None, "none")]
+    ("made", "got"), [("train/images", "train"), ("notes", "notes"), ("", "none")]
 )
-def test_masks_that_lie_elsewhere_are_told_where_they_are_looked_for(
-    made: str | None, got: str
-) -> None:
-    if made is not None:
-        Path("set", made).mkdir(parents=True)
+def test_masks_that_lie_elsewhere_are_told_where_they_are_looked_for(made: str, got: str) -> None:
+    Path("set", made).mkdir(parents=True)
 
     with pytest.raises(
         ValueError,
         match="set: expected the folders train/images, train/masks, val/images, val/masks, or "
-        f"images and masks to be split, got {got}",
+        f"images and masks to be split, got {got}$",
     ):
         Masks("set", geometry=[]).validation_loads(Segmentation(["a", "b"]))
+
+
+def test_masks_that_train_alone_can_be_split(masked: Callable[[Path], Path]) -> None:
+    root = masked(Path("set"))
+    shutil.rmtree(root / "val")
+
+    with pytest.raises(
+        ValueError, match=r"got classes.txt, train; give set/train, with classes\.txt in it, as the"
+    ):
+        Masks("set", geometry=[]).training_loads(Segmentation(["ground", "thing"]))
+    alone = Masks("set/train", geometry=[])
+    with pytest.raises(ValueError, match=r"set/train/classes\.txt: .*no file; move .*set/classes"):
+        alone.class_names()
+    (root / "classes.txt").rename(root / "train" / "classes.txt")
+    assert len(alone.training_loads(Segmentation(alone.class_names()))) == 1
+
+
+@pytest.mark.parametrize("data", [Masks, Pairs])
+def test_a_split_within_the_folders_of_a_kind_is_not_mixed(
+    data: type[Masks] | type[Pairs], photos: Callable[..., Path]
+) -> None:
+    one, other = {Masks: ("images", "masks"), Pairs: ("input", "target")}[data]
+    for side in ("train", "val"):
+        for kind in (one, other):
+            photos(Path("set", kind, side))
+    task = Segmentation(["ground", "thing"]) if data is Masks else Paired()
+
+    with pytest.raises(
+        ValueError,
+        match=f"set: expected the folders train/{one}, train/{other}, val/{one}, val/{other}, got "
+        f"{one}/train, {one}/val, {other}/train, {other}/val; move them, or say --data.split",
+    ):
+        data("set", geometry=[]).training_loads(task)
+    mixed = data("set", split=Fraction(0.5), geometry=[])
+    assert len(mixed.training_loads(task)) + len(mixed.validation_loads(task)) == 4
+
+
+def test_a_root_that_does_not_exist_is_told_before_what_lies_in_it() -> None:
+    Path("sets/good").mkdir(parents=True)
+    told = "expected a folder of pictures, got sets/god, which is none; sets holds good$"
+
+    with pytest.raises(ValueError, match=told):
+        Masks("sets/god", geometry=[]).class_names()
+    with pytest.raises(ValueError, match=told):
+        Pairs("sets/god", geometry=[]).training_loads(Paired())
 
 
 def test_masks_need_no_folders_for_their_split(masked: Callable[[Path], Path]) -> None:

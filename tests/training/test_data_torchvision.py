@@ -11,6 +11,7 @@ import torch
 import yaml
 from jsonargparse import ArgumentParser
 from PIL import Image
+from torchvision import datasets
 
 from training import cli
 from training.data import Cityscapes, ImageData, OxfordPets, PascalVOC
@@ -100,6 +101,39 @@ def test_a_set_that_is_not_there_is_named(kind: type[TorchvisionMasks]) -> None:
     data = kind("nowhere", geometry=[])
 
     with pytest.raises(ValueError, match=f"nowhere: expected {kind.__name__} as torchvision keeps"):
+        data.training_loads(Segmentation(data.class_names()))
+
+
+def test_a_set_is_fetched_by_one_process_before_all_open_it(
+    sets: dict[str, TorchvisionMasks], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched: list[bool] = []
+
+    class Fetched(datasets.VOCSegmentation):
+        def __init__(self, root: Path, image_set: str, download: bool) -> None:
+            fetched.append(download)
+            super().__init__(root, image_set=image_set)
+
+    monkeypatch.setattr(datasets, "VOCSegmentation", Fetched)
+    data = PascalVOC("sets", download=True, geometry=[], class_weights="inverse")
+    data.prepare_data()
+    data.training_loads(Segmentation(data.class_names()))
+    assert fetched == [True, False]
+
+    # Weights are counted before a trainer is there.
+    data.task_arguments()
+    assert fetched == [True, False, True, False]
+    sets["PascalVOC"].prepare_data()
+    assert len(fetched) == 4
+
+
+@pytest.mark.parametrize("kind", [OxfordPets, PascalVOC])
+def test_a_set_that_is_missing_is_told_how_to_fetch_it(
+    kind: type[OxfordPets] | type[PascalVOC],
+) -> None:
+    data = kind("nowhere", geometry=[])
+
+    with pytest.raises(ValueError, match=r"You can use --data.download true to download it"):
         data.training_loads(Segmentation(data.class_names()))
 
 

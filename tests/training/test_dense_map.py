@@ -47,7 +47,7 @@ def test_the_outputs_of_a_map_want_its_range_and_those_of_others_none() -> None:
         LastStep("image", map=MapInfo("m", 0, 1))
 
 
-@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf, 0])
 def test_a_missing_number_is_refused_with_file_and_count(wrong: float) -> None:
     target = depths()
     target[0, :3] = wrong
@@ -55,7 +55,7 @@ def test_a_missing_number_is_refused_with_file_and_count(wrong: float) -> None:
     with pytest.raises(
         ValueError, match=r"hill: expected a finite number for every pixel, got 3 .*missing: ignore"
     ):
-        DenseMap("m", 0, 10).pair(Sample("hill", IMAGE, target=target), RANDOM)
+        DenseMap("m", 0, 10, missing_value=0).pair(Sample("hill", IMAGE, target=target), RANDOM)
 
 
 def test_a_map_in_another_unit_is_refused_with_file_and_range() -> None:
@@ -69,9 +69,9 @@ def test_a_map_in_another_unit_is_refused_with_file_and_range() -> None:
     DenseMap("m", 0, 50.5).check_sample(decimetres)
 
 
-@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf, 0])
 def test_an_ignored_number_counts_neither_in_the_loss_nor_in_the_scores(wrong: float) -> None:
-    task = DenseMap("m", 0, 10, missing="ignore")
+    task = DenseMap("m", 0, 10, missing="ignore", missing_value=0)
     target = depths()
     target[0] = wrong
     _, ignoring = task.pair(Sample("s", IMAGE, target=target), RANDOM)

@@ -11,7 +11,7 @@ import torch
 from i2i.explain import stages
 from i2i.nets import Autoencoder, Decoder, Encoder, PictureHead
 from training.callbacks import Diagnostics
-from training.callbacks.diagnostics import part_of, silent_channels
+from training.callbacks.diagnostics import log_often, part_of, silent_channels
 from training.tasks import SuperResolution
 
 RATE = 0.01
@@ -50,6 +50,17 @@ def test_gradients_and_updates_are_those_of_the_step() -> None:
         assert step == pytest.approx(RATE * values[f"gradient/{part}"], rel=1e-3, abs=1e-7)
     # The last layer begins at 0, so nothing reaches what is before it.
     assert values["gradient/head"] > 0 == values["gradient/encoder.0"]
+
+
+@pytest.mark.parametrize(
+    ("every", "steps", "expected"), [(50, 100_000, 50), (50, 200, 5), (50, 3, 1), (10, 200, 10)]
+)
+def test_a_short_run_logs_more_often_where_nobody_says_how_often(
+    every: int, steps: int, expected: int
+) -> None:
+    trainer: Any = SimpleNamespace(log_every_n_steps=every)
+    log_often(trainer, steps)
+    assert trainer.log_every_n_steps == expected
 
 
 def test_only_steps_that_are_logged_are_told_of() -> None:

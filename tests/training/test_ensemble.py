@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import i2i
-from training.ensemble import averaged
+from training.evaluation.ensemble import averaged
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (30, 41, 3), np.uint8)
 

@@ -16,13 +16,13 @@ import i2i
 from i2i.metrics import psnr
 from i2i.model_folder import ModelError, ModelFolder
 from training import cli
-from training.card import card
 from training.data.crops import to_tensor
 from training.degradations import Chain, GaussianNoise, Holes, Jpeg
-from training.evaluate import evaluate, task_of
+from training.evaluation.evaluate import evaluate, task_of
+from training.evaluation.sample_folders import find_samples
+from training.export.card import card
 from training.pixels import to_8_bit
 from training.recipe import describe
-from training.sample_folders import find_samples
 from training.tasks import DenseMap, Restoration, Sample, SuperResolution, Task
 
 
@@ -115,6 +115,22 @@ def test_recorded_scores_say_which_folders_they_took(
 
 
 @pytest.mark.slow
+def test_results_are_written_although_nobody_reads_what_is_printed(
+    run_of: Callable[[str], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: Any) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("training.evaluation.evaluate.show", gone)
+    run, output = run_of("super_resolution_x2"), tmp_path / "results.json"
+    asked = ["evaluate", "--model", str(run.model), *run.where, "--no-cost"]
+
+    with pytest.raises(SystemExit):
+        cli.main([*asked, "--output", str(output)])
+
+    assert output.is_file()
+
+
 def test_pairs_and_maps_are_evaluated_with_targets(
     run_of: Callable[[str], Any], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from training.data.files import find_photos, loads_of, pair_with_masks
-from training.evaluation_checks import check_classes, check_masks, check_sizes
+from training.evaluation.checks import check_classes, check_masks, check_sizes
 from training.tasks import Segmentation, SuperResolution
 
 TASK = Segmentation(["ground", "thing"])

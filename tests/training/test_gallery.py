@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.evaluate import Judged
-from training.gallery import Gallery, panels, scale_in_words
-from training.protocol import stamp
+from training.evaluation.evaluate import Judged
+from training.evaluation.gallery import Gallery, panels, scale_in_words
+from training.evaluation.protocol import stamp
 from training.tasks import Colourisation, DenseMap, Segmentation, SuperResolution, Task
 
 RESULTS = {"model": "a<b>@1", "set": {"pictures": 5}, "protocol": stamp(SuperResolution(2))}

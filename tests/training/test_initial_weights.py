@@ -17,8 +17,8 @@ from i2i.model_folder import WEIGHTS, ModelFolder
 from i2i.nets import Autoencoder, ClassHead, Decoder, Encoder, PictureHead
 from i2i.nets.style import Norm
 from training import cli
-from training.card import card
 from training.checkpoint import read_checkpoint
+from training.export.card import card
 from training.initial_weights import begin_with
 from training.module import ImageToImage
 from training.tasks import SuperResolution
@@ -55,6 +55,16 @@ def test_a_model_with_folded_norms_begins_a_net_without_norms() -> None:
     net = like_nuclei("folded")
     taken = begin_with(net, "nuclei")
     assert taken.startswith(f"{len(net.state_dict())} of {len(net.state_dict())} tensors of nuclei")
+
+
+def test_a_net_of_another_kind_is_not_taken_for_one_with_folded_norms() -> None:
+    encoder = Encoder([32, 64, 80], [3, 1, 1], norm="batch")
+    decoder = Decoder([80, 64, 32], [1, 0], norm="batch")
+    other = Autoencoder(encoder, decoder, ClassHead(32, classes=2, stride=1))
+    known = safetensors.torch.load_file(shipped_models()[SHIPPED] / WEIGHTS)
+    assert any(name.endswith(".0.bias") and name not in other.state_dict() for name in known)
+
+    assert f"tensors of {SHIPPED}@" in begin_with(other, SHIPPED)
 
 
 def test_a_run_begins_with_a_checkpoint_and_says_so(
@@ -111,6 +121,7 @@ def test_the_card_says_what_a_model_began_with_and_its_seed() -> None:
     ("origin", "complaint"),
     [
         ("no-such-model", "no-such-model"),
+        ("runs/none/best.ckpt", r"runs/none/best\.ckpt: expected a checkpoint .*got no file"),
         (SHIPPED, "of which none has a name and shape of this net's"),
     ],
 )

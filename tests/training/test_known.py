@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from i2i.spec import ModelSpec
 from training import cli
-from training.comparison import known_in_words
 from training.data import known
 from training.data.cache import mark_of
 from training.data.known import Known, marks
+from training.evaluation.comparison import known_in_words
 from training.tasks import Sample
 
 

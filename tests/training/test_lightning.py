@@ -218,6 +218,15 @@ def test_the_folder_of_a_run_has_one_name(fit: Callable[..., None]) -> None:
     assert [path.name for path in Path().iterdir()] == ["photos"]
 
 
+def test_processes_that_a_launcher_began_are_told_the_folder_that_they_share(
+    fit: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    monkeypatch.delenv("I2I_TRAINING_RUN", raising=False)
+    with pytest.raises(SystemExit, match=r"run: expected --run FOLDER, .* such as torchrun"):
+        fit()
+
+
 def test_crops_that_are_drawn_anew_are_not_repeated(fit: Callable[..., None]) -> None:
     with pytest.raises(SystemExit, match=r"overfit_batches: expected none, .*epoch_samples"):
         fit("--trainer.overfit_batches", "1")

@@ -22,8 +22,8 @@ from i2i.predictor import Predictor, golden_difference
 from i2i.spec import ModelSpec
 from i2i.windows import plan_windows
 from training import cli
-from training.card import card
-from training.margins import Margins, window_for, with_margin
+from training.export.card import card
+from training.export.margins import Margins, window_for, with_margin
 
 
 @pytest.fixture(scope="module")

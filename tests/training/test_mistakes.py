@@ -36,7 +36,7 @@ data:
         (
             "root: photos",
             "roots: photos",
-            r":11: data: Option 'roots' is not accepted \| init_args",
+            r":11: data: Option 'roots' is not accepted; is root meant\? \| init_args",
         ),
         (
             "widths: [4, 4], depths: [1]",

@@ -158,6 +158,28 @@ def test_outputs_that_see_the_border_do_not_count_with_valid_padding() -> None:
         loss_of(module, image[..., :8, :8], target[..., :16, :16])
 
 
+class _Convolving(torch.nn.Module):
+    """A loss that compares what a convolution makes of both."""
+
+    kinds: ClassVar[list[torch.dtype]] = []
+
+    def forward(self, output: Tensor, target: Tensor) -> Tensor:
+        edges = torch.nn.functional.conv2d(output - target, torch.ones(1, 3, 3, 3))
+        self.kinds.append(edges.dtype)
+        return edges.square().mean()
+
+
+def test_a_loss_that_convolves_does_so_in_float32_in_a_run_of_bfloat16() -> None:
+    image = torch.randint(256, (1, 3, 16, 16), dtype=torch.uint8)
+    target = torch.randint(256, (1, 3, 32, 32), dtype=torch.uint8)
+    module = ImageToImage(SuperResolution(2, loss=_Convolving()), net())
+
+    with torch.autocast("cpu", torch.bfloat16):
+        loss_of(module, image, target)
+
+    assert _Convolving.kinds == [torch.float32]
+
+
 def test_the_loss_goes_where_the_net_goes_and_is_in_no_checkpoint() -> None:
     head = ClassHead(4, classes=2)
     classes = Autoencoder(Encoder([4, 4], [0, 0]), Decoder([4, 4], [0]), head)

@@ -18,8 +18,8 @@ from i2i.nets import Autoencoder, Decoder, Encoder, PictureHead
 from i2i.predictor import Predictor
 from training.data.cache import Samples
 from training.data.crops import to_tensor
-from training.evaluate import evaluate
-from training.export import _spec
+from training.evaluation.evaluate import evaluate
+from training.export.export import _spec
 from training.tasks import Paired, Sample
 from training.tasks.paired import Channels
 

@@ -15,10 +15,10 @@ from rich.console import Console
 
 import i2i
 from i2i.nets import Autoencoder, Decoder, Encoder, PictureHead
-from training.evaluate import evaluate
-from training.results import PAGE, RESULTS, Place, find_sets, measure, references
-from training.results_page import page
-from training.sample_folders import find_samples
+from training.evaluation.evaluate import evaluate
+from training.evaluation.results import PAGE, RESULTS, Place, find_sets, measure, references
+from training.evaluation.results_page import page
+from training.evaluation.sample_folders import find_samples
 from training.tasks import DenseMap, Segmentation, SuperResolution
 
 

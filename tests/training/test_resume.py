@@ -28,7 +28,7 @@ from tests.training.small_runs import (
 from training.checkpoint import read_checkpoint
 from training.data.crops import TrainingCrops
 from training.module import ImageToImage
-from training.schedules import Plateau
+from training.schedules import Constant, Plateau
 from training.tasks import Sample, SuperResolution
 
 
@@ -145,6 +145,19 @@ def test_no_checkpoint_is_written_between_the_last_step_and_its_validation(
 
     assert found.steps == [1]
     assert torch.load(last, weights_only=True)["global_step"] == 2
+
+
+@pytest.mark.filterwarnings("ignore:.*your dataloader is not resumable", "ignore:The dirpath has")
+def test_a_run_that_ended_within_an_epoch_goes_on_in_it(photos: Callable[..., Path]) -> None:
+    root, schedule = photos(Path("photos")), Constant(warmup_steps=0)
+    _, straight = fit(root, "straight", schedule=schedule)
+    _, ended = fit(root, "ended", schedule=schedule, max_steps=4)
+    middle = torch.load(ended, weights_only=True)
+
+    _, resumed = fit(root, "resumed", schedule=schedule, resume=ended)
+
+    assert middle["global_step"] == 4
+    check_equal(straight, resumed, middle)
 
 
 @pytest.mark.parametrize(("name", "side"), [("0", "train and validate"), ("z", "train")])

@@ -18,9 +18,9 @@ from rich.progress import Progress
 from i2i.predictor import load
 from training import cli
 from training.degradations import Contrast, Light
-from training.evaluation_checks import find_checked
-from training.line_chart import _style, line_chart, span_of
-from training.robustness import FAULTS, OF_LIGHT, robustness, write_page
+from training.evaluation.checks import find_checked
+from training.evaluation.robustness import FAULTS, OF_LIGHT, robustness, write_page
+from training.pages.line_chart import _style, line_chart, span_of
 from training.tasks import Segmentation
 
 RANDOM = np.random.default_rng(0)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from training import cli
-from training.run_page import POINTS, _thinned, write_run_page
+from training.pages.run_page import POINTS, _thinned, write_run_page
 
 CURVES = """\
 epoch,gradient/encoder.0,gradient/head,loss,silent/encoder.0,step,val/iou/<sky>,val/iou/road,val/mean_iou
@@ -50,6 +50,16 @@ def test_scores_parts_and_pictures_are_shown(run: Path) -> None:
     shown = re.findall('src="(.*?)"', page)
     assert shown == [f"pictures/validation-0-step-{step:06d}.png" for step in (60, 120)]
     assert all((run / name).is_file() for name in shown)
+
+
+def test_what_a_run_has_not_yet_is_not_announced(run: Path) -> None:
+    (run / "metrics.csv").write_text("step,val/mean_iou\n9,0.5\n")
+    for picture in (run / "pictures").iterdir():
+        picture.unlink()
+
+    write_run_page(run, "mean_iou", "max")
+
+    assert "<h2>" not in (run / "index.html").read_text()
 
 
 def test_of_a_score_that_shall_be_small_the_least_is_best(run: Path) -> None:
@@ -108,7 +118,9 @@ def test_a_run_writes_its_page(
     ]
     cli.main(["fit", *config, *fast, "--run", "run", "--trainer.log_every_n_steps=1"])
 
-    headings = re.findall("<figcaption>(.*?)</figcaption>", Path("run/index.html").read_text())
+    page = Path("run/index.html").read_text()
+    headings = re.findall("<figcaption>(.*?)</figcaption>", page)
     assert headings[0] == "mean_iou"
+    assert page.count('class="class"') == 1  # the first class is not drawn
     assert {"Loss", "Learning rate", "Gradients", "Updates", "Silent channels"} <= set(headings)
     assert headings[-1].startswith("validation-1, step ")

@@ -155,6 +155,16 @@ def test_a_run_without_its_own_curves_is_told(tmp_path: Path) -> None:
         searched(tmp_path, Elsewhere())
 
 
+def test_a_run_that_never_validated_is_told(tmp_path: Path) -> None:
+    class Unasked(Pretended):
+        def __call__(self, arguments: list[str]) -> None:
+            super().__call__(arguments)
+            next(tmp_path.rglob("metrics.csv")).write_text("step,loss\n1,0.5\n")
+
+    with pytest.raises(ValueError, match=r"metrics\.csv: expected a validation of each trial"):
+        searched(tmp_path, Unasked())
+
+
 def test_the_page_says_what_was_best_and_that_it_is_flattered(tmp_path: Path) -> None:
     said = StringIO()
     show(searched(tmp_path, Pretended()), Console(file=said, width=160))

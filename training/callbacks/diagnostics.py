@@ -15,6 +15,9 @@ from i2i.explain import activations
 if TYPE_CHECKING:
     from training.module import ImageToImage
 
+# Lightning logs each so many steps where nobody says otherwise.
+LIGHTNINGS_EVERY = 50
+LEAST_POINTS = 40
 # Crops of the batch that channels are looked at on.
 CROPS = 2
 _STAGE = re.compile(r"(encoder)\.stages\.(\d+)|(decoder)\.(?:ups|joins|blocks)\.(\d+)")
@@ -33,6 +36,9 @@ class Diagnostics(Callback):
 
     def __init__(self) -> None:
         self._before: dict[str, Tensor] = {}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        log_often(trainer, trainer.estimated_stepping_batches)
 
     def on_before_optimizer_step(
         self,
@@ -65,6 +71,17 @@ class Diagnostics(Callback):
         pl_module.log_dict(_named("update", updates))
         image = pl_module.task.input_tensor(batch[0][:CROPS])
         pl_module.log_dict(_named("silent", silent_channels(pl_module.net, image)))
+
+
+def log_often(trainer: pl.Trainer, steps: float) -> None:
+    """Has a short run log more often than Lightning's default, so that its curves have points.
+
+    Args:
+        steps: of the whole run.
+    """
+    every = trainer.log_every_n_steps  # type: ignore[attr-defined]
+    if every == LIGHTNINGS_EVERY and steps < every * LEAST_POINTS:
+        trainer.log_every_n_steps = max(1, int(steps) // LEAST_POINTS)  # type: ignore[attr-defined]
 
 
 def silent_channels(net: Any, image: Tensor) -> dict[str, Tensor]:

@@ -7,6 +7,8 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +69,8 @@ class LastCheckpoint(Checkpoint):
             self._written = -math.inf
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._write(trainer)
+        with nullcontext() if trainer.is_last_batch else _unfinished_epoch(trainer):
+            self._write(trainer)
 
     def _write(self, trainer: pl.Trainer) -> None:
         if _writes_nothing(trainer):
@@ -91,6 +94,18 @@ def _validates_next(trainer: pl.Trainer) -> bool:
     fetcher = trainer.fit_loop._data_fetcher
     assert fetcher is not None
     return trainer.fit_loop.epoch_loop._should_check_val_fx(fetcher)
+
+
+@contextmanager
+def _unfinished_epoch(trainer: pl.Trainer) -> Iterator[None]:
+    """Takes back that Lightning counts an epoch as processed in whose midst a run ends."""
+    progress: Any = trainer.fit_loop.epoch_progress
+    for tracker in (progress.current, progress.total):
+        tracker.processed -= 1
+    try:
+        yield
+    finally:
+        progress.increment_processed()
 
 
 def _writes_nothing(trainer: pl.Trainer) -> bool:

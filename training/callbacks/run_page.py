@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
-from training.run_page import write_run_page
+from training.pages.run_page import write_run_page
 
 if TYPE_CHECKING:
     from training.module import ImageToImage
@@ -26,4 +26,5 @@ class RunPage(Callback):
         trial = trainer.sanity_checking or trainer.fast_dev_run  # type: ignore[attr-defined]
         if trainer.state.fn == "fit" and trainer.is_global_zero and not trial:
             task = pl_module.task
-            write_run_page(Path(trainer.default_root_dir), task.monitor, task.mode)
+            folder = Path(trainer.default_root_dir)
+            write_run_page(folder, task.monitor, task.mode, task.classes())

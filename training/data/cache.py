@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from i2i.image import darkness
+from training.data.names import TOLD, some_of
 from training.passing_bar import passing
 from training.pixels import Values, to_8_bit
 from training.tasks.task import Sample
@@ -17,7 +18,6 @@ Load = Callable[[], Sample]
 Check = Callable[[Sample], None]
 
 CACHE_BYTES = 4 << 30
-TOLD_ERRORS = 5
 
 
 class Samples(Sequence[Sample]):
@@ -66,7 +66,8 @@ class Samples(Sequence[Sample]):
             if (words := darkness(sample.image)) is not None:
                 self.dark[sample.name] = words
             pixels = pixels_digest(sample.image)
-            self.name_of.setdefault(mark_of(sample.image), sample.name)
+            mark = pixels if sample.image.dtype == np.uint8 else mark_of(sample.image)
+            self.name_of.setdefault(mark, sample.name)
             others = [part for part in (sample.mask, sample.target) if part is not None]
             for part in (sample.name.encode(), pixels, *map(pixels_digest, others)):
                 total.update(part)
@@ -94,12 +95,17 @@ class Samples(Sequence[Sample]):
 
 
 def _together(errors: list[ValueError]) -> ValueError:
-    """One error for all bad files: they are mended at once, not one a run."""
+    """One error for all bad files, each reason once: they are mended at once, not one a run."""
     if len(errors) == 1:
         return errors[0]
-    told = "; ".join(str(error) for error in errors[:TOLD_ERRORS])
-    more = f"; and {len(errors) - TOLD_ERRORS} more" if len(errors) > TOLD_ERRORS else ""
-    return ValueError(f"{len(errors)} pictures cannot be used: {told}{more}")
+    named: dict[str, list[str]] = {}
+    for error in errors:
+        name, _, reason = str(error).partition(": ")
+        named.setdefault(reason, []).append(name)
+    told = "; ".join(f"{reason} ({some_of(named[reason])})" for reason in list(named)[:TOLD])
+    more = sum(len(names) for names in list(named.values())[TOLD:])
+    others = f"; and {more} more" if more else ""
+    return ValueError(f"{len(errors)} pictures cannot be used: {told}{others}")
 
 
 def mark_of(image: Values) -> bytes:

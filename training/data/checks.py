@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import numpy as np
 
 from training.augment import Augmentation
 from training.data.cache import Samples
 from training.data.crops import ValidationPictures
+from training.data.names import some_of
 from training.data.splits import Parts
 from training.tasks.scores import check_ids
 from training.tasks.task import Task
@@ -69,15 +71,39 @@ def check_sizes(pictures: ValidationPictures, samples: Samples) -> None:
         raise ValueError(f"{small[0]}; take it{others} away, or let it train only")
 
 
-def check_geometry(augmentation: Augmentation, samples: Samples, seed: int) -> None:
-    """Raises ValueError where a picture is smaller than the crop: its turn would end the run.
+def check_geometry(
+    augmentation: Augmentation, samples: Samples, seed: int, place_of: Callable[[int], str]
+) -> None:
+    """Raises ValueError where pictures are smaller than the crop: the turn of one would end a run.
 
-    The lowest and the narrowest are tried, often enough for most of what chance may do to them.
+    From the lowest and from the narrowest on they are tried, up to the first that is large enough,
+    each often enough for most of what chance may do to it.
+
+    Args:
+        place_of: where the sample of this index is found.
     """
+    small: dict[int, str] = {}
     for side in (0, 1):
-        least = samples[min(range(len(samples)), key=lambda index: samples.sizes[index][side])]
-        for attempt in range(GEOMETRY_TRIES):
-            augmentation.geometry(least, np.random.default_rng([seed, attempt]))
+        for index in sorted(range(len(samples)), key=lambda index: samples.sizes[index][side]):
+            if index in small:
+                continue
+            try:
+                for attempt in range(GEOMETRY_TRIES):
+                    augmentation.geometry(samples[index], np.random.default_rng([seed, attempt]))
+            except ValueError as error:
+                if error.__cause__ is None:  # another mistake than albumentations finds in a size
+                    raise
+                small[index] = str(error.__cause__)
+            else:
+                break
+    if small:
+        raise ValueError(
+            f"geometry: expected pictures as large as the crop, got {len(small)} of {len(samples)} "
+            f"that are smaller: {some_of([place_of(index) for index in small])} "
+            f"({next(iter(small.values()))}); in the config's YAML, name training.augment.Crop in "
+            "place of the crop, with its height and width: it continues a small picture; or lower "
+            "these"
+        )
 
 
 def check_files(parts: Parts) -> None:

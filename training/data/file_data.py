@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +14,14 @@ from i2i.image.picture import Depth
 from i2i.nets.style import check_choice
 from training.data.cache import Load
 from training.data.checks import check_files
-from training.data.files import loads_of, warn_of_16_bits, warn_of_palettes
-from training.data.module import ImageData
+from training.data.files import (
+    check_folder,
+    loads_of,
+    read_class_ids,
+    warn_of_16_bits,
+    warn_of_palettes,
+)
+from training.data.module import ImageData, LoadMask
 from training.data.splits import Parts, Split, read_lines
 from training.recipe import describe
 from training.tasks.task import Task
@@ -50,17 +60,43 @@ class FileData(ImageData):
     def validation_loads(self, task: Task) -> list[Load]:
         return loads_of(self._parts(task)[1], task, self.depth)
 
+    def training_masks(self, task: Task) -> list[LoadMask]:
+        ids = {key: task.read_options()[key] for key in ("num_classes", "ignore")}
+        with _untold():
+            training, _ = self._parts(task)
+        return [partial(read_class_ids, entry.mask, **ids) for entry in training if entry.mask]
+
+    def place_of(self, index: int) -> str:
+        assert self._found is not None
+        return str(self._found[0][index].image)
+
     def _parts(self, task: Task) -> Parts:
-        # Found once: what is to be told of the files is told once too.
+        # Once for both parts: what is to be told of the files is told as they are found.
         if self._found is None:
             self._found = self.parts(task)
         return self._found
+
+
+@contextmanager
+def _untold() -> Iterator[None]:
+    """Without what is to be told of the files: the run that follows tells it."""
+    logger = logging.getLogger("training.data")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def read_classes(folder: Path) -> list[str]:
     """The names of the classes in `folder`/classes.txt, a line each, in the order of their ids.
 
     Raises:
-        ValueError: there is no such file, or it is not UTF-8.
+        ValueError: there is no such folder or file, or it is not UTF-8.
     """
-    return read_lines(folder / "classes.txt", "the names of the classes")
+    check_folder(folder)
+    path = folder / "classes.txt"
+    if not path.is_file() and (above := folder.absolute().parent / path.name).is_file():
+        raise ValueError(f"{path}: expected the names of the classes, got no file; move {above}")
+    return read_lines(path, "the names of the classes")

@@ -20,6 +20,7 @@ from i2i.image.formats import READ_SUFFIXES, UNREAD_SUFFIXES
 from i2i.image.picture import Depth
 from i2i.spec import Kind
 from training.data.cache import Load
+from training.data.names import some_of
 from training.pixels import Pixels, Values
 from training.tasks.task import Sample, Task
 
@@ -57,9 +58,7 @@ def find_pictures(root: Path) -> list[Path]:
         ValueError: the folder is missing or holds no picture; a link leads to none; a name is not
             UTF-8.
     """
-    if not root.is_dir():
-        what = "a file" if root.is_file() else "none"
-        raise ValueError(f"expected a folder of pictures, got {root}, which is {what}")
+    check_folder(root)
     shown = [path for path in root.rglob("*") if not _is_hidden(path.relative_to(root))]
     named = [path for path in shown if path.suffix.lower() in READ_SUFFIXES]
     others = [path for path in shown if path.suffix.lower() in UNREAD_SUFFIXES]
@@ -91,6 +90,17 @@ def find_pictures(root: Path) -> list[Path]:
             f"expected pictures ({', '.join(sorted(READ_SUFFIXES))}) in {root}, got none"
         )
     return found
+
+
+def check_folder(root: Path) -> None:
+    """Raises ValueError where a folder of pictures is none; it names what lies beside it."""
+    if root.is_dir():
+        return
+    what, beside = "a file" if root.is_file() else "none", ""
+    if root.parent.is_dir():
+        found = sorted(p.name for p in root.parent.iterdir() if p.is_dir() and p.name[0] != ".")
+        beside = f"; {root.parent} holds {some_of(found)}" if found else ""
+    raise ValueError(f"expected a folder of pictures, got {root}, which is {what}{beside}")
 
 
 def _is_hidden(path: Path) -> bool:
@@ -142,19 +152,24 @@ def _pair(images: Path, others: Path, what: str) -> Mapping[str, tuple[Path, Pat
     # By their names wherever they lie; by their paths where names repeat, as those of cameras do.
     by_path = any(len({path.stem for path in each}) < len(each) for each in (files, other_files))
     other_of = _by_name(other_files, others if by_path else None)
-    paired = {}
+    paired, alone = {}, []
     for name, image in _by_name(files, images if by_path else None).items():
-        if name not in other_of:
-            longer = (path for path in other_files if path.stem.startswith(image.stem))
-            near = next((path for path in longer if path.stem != image.stem), None)
-            remedy = "add it, or take the picture away"
-            if near is not None:
-                remedy = (
-                    f"rename {near.name}, or name both in a list of files "
-                    "(training/configs/data/listed.yaml)"
-                )
-            raise ValueError(f"{image}: expected a {what} {others / name}.png, got none; {remedy}")
-        paired[image.relative_to(images).as_posix()] = (image, other_of.pop(name))
+        if name in other_of:
+            paired[image.relative_to(images).as_posix()] = (image, other_of.pop(name))
+        else:
+            alone.append(image)
+    if alone:
+        longer = (path for path in other_files if path.stem.startswith(alone[0].stem))
+        near = next((path for path in longer if path.stem != alone[0].stem), None)
+        remedy = "add it, or take the picture away"
+        if near is not None:
+            remedy = (
+                f"rename {near.name}, or name both in a list of files "
+                "(training/configs/data/listed.yaml)"
+            )
+        raise ValueError(
+            f"{some_of(alone)}: expected a {what} of the same name in {others}, got none; {remedy}"
+        )
     if other_of:
         logging.getLogger(__name__).warning(
             "%d files in %s are a %s for no picture, first %s; they are not used",
@@ -265,9 +280,14 @@ def _check_size(path: Path, values: Values, image: Values) -> None:
     (height, width), got = image.shape[:2], values.shape[:2]
     if got == (height, width):
         return
-    remedy = "export it at the picture's size"
+    remedy, times = "export it at the picture's size", got[0] // height
     if got == (width, height):
         remedy = "is the picture turned by its EXIF orientation? then turn this file alike"
+    elif values.ndim == 3 and got == (times * height, times * width):
+        remedy = (
+            "super-resolution (training.tasks.SuperResolution) makes the small pictures itself: "
+            f"give it the large ones alone, by training.data.Photos with the root {path.parent}"
+        )
     raise ValueError(
         f"{path}: expected the size of its picture, {width}×{height}, "
         f"got {got[1]}×{got[0]}; {remedy}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,6 +15,8 @@ from training.tasks.task import Task
 
 COLUMNS = ("image", "mask", "target", "split", "group")
 SIDES = ("train", "val")
+# Not read: what a list keeps for a test at the end.
+TEST = "test"
 
 # A row: where it is, for an error, and its cells that are not empty by column.
 Row = tuple[str, dict[str, str]]
@@ -24,8 +27,8 @@ class Listed(FileData):
 
     The column `image` names the picture; `mask` its class ids, for a segmentation, whose classes
     stand in classes.txt beside the list; `target` its picture or map, for a task that has one of
-    its own. `split` is train or val. Pictures of one `group` (a patient, a scene) are never on both
-    sides. Other columns are not read.
+    its own. `split` is train or val; rows of test are left out. Pictures of one `group` (a patient,
+    a scene) are never on both sides. Other columns are not read.
 
     Paths are relative to the list's folder and lie in it: a list may come from anyone, so `..` and
     absolute paths are refused. Links in that folder are its owner's, and are followed.
@@ -50,9 +53,17 @@ class Listed(FileData):
     def parts(self, task: Task) -> Parts:
         columns = ["image", *{"masks": ["mask"], "targets": ["target"]}.get(task.needs, [])]
         entries: list[Entry] = []
-        sides: list[str] = []
+        sides: list[str | None] = []
         seen: dict[Path, str] = {}
         for place, row in read_rows(self.path):
+            side = row.get("split")
+            sides.append(side)
+            if side not in (None, *SIDES, TEST):
+                raise ValueError(f"{place}: split: expected train, val or test, got {side!r}")
+            if (side is None) != (sides[0] is None):
+                raise ValueError(f"{place}: split: expected train or val in every row or in none")
+            if side == TEST:
+                continue
             entry = self._entry(place, row, columns)
             if entry.image in seen:
                 raise ValueError(
@@ -61,13 +72,12 @@ class Listed(FileData):
                 )
             seen[entry.image] = place
             entries.append(entry)
-            if "split" in row:
-                if row["split"] not in SIDES:
-                    raise ValueError(f"{place}: split: expected train or val, got {row['split']!r}")
-                sides.append(row["split"])
-            if len(sides) not in (0, len(entries)):
-                raise ValueError(f"{place}: split: expected train or val in every row or in none")
-        parts = self._divided(entries, sides)
+        if (left_out := sides.count(TEST)) > 0:
+            logging.getLogger(__name__).warning(
+                "%s: %d of %d rows have the split test; they are left out",
+                *(self.path, left_out, len(sides)),
+            )
+        parts = self._divided(entries, [side for side in sides if side in SIDES])
         _check_groups(self.path, parts)
         return parts
 
@@ -178,6 +188,10 @@ def _read_parquet(path: Path) -> Iterator[Row]:
 
 
 def _check_columns(path: Path, columns: list[str]) -> None:
+    if len(columns) == 1 and {";", "\t"} & set(columns[0]):
+        raise ValueError(
+            f"{path}: expected commas between the columns, got {columns[0]!r}; use commas"
+        )
     for name in columns:
         if name not in COLUMNS and (meant := name.strip().lower()) in COLUMNS:
             raise ValueError(f"{path}: expected a column {meant}, got {name!r}; write it so")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import signal
 import sys
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, cast
 
 import cv2
 import pytorch_lightning as pl
+from pytorch_lightning.utilities import rank_zero_only
 from torch.utils.data import DataLoader
 
 from i2i.engines.engine import available_cpus
@@ -35,9 +37,12 @@ from training.data.crops import (
 )
 from training.data.known import marks
 from training.passing_bar import passing
+from training.pixels import Pixels
 from training.seed import run_seed
 from training.tasks.segmentation import Segmentation
 from training.tasks.task import Task
+
+LoadMask = Callable[[], Pixels | None]
 
 # A crop takes 1 to 7 ms: so many feed batches of 16 in the time of a step.
 _MOST_WORKERS = 8
@@ -50,7 +55,7 @@ class ImageData(pl.LightningDataModule):
         geometry: albumentations transforms of the original picture and its mask, the crop first.
         appearance: albumentations transforms of the input only.
         batch_size: crops in a batch.
-        epoch_samples: crops in an epoch, between two validations.
+        epoch_samples: crops in an epoch, after which a run without a budget validates.
         validation_longest: largest side of a validation input, in pixels.
         num_workers: processes that make batches; 0 makes them in the training process. None: one
             beside a net that runs on processors, several beside a GPU, which is not to wait.
@@ -129,8 +134,10 @@ class ImageData(pl.LightningDataModule):
                 f"class_weights: expected none for {type(self).__name__}, which has no masks, "
                 f"got {self.class_weights}"
             )
-        loads = self.training_loads(Segmentation(names, ignore))
-        masks = (load().mask for load in passing(loads, "Counting classes"))
+        # No trainer is there yet to ask for it.
+        rank_zero_only(self.prepare_data)()
+        loads = self.training_masks(Segmentation(names, ignore))
+        masks = (load() for load in passing(loads, "Counting classes"))
         return {
             "class_names": names,
             "class_weights": class_weights(masks, names, self.class_weights, ignore),
@@ -140,9 +147,18 @@ class ImageData(pl.LightningDataModule):
     def training_loads(self, task: Task) -> Sequence[Load]:
         """What reads each training sample; ValueError where the data does not fit the task."""
 
+    def training_masks(self, task: Task) -> Sequence[LoadMask]:
+        """What reads each training mask, where that may be less than its sample."""
+        return [partial(_mask_of, load) for load in self.training_loads(task)]
+
     @abstractmethod
     def validation_loads(self, task: Task) -> Sequence[Load]:
         """What reads each validation sample."""
+
+    def place_of(self, index: int) -> str:
+        """Where the training sample of this index is found: its name, or of a file its path."""
+        assert self.training is not None
+        return self.training[index].name
 
     @property
     def task(self) -> Task:
@@ -201,8 +217,8 @@ class ImageData(pl.LightningDataModule):
         assert self.training is not None
         assert self.trainer is not None
         crops = TrainingCrops(self.training, self.task, self.augmentation, self._seed)
+        check_geometry(self.augmentation, self.training, self._seed, self.place_of)
         check_inputs([crops[0, index][0] for index in range(self.batch_size)], self._multiple)
-        check_geometry(self.augmentation, self.training, self._seed)
         device, workers = self.trainer.strategy.root_device.type, self.num_workers
         if workers is None:
             gpus = self.trainer.num_devices
@@ -248,6 +264,10 @@ class ImageData(pl.LightningDataModule):
     def _multiple(self) -> int:
         assert self.trainer is not None
         return cast(Autoencoder, self.trainer.lightning_module.net).size_multiple
+
+
+def _mask_of(load: Load) -> Pixels | None:
+    return load().mask
 
 
 def workers_beside_gpu(gpus: int, cores: int) -> int:

@@ -9,9 +9,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from training.data.files import Entry
+from training.data.files import Entry, check_folder
 
 Parts = tuple[list[Entry], list[Entry]]
+
+# How others name the folders of a split.
+SIDE_NAMES = ("train", "training", "val", "valid", "validation")
 
 
 class Split(ABC):
@@ -59,9 +62,11 @@ class Fraction(Split):
         ranks = {key: self._rank(key) for key in keys}
         ordered = sorted(ranks, key=ranks.__getitem__)
         if len(ordered) < 2:
+            remedy = (
+                "name more in the column group" if self.group is None else "change the expression"
+            )
             raise ValueError(
-                f"split: expected at least 2 groups, one to validate, got {ordered}; "
-                "change the expression"
+                f"split: expected at least 2 groups, one to validate, got {ordered}; {remedy}"
             )
         # Of few groups chance could leave one side empty.
         count = sum(rank < self.fraction for rank in ranks.values())
@@ -137,8 +142,10 @@ def split_folder(
         folders: that `find` looks for, if it does for any.
 
     Raises:
-        ValueError: there are both, or one side is empty, or folders are missing.
+        ValueError: there are both, or one side is empty, or folders are missing or lie the other
+            way round: images/train for train/images.
     """
+    check_folder(root)
     if (root / "train").is_dir() and (root / "val").is_dir():
         if split is not None:
             raise ValueError(
@@ -146,21 +153,40 @@ def split_folder(
                 f"{type(split).__name__}; give root one of them, or no split"
             )
         return find(root / "train"), find(root / "val")
+    expected = ", ".join(f"{side}/{folder}" for side in ("train", "val") for folder in folders)
     if not all((root / folder).is_dir() for folder in folders):
-        expected = ", ".join(f"{side}/{folder}" for side in ("train", "val") for folder in folders)
-        got = ", ".join(sorted(path.name for path in root.iterdir())) if root.is_dir() else ""
         raise ValueError(
             f"{root}: expected the folders {expected}, or {' and '.join(folders)} to be split, "
-            f"got {got or 'none'}"
+            f"got {', '.join(sorted(path.name for path in root.iterdir())) or 'none'}"
+            f"{_one_side(root, folders)}"
         )
-    if split is None and (root / "train").is_dir():
+    within = [f"{folder}/{side}" for folder in folders for side in side_folders(root / folder)]
+    if split is None and within:
+        raise ValueError(
+            f"{root}: expected the folders {expected}, got {', '.join(within)}; move them, or say "
+            "--data.split Fraction to have all split anew"
+        )
+    if split is None and (sides := side_folders(root)):
         logging.getLogger(__name__).warning(
-            "%s holds a folder train, but none named val: every tenth picture of all its folders "
-            "validates, those of a test set train too; name the one that validates val, or give "
-            "the folder train as the root",
-            root,
+            "%s holds %s, but not both train and val: every tenth picture of all its folders "
+            "validates, those of a test set train too; name the one that trains train and the one "
+            "that validates val, or give the one that trains as the root",
+            *(root, " and ".join(sides)),
         )
     return divide(find(root), split or EveryTenth(), str(root))
+
+
+def side_folders(root: Path) -> list[str]:
+    """The names of those folders in `root` that seem to be sides of a split, such as `Train`."""
+    return sorted(p.name for p in root.iterdir() if p.name.lower() in SIDE_NAMES and p.is_dir())
+
+
+def _one_side(root: Path, folders: Sequence[str]) -> str:
+    """What to do where all is there but what validates."""
+    if not all((root / "train" / folder).is_dir() for folder in folders):
+        return ""
+    moved = ", with classes.txt in it," if (root / "classes.txt").is_file() else ""
+    return f"; give {root / 'train'}{moved} as the root to have it split"
 
 
 def divide(entries: list[Entry], split: Split, where: str) -> Parts:

@@ -36,6 +36,9 @@ class TorchvisionMasks(ImageData):
         root: folder in which torchvision looks for the set.
     """
 
+    # Whether torchvision fetches the set if it is not there.
+    download = False
+
     def __init__(self, root: str, **options: Any) -> None:
         super().__init__(**options)
         self.root = Path(root)
@@ -48,8 +51,13 @@ class TorchvisionMasks(ImageData):
         """The class id for each value of a mask in the set; IGNORE for values beyond."""
 
     @abstractmethod
-    def open(self, part: str) -> tuple[PicturesWithMasks, Sequence[int]]:
+    def open(self, part: str, download: bool = False) -> tuple[PicturesWithMasks, Sequence[int]]:
         """torchvision's data set, and the places in it of the pictures of `train` or `val`."""
+
+    def prepare_data(self) -> None:
+        # Lightning calls this in one process alone: several would write the same files.
+        if self.download:
+            self._opened("train", download=True)
 
     def training_loads(self, task: Task) -> list[Load]:
         return self._loads("train", task)
@@ -61,15 +69,20 @@ class TorchvisionMasks(ImageData):
         check_needs(task, "masks")
         if isinstance(task, Segmentation) and task.ignore != IGNORE:
             raise ValueError(f"ignore: expected {IGNORE} for these masks, got {task.ignore}")
-        try:
-            pictures, places = self.open(part)
-        except (RuntimeError, FileNotFoundError) as error:
-            raise ValueError(
-                f"{self.root}: expected {type(self).__name__} as torchvision keeps it, got: {error}"
-            ) from error
+        pictures, places = self._opened(part)
         table = np.full(256, IGNORE, np.uint8)
         table[: len(self.ids())] = self.ids()
         return [partial(_read, pictures, place, table, f"{part}-{place:05d}") for place in places]
+
+    def _opened(self, part: str, download: bool = False) -> tuple[PicturesWithMasks, Sequence[int]]:
+        try:
+            return self.open(part, download)
+        except (RuntimeError, FileNotFoundError) as error:
+            # torchvision names its own argument.
+            said = str(error).replace("download=True", "--data.download true")
+            raise ValueError(
+                f"{self.root}: expected {type(self).__name__} as torchvision keeps it, got: {said}"
+            ) from error
 
 
 def _read(pictures: PicturesWithMasks, place: int, table: Pixels, name: str) -> Sample:
@@ -98,9 +111,9 @@ class OxfordPets(TorchvisionMasks):
         # The trimaps hold 1 for the pet, 2 for the background and 3 for the border between them.
         return [IGNORE, 1, 0, 2]
 
-    def open(self, part: str) -> tuple[PicturesWithMasks, Sequence[int]]:
+    def open(self, part: str, download: bool = False) -> tuple[PicturesWithMasks, Sequence[int]]:
         pictures = datasets.OxfordIIITPet(
-            self.root, "trainval", target_types="segmentation", download=self.download
+            self.root, "trainval", target_types="segmentation", download=download
         )
         entries = [Entry(Path(), name=f"{place}") for place in range(len(pictures))]
         validating = Fraction().validating(entries)
@@ -127,8 +140,8 @@ class PascalVOC(TorchvisionMasks):
     def ids(self) -> range:
         return range(len(self.class_names()))
 
-    def open(self, part: str) -> tuple[PicturesWithMasks, Sequence[int]]:
-        pictures = datasets.VOCSegmentation(self.root, image_set=part, download=self.download)
+    def open(self, part: str, download: bool = False) -> tuple[PicturesWithMasks, Sequence[int]]:
+        pictures = datasets.VOCSegmentation(self.root, image_set=part, download=download)
         return pictures, range(len(pictures))
 
 
@@ -149,6 +162,6 @@ class Cityscapes(TorchvisionMasks):
         known = [c for c in datasets.Cityscapes.classes if c.id >= 0]
         return [c.train_id for c in sorted(known, key=lambda c: c.id)]
 
-    def open(self, part: str) -> tuple[PicturesWithMasks, Sequence[int]]:
+    def open(self, part: str, download: bool = False) -> tuple[PicturesWithMasks, Sequence[int]]:
         pictures = datasets.Cityscapes(self.root, part, "fine", target_type="semantic")
         return pictures, range(len(pictures))

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchmetrics import Metric
 
@@ -38,6 +39,7 @@ class DenseMap(Task):
         high: the number that is 1 to the net.
         missing: a number that is NaN or infinite is an `error`, or counts neither in the loss nor
             in the scores: `ignore`, with a loss that knows NaN.
+        missing_value: a number that stands for NaN in the files, such as the 0 of a depth camera.
         loss: on (output, target), both (N, H, W) in [0, 1], NaN in the target where it is missing;
             default the mean absolute error.
     """
@@ -54,24 +56,30 @@ class DenseMap(Task):
         low: float,
         high: float,
         missing: Missing = "error",
+        missing_value: float | None = None,
         loss: nn.Module | None = None,
     ) -> None:
         if not -math.inf < low < high < math.inf:
             raise ValueError(f"low, high: expected low below high, both finite, got {low}, {high}")
         check_choice("missing", missing, Missing)
-        self.unit, self.low, self.high, self.missing = unit, low, high, missing
+        self.unit, self.low, self.high = unit, low, high
+        self.missing, self.missing_value = missing, missing_value
         self.loss = loss or MaskedL1()
 
     def check_sample(self, sample: Sample) -> None:
         if sample.target is None or sample.target.ndim != 2:
             raise ValueError(f"{sample.name}: expected a picture with a map; use data of pairs")
-        missing = np.count_nonzero(~np.isfinite(sample.target))
+        there = self._known(sample.target)
+        missing = np.count_nonzero(~there)
         if self.missing == "error" and missing:
+            kinds = "NaN or infinite"
+            if self.missing_value is not None:
+                kinds += f" or {self.missing_value:g}"
             raise ValueError(
                 f"{sample.name}: expected a finite number for every pixel, got {missing} "
-                "that are NaN or infinite; mend the map, or set missing: ignore"
+                f"that are {kinds}; mend the map, or set missing: ignore"
             )
-        known = sample.target[np.isfinite(sample.target)]
+        known = sample.target[there]
         if 2 * np.count_nonzero((known < self.low) | (known > self.high)) > known.size:
             raise ValueError(
                 f"{sample.name}: expected most numbers between {self.low:g} and {self.high:g} "
@@ -82,8 +90,12 @@ class DenseMap(Task):
     def pair(self, sample: Sample, random: np.random.Generator) -> tuple[Values, Values]:
         self.check_sample(sample)
         assert sample.target is not None
-        known = np.isfinite(sample.target)
+        known = self._known(sample.target)
         return sample.image, np.where(known, sample.target, np.float32(np.nan))
+
+    def _known(self, target: Values) -> NDArray[np.bool_]:
+        known: NDArray[np.bool_] = np.isfinite(target)
+        return known if self.missing_value is None else known & (target != self.missing_value)
 
     def net_arguments(self) -> dict[str, Any]:
         return {
@@ -118,6 +130,7 @@ class DenseMap(Task):
             "resolution": "of the pictures",
             "unit": self.unit,
             "missing": self.missing,
+            **({} if self.missing_value is None else {"missing_value": self.missing_value}),
             "aggregate": "all known pixels of the set",
         }
 

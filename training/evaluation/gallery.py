@@ -12,14 +12,14 @@ import numpy as np
 from i2i.image import Picture, encode, write_bytes
 from i2i.resize import bicubic
 from i2i.views import false_colours, overlay, palette
-from training.html import page
+from training.evaluation.protocol import in_words
+from training.pages.html import class_legend, page
 from training.pixels import Pixels, Values, brightness, in_colour, to_8_bit, to_float
-from training.protocol import in_words
 from training.tasks import Task
 from training.tasks.task import side_by_side
 
 if TYPE_CHECKING:
-    from training.evaluate import Judged
+    from training.evaluation.evaluate import Judged
 
 # Differences of brightness, of 255, that are drawn in white; and of a map, as a share of its range.
 _WHITE = 32
@@ -28,9 +28,6 @@ _WHITE_OF_MAP = 0.1
 _STYLE = """\
 .wide { min-width: 60rem; }
 .heads { display: grid; grid-template-columns: repeat(4, 1fr); font-size: .85rem; }
-.class { display: inline-block; margin-right: 1rem; }
-.class::before { content: ""; display: inline-block; width: .9em; height: .9em; margin-right: .3em;
-  vertical-align: -.1em; border: 1px solid #8888; background: var(--colour); }
 """
 
 _BODY = Template("""\
@@ -84,7 +81,7 @@ class Gallery:
             pictures=results["set"]["pictures"],
             monitor=self.task.monitor,
             scale=scale_in_words(self.task),
-            legend=_legend(self.task),
+            legend=class_legend(self.task.classes()),
             protocol=html.escape(in_words(results["protocol"])),
             figures="\n".join(figures),
         )
@@ -119,18 +116,6 @@ def panels(judged: Judged, task: Task) -> Pixels:
         shown = [in_colour(to_8_bit(picture)) for picture in (answer, target)]
         parts = [image, *shown, false_colours(error, 0, _WHITE)]
     return side_by_side(*parts)
-
-
-def _legend(task: Task) -> str:
-    """What the classes are drawn in: the first not at all."""
-    if task.kind != "labels":
-        return ""
-    first, *others = task.classes()
-    shown = [
-        f'<span class="class" style="--colour: rgb{each.colour}">{html.escape(each.name)}</span>'
-        for each in others
-    ]
-    return f"<p>{' '.join(shown)} {html.escape(first.name)} is not drawn.</p>\n"
 
 
 def scale_in_words(task: Task) -> str:

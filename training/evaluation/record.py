@@ -8,8 +8,8 @@ from typing import Any
 from i2i.image import write_bytes
 from i2i.model_folder import CARD, SPEC, ModelFolder
 from i2i.spec import Measurement
-from training.card import as_option, card
-from training.protocol import UNCLIPPED
+from training.evaluation.protocol import UNCLIPPED
+from training.export.card import as_option, card
 from training.tasks import Task
 
 

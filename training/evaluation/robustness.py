@@ -22,7 +22,6 @@ from rich.table import Table
 
 from i2i.image import write_bytes
 from i2i.predictor import Predictor, load
-from training.comparison import known_in_words
 from training.data.cache import Load
 from training.data.known import Known
 from training.degradations import (
@@ -34,12 +33,13 @@ from training.degradations import (
     Light,
     MotionBlur,
 )
-from training.evaluate import evaluate, task_of
-from training.evaluation_checks import find_checked
-from training.html import page
-from training.line_chart import line_chart, span_of
-from training.protocol import digest, in_words
-from training.sample_folders import add_samples_arguments
+from training.evaluation.checks import find_checked
+from training.evaluation.comparison import known_in_words
+from training.evaluation.evaluate import evaluate, task_of
+from training.evaluation.protocol import digest, in_words
+from training.evaluation.sample_folders import add_samples_arguments
+from training.pages.html import page
+from training.pages.line_chart import line_chart, span_of
 from training.tasks import Sample, Task
 
 RESULTS = "robustness.json"

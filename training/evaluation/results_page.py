@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from training.budget import run_cost_in_words
-from training.cost import device_in_words
-from training.protocol import in_words
-
-Results = dict[str, Any]
+from training.evaluation.comparison import Results, read_results
+from training.evaluation.cost import device_in_words
+from training.evaluation.protocol import in_words
 
 _HEAD = """# Results
 
@@ -72,12 +70,7 @@ def page(folder: Path, references: dict[str, Any]) -> str:
 
 def _of_set(folder: Path, name: str) -> list[Results]:
     files = [*folder.glob(f"*/{name}.json"), *folder.glob(f"*/{name}.unclipped.json")]
-    return [_read(path) for path in sorted(files)]
-
-
-def _read(path: Path) -> Results:
-    results: Results = json.loads(path.read_text(encoding="utf-8"))
-    return results
+    return [read_results(path) for path in sorted(files)]
 
 
 def _overview(by_set: dict[str, list[Results]], titles: dict[str, str]) -> Iterator[str]:

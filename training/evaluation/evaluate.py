@@ -25,8 +25,11 @@ from i2i.metrics import reliability
 from i2i.model_folder import ModelError, ModelFolder, shipped_models
 from i2i.predictor import Prediction, Predictor, load
 from training import degradations
-from training.bootstrap import RELIABILITY, Scores, Tally, finite, intervals
-from training.comparison import (
+from training.data.crops import to_tensor
+from training.data.known import Known
+from training.evaluation.bootstrap import RELIABILITY, Scores, Tally, finite, intervals
+from training.evaluation.checks import find_checked, not_scored
+from training.evaluation.comparison import (
     check_pictures,
     check_protocols,
     check_scores,
@@ -35,21 +38,19 @@ from training.comparison import (
     show_comparison,
     to_json,
 )
-from training.cost import cost
-from training.data.crops import to_tensor
-from training.data.known import Known
-from training.ensemble import Ensemble, averaged
-from training.evaluation_checks import find_checked, not_scored
-from training.gallery import Gallery
+from training.evaluation.cost import cost
+from training.evaluation.ensemble import Ensemble, averaged
+from training.evaluation.gallery import Gallery
+from training.evaluation.protocol import digest, stamp
+from training.evaluation.questions import Questions
+from training.evaluation.record import check_record, record
+from training.evaluation.sample_folders import add_samples_arguments
+from training.evaluation.unclipped import predict_unclipped
 from training.passing_bar import passing
 from training.pixels import Values, to_8_bit, to_float
-from training.protocol import digest, stamp
-from training.questions import Questions
-from training.record import check_record, record
-from training.sample_folders import add_samples_arguments
+from training.recipe import without_loss
 from training.tasks import Restoration, Sample, Task
 from training.tasks.scores import gain
-from training.unclipped import predict_unclipped
 
 
 def task_of(folder: ModelFolder) -> Task:
@@ -63,8 +64,9 @@ def task_of(folder: ModelFolder) -> Task:
     try:
         description = folder.spec.provenance["config"]["task"]
         module, _, name = description["class_path"].rpartition(".")
-        # The loss is an object of its own, and no score depends on it.
-        arguments = {k: _argument(v) for k, v in description["init_args"].items() if k != "loss"}
+        # No score depends on the loss.
+        kept = without_loss(description)["init_args"]
+        arguments = {name: _argument(value) for name, value in kept.items()}
         if not module.startswith("training.tasks"):
             raise ValueError(f"a class of {module}")
         task = getattr(importlib.import_module(module), name)
@@ -281,10 +283,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     results = evaluate(predictor, task, watched, ensemble, gallery, options.unclipped)
     results |= {"intervals": intervals(Tally(task, results["pictures"]))} | measured
     results |= {"known": known.found}
-    console = Console()
-    show(results, task, console)
+    # Before anything is printed, which fails where its reader has gone.
     if options.output is not None:
         write_bytes(options.output, to_json(results))
+    console = Console()
+    show(results, task, console)
     if gallery is not None:
         console.print(f"gallery: {gallery.write(options.gallery, results)}")
     if options.record is not None:

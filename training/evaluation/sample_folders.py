@@ -1,4 +1,4 @@
-"""Folders of pictures, masks and targets that `evaluate` and `export` are given."""
+"""Folders of pictures, masks and targets: of `evaluate`, `export`, `robustness` and `results`."""
 
 from __future__ import annotations
 

@@ -12,10 +12,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from training.bootstrap import Tally, paired_differences
-from training.cost import device_in_words
-from training.ensemble import PASSES
-from training.protocol import differences, in_words
+from training.evaluation.bootstrap import Tally, paired_differences
+from training.evaluation.cost import device_in_words
+from training.evaluation.ensemble import PASSES
+from training.evaluation.protocol import differences, in_words
 from training.tasks import Task
 from training.tasks.scores import gain
 

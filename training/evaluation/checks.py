@@ -15,8 +15,8 @@ from training.data.cache import Load
 from training.data.crops import to_tensor
 from training.data.file_data import read_classes
 from training.data.files import Entry, loads_of, read_class_ids, warn_of_16_bits, warn_of_palettes
+from training.evaluation.sample_folders import find_entries
 from training.passing_bar import passing
-from training.sample_folders import find_entries
 from training.tasks import Segmentation, Task
 from training.tasks.scores import check_ids
 

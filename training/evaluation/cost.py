@@ -19,7 +19,7 @@ STATED = (360, 640)
 
 
 def cost(predictor: Predictor) -> dict[str, Any]:
-    """Plain data: the `size` of the net, and what `training.latency` measures.
+    """Plain data: the `size` of the net, and what `training.evaluation.latency` measures.
 
     Raises:
         ValueError: the model's process failed.
@@ -64,8 +64,8 @@ def _deployed(predictor: Predictor) -> dict[str, Any]:
     engine = predictor.engine
     model = str(predictor.folder.path.absolute())
     run = subprocess.run(
-        [sys.executable, "-m", "training.latency", model, engine.name, engine.precision],
-        cwd=Path(__file__).parents[1],
+        [sys.executable, "-m", "training.evaluation.latency", model, engine.name, engine.precision],
+        cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
         check=False,

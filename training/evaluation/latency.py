@@ -1,6 +1,6 @@
 """How long a deployed model takes and what memory it holds, in a process of its own.
 
-python -m training.latency MODEL ENGINE PRECISION     prints JSON; `training.cost` calls it
+`python -m training.evaluation.latency MODEL ENGINE PRECISION` prints JSON; `cost` calls it.
 """
 
 from __future__ import annotations

@@ -27,18 +27,19 @@ from i2i.nets.folding import fold
 from i2i.nets.margin import margin
 from i2i.predictor import Predictor, golden_difference
 from i2i.spec import Measurement, ModelSpec
-from training.card import card
 from training.checkpoint import read_checkpoint
 from training.data.cache import Samples
-from training.evaluate import evaluate
-from training.graph import write_graph
-from training.margins import Margins, window_for, with_margin
-from training.model_writing import write_golden, write_spec, write_weights
+from training.evaluation.evaluate import evaluate
+from training.evaluation.sample_folders import add_samples_arguments, find_samples
+from training.export.calibration import temperature
+from training.export.card import card
+from training.export.graph import write_graph
+from training.export.margins import Margins, window_for, with_margin
+from training.export.model_writing import write_golden, write_spec, write_weights
+from training.export.validation import validation_samples
 from training.passing_bar import passing
 from training.pixels import as_stored, to_8_bit
-from training.sample_folders import add_samples_arguments, find_samples
-from training.tasks import Sample, Task
-from training.validation import validation_samples
+from training.tasks import Sample, Segmentation, Task
 
 logger = logging.getLogger(__name__)
 
@@ -77,8 +78,8 @@ def export(
     Args:
         samples: validation pictures. The monitored score is measured on them through the net as it
             was trained, and through the graph on each engine and precision.
-        margins, margin_tolerance, max_pixels: see `training.margins.with_margin`; a margin is
-            measured on the first few samples.
+        margins, margin_tolerance, max_pixels: see `training.export.margins.with_margin`; a margin
+            is measured on the first few samples.
 
     Raises:
         ValueError: not a checkpoint of this project, or `output` is there and is no model folder.
@@ -93,6 +94,9 @@ def export(
         folded = fold(net)
         write_weights(folded, folder)
         spec = _spec(output.name, task, folded, recipe, licence)
+        if isinstance(task, Segmentation):
+            calibrating = passing(samples, "Calibrating the confidence")
+            spec = replace(spec, temperature=temperature(net, task, calibrating, len(samples)))
         graph = write_graph(folded, task.kind, spec.temperature, folder, spec.map)
         spec = replace(spec, graph=graph)
         reference = Predictor(ModelFolder(folder, spec), TorchEngine(net, spec))

@@ -20,19 +20,19 @@ from rich.progress import track
 from i2i.image import write_bytes
 from i2i.model_folder import ModelFolder, find_model, shipped_models
 from i2i.predictor import Predictor, load
-from training.bootstrap import Tally, intervals
-from training.comparison import Results, other_pictures, read_results, show, to_json
-from training.cost import cost
 from training.data.file_data import read_classes
 from training.degradations import GaussianNoise
-from training.evaluate import evaluate, task_of
-from training.protocol import differences, stamp
-from training.questions import Questions
-from training.results_page import page
-from training.sample_folders import find_samples
+from training.evaluation.bootstrap import Tally, intervals
+from training.evaluation.comparison import Results, other_pictures, read_results, show, to_json
+from training.evaluation.cost import cost
+from training.evaluation.evaluate import evaluate, task_of
+from training.evaluation.protocol import differences, stamp
+from training.evaluation.questions import Questions
+from training.evaluation.results_page import page
+from training.evaluation.sample_folders import find_samples
 from training.tasks import Restoration, Sample, Task
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
 REFERENCES = ROOT / "benchmarks" / "references.yaml"
 PAGE = ROOT / "docs" / "results.md"

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from training.degradations import Degradation
-from training.ensemble import Ensemble
+from training.evaluation.ensemble import Ensemble
 from training.tasks import Task
 
 # Of degradations: the random state of a picture follows from it and the picture's index.

@@ -35,6 +35,9 @@ def card(spec: ModelSpec) -> str:
         "",
         "## Scores",
     ]
+    if spec.temperature != 1:
+        told = f"softmax at temperature {spec.temperature:g}, fitted to the validation pictures"
+        lines.insert(-2, f"| confidence | {told} |")
     for name, measured in spec.scores.items():
         lines += ["", *_table(name, measured)]
     return "\n".join(lines) + "\n"

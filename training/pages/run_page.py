@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from i2i.image import write_bytes
-from training.html import page
-from training.line_chart import legend, line_chart, span_of
+from i2i.spec import ClassInfo
+from training.pages.html import class_legend, page
+from training.pages.line_chart import legend, line_chart, span_of
 
 # Of each column of a metrics.csv the steps that have a value, and the values.
 Columns: TypeAlias = dict[str, tuple[list[int], list[float]]]
@@ -79,11 +80,12 @@ PARTS = (
 )
 
 
-def write_run_page(run: Path, monitor: str, mode: str) -> None:
+def write_run_page(run: Path, monitor: str, mode: str, classes: Sequence[ClassInfo] = ()) -> None:
     """Writes index.html into the run's folder, from its metrics.csv and pictures.
 
     Args:
         monitor: the score that chooses the checkpoint; `mode` of it, "max" or "min", is best.
+        classes: what the pictures show, of a segmentation.
 
     Raises:
         OSError: the page cannot be written.
@@ -99,11 +101,12 @@ def write_run_page(run: Path, monitor: str, mode: str) -> None:
     parts = [
         f"<p>{_best(columns, monitor, mode)} This page is written anew after each validation.</p>",
         _charts(columns, [*scores, *TRAINING]),
-        "<h2>How the parts learn</h2>",
-        _charts(columns, PARTS),
-        "<h2>What it gives</h2>",
-        *_pictures(run),
     ]
+    if any(_is_of(name, part.begin) for name in columns for part in PARTS):
+        parts += ["<h2>How the parts learn</h2>", _charts(columns, PARTS)]
+    if pictures := _pictures(run):
+        told = "Side by side what goes in, what comes out, and what should."
+        parts += [f"<h2>What it gives</h2>\n<p>{told}</p>", class_legend(classes), *pictures]
     write_bytes(run / "index.html", page(f"Run {run.resolve().name}", "\n".join(parts), _STYLE))
 
 

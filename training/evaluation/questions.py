@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from training.degradations import Degradation
+from training.evaluation.protocol import SEED
 from training.pixels import Values, as_stored
-from training.protocol import SEED
 from training.tasks import Sample, Task
 
 

@@ -1,0 +1,1 @@
+"""A model on a set of pictures: questions, scores and intervals, costs, comparisons, pages."""

@@ -1,0 +1,1 @@
+"""Frame and charts of the pages that are written beside results."""

@@ -27,7 +27,7 @@ def test_the_tutorials_way_from_colours_to_class_ids_gives_masks_that_are_read(
     colours = np.array([[(0, 0, 0), (128, 64, 128)], [(255, 255, 255), (9, 9, 9)]], np.uint8)
     monkeypatch.chdir(tmp_path)
     Path("coloured").mkdir()
-    Image.fromarray(colours).save("coloured/street_mask.png")
+    Image.fromarray(colours).save("coloured/street.png")
 
     exec(compile(code[0], "tutorial.md", "exec"), {})
 

@@ -33,20 +33,20 @@ def read_mask(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.u
 def decode_mask(data: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """The class ids in the bytes of a PNG, TIFF or BMP, (H, W), upright.
 
-    Of an indexed file the indices, whatever its palette; of a gray one of at most 8 bits the
-    numbers in the file, but for a TIFF whose 0 is white: there 0 is black, as in a picture.
+    Of an indexed file the indices, whatever its palette; of a gray one the numbers in the file, but
+    for a TIFF whose 0 is white: there 0 is black, as in a picture. Gray may be stored as three
+    equal colours, and ids up to 255 in 16 bits, as some tools write them.
 
     Raises:
-        ImageError: as `decode`; unsupported_format for colours, 16 bits and formats that blur.
+        ImageError: as `decode`; unsupported_format for colours, larger numbers and formats that
+            blur.
     """
     parts = take_apart(data)
     if parts.format.upper() not in MASK_FORMATS:
         raise _no_mask(f"a {parts.format} file")
     with blaming(parts), _opened(parts, data) as file:
         check_pixels(file.size, max_pixels)
-        if file.mode not in ("P", "L", "1"):
-            raise _no_mask("16-bit gray" if file.mode.startswith("I") else f"{file.mode} colours")
-        ids = _stored_ids(file)
+        ids = _stored_ids(file) if file.mode in ("P", "L", "1") else _narrowed_ids(file)
         # Pillow turns TIFF files upright by itself, though not those that it reads from a path.
         return _upright(ids, parts.exif) if parts.format == "png" else ids
 
@@ -60,7 +60,7 @@ def _no_mask(got: str) -> ImageError:
     return ImageError(
         "unsupported_format",
         "this is no mask of class ids; save it as indexed PNG, one palette entry for each class",
-        "an indexed or gray PNG, TIFF or BMP of at most 8 bits",
+        "an indexed or gray PNG, TIFF or BMP of numbers up to 255",
         got,
     )
 
@@ -70,6 +70,20 @@ def _stored_ids(file: ImageFile.ImageFile) -> NDArray[np.uint8]:
     raw_mode = str(file.tile[:1])
     step = next((step for name, step in _WIDENED.items() if name in raw_mode), 1)
     return np.array(file, dtype=np.uint8) // np.uint8(step)
+
+
+def _narrowed_ids(file: ImageFile.ImageFile) -> NDArray[np.uint8]:
+    """The numbers in a file that spends more bits on them than they need."""
+    # Of 16-bit colours Pillow keeps the upper halves, in which ids are lost.
+    halved = file.mode == "RGB" and "16" in str(file.tile[:1])
+    numbers = np.array(file)
+    if file.mode.startswith("I"):
+        if numbers.min() < 0 or numbers.max() > 255:
+            raise _no_mask(f"gray from {numbers.min()} to {numbers.max()}")
+        return numbers.astype(np.uint8)
+    if file.mode != "RGB" or halved or (numbers != numbers[..., :1]).any():
+        raise _no_mask(f"{file.mode} colours")
+    return numbers[..., 0]
 
 
 def _upright(ids: NDArray[np.uint8], exif: bytes) -> NDArray[np.uint8]:

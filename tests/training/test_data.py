@@ -147,11 +147,36 @@ def test_names_that_repeat_from_folder_to_folder_meet_by_their_paths(tmp_path: P
     ]
 
 
-def test_a_mask_whose_name_is_longer_than_its_pictures_is_told(tmp_path: Path) -> None:
-    save(tmp_path / "images" / "a_001.png", np.zeros((8, 8), np.uint8))
-    save(tmp_path / "masks" / "a_001_mask.png", np.zeros((8, 8), np.uint8))
+def test_masks_may_all_end_alike_behind_the_names_of_their_pictures(tmp_path: Path) -> None:
+    for name in ("a", "a_1", "b"):
+        save(tmp_path / "images" / f"{name}.png", np.zeros((8, 8), np.uint8))
+        save(tmp_path / "masks" / f"{name}_mask.png", np.zeros((8, 8), np.uint8))
 
-    with pytest.raises(ValueError, match=r"a_001\.png: .*rename a_001_mask\.png, or name both in"):
+    entries = find_masked(tmp_path)
+
+    assert [(e.image.stem, e.mask.stem) for e in entries if e.mask] == [
+        ("a", "a_mask"),
+        ("a_1", "a_1_mask"),
+        ("b", "b_mask"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pictures", "masks"),
+    [
+        (["a_001", "b"], ["a_001_mask", "b_other"]),
+        (["a_001"], ["a_001_mask", "a_001_outline"]),
+        (["b", "a_001"], ["b", "a_001_mask"]),
+    ],
+)
+def test_a_mask_whose_name_goes_on_by_itself_is_told(
+    pictures: list[str], masks: list[str], tmp_path: Path
+) -> None:
+    for part, names in (("images", pictures), ("masks", masks)):
+        for name in names:
+            save(tmp_path / part / f"{name}.png", np.zeros((8, 8), np.uint8))
+
+    with pytest.raises(ValueError, match=r"a_001\.png.*rename a_001_mask\.png, or name both in"):
         find_masked(tmp_path)
 
 

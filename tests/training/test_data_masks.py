@@ -32,10 +32,10 @@ def save(path: Path, pixels: np.ndarray) -> Path:
     return path
 
 
-COLOURS = np.full((8, 8, 3), 200, np.uint8)
+COLOURS = np.full((8, 8, 3), [200, 0, 0], np.uint8)
 WRONG_MASKS: dict[str, tuple[np.ndarray, str]] = {
     "colours": (COLOURS, "save it as indexed PNG.*got RGB colours"),
-    "16-bit": (np.ones((8, 8), np.uint16), "save it as indexed PNG.*got 16-bit gray"),
+    "16-bit": (np.full((8, 8), 300, np.uint16), "save it as indexed PNG.*gray from 300 to 300"),
     "an id out of range": (
         np.full((8, 8), 2, np.uint8),
         r"expected class ids 0 to 1 or 255 .*got \[2\]; renumber",

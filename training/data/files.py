@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -128,7 +128,8 @@ def find_masked(root: Path) -> list[Entry]:
 def pair_with_masks(images: Path, masks: Path) -> list[Entry]:
     """Pictures of one folder with the masks of another that have the same stem.
 
-    Where stems repeat in a folder, files are paired by their paths in it.
+    Or the stem with one ending, such as `_mask`. Where stems repeat in a folder, files are paired
+    by their paths in it.
 
     Raises:
         ValueError: a folder is missing, a picture has no mask, or two files have the same name.
@@ -138,7 +139,7 @@ def pair_with_masks(images: Path, masks: Path) -> list[Entry]:
 
 
 def pair_with_targets(images: Path, targets: Path) -> list[Entry]:
-    """Pictures of one folder with the targets of another that have the same stem, or path.
+    """Pictures of one folder with the targets of another, as `pair_with_masks`.
 
     Raises:
         ValueError: a folder is missing, a picture has no target, or two files have the same name.
@@ -151,11 +152,13 @@ def _pair(images: Path, others: Path, what: str) -> Mapping[str, tuple[Path, Pat
     files, other_files = find_pictures(images), find_pictures(others)
     # By their names wherever they lie; by their paths where names repeat, as those of cameras do.
     by_path = any(len({path.stem for path in each}) < len(each) for each in (files, other_files))
+    image_of = _by_name(files, images if by_path else None)
     other_of = _by_name(other_files, others if by_path else None)
+    ending = _common_ending(list(image_of), other_of.keys())
     paired, alone = {}, []
-    for name, image in _by_name(files, images if by_path else None).items():
-        if name in other_of:
-            paired[image.relative_to(images).as_posix()] = (image, other_of.pop(name))
+    for name, image in image_of.items():
+        if name + ending in other_of:
+            paired[image.relative_to(images).as_posix()] = (image, other_of.pop(name + ending))
         else:
             alone.append(image)
     if alone:
@@ -176,6 +179,24 @@ def _pair(images: Path, others: Path, what: str) -> Mapping[str, tuple[Path, Pat
             *(len(other_of), others, what, next(iter(other_of.values())).name),
         )
     return paired
+
+
+def _common_ending(names: Sequence[str], others: Set[str]) -> str:
+    """What each of `names` goes on with in `others`, such as `_mask`.
+
+    Nothing where a name stands there as it is, or where there are two such endings. An ending
+    begins with no letter or digit: `10` and `20` are not `1` and `2` with one.
+    """
+    first = names[0]
+    if first in others:
+        return ""
+    longer = {name[len(first) :] for name in others if name.startswith(first)}
+    endings = [
+        ending
+        for ending in longer
+        if not ending[0].isalnum() and all(name + ending in others for name in names)
+    ]
+    return endings[0] if len(endings) == 1 else ""
 
 
 def _by_name(paths: list[Path], root: Path | None) -> dict[str, Path]:

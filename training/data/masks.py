@@ -15,7 +15,8 @@ from training.tasks.task import Task
 class Masks(FileData):
     """Pictures with masks: `root`/{train,val}/{images,masks} by stem, and `root`/classes.txt.
 
-    A mask is an 8-bit file of class ids. The classes of the task are those of classes.txt.
+    A mask is a file of class ids up to 255, of its picture's name, or of one that goes on in every
+    mask alike, such as `_mask`. The classes of the task are those of classes.txt.
 
     Args:
         split: which pictures validate where `root` holds `images` and `masks` themselves; every

@@ -72,7 +72,8 @@ def check_ids(seen: set[int], ignore: int, masks: str) -> None:
     if ignore in seen and seen <= {0, ignore}:
         raise ValueError(
             f"{masks}: expected ids of at least two classes, got {sorted(seen)} only, of which "
-            f"{ignore} means ignored; masks of 0 and 255 must be saved as 0 and 1"
+            f"{ignore} means ignored; masks of 0 and 255 must be saved as 0 and 1, as "
+            "docs/tutorial.md shows"
         )
 
 

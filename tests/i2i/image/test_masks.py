@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from i2i.image import decode, decode_mask
+from i2i.image import ImageError, decode, decode_mask
 from tests.i2i.bad_pictures import encoded, png_chunk
 
 IDS = np.arange(6, dtype=np.uint8).reshape(2, 3)
@@ -43,6 +43,26 @@ def test_every_format_of_masks_holds_ids(format: str, mode: str) -> None:
     image = indexed() if mode == "P" else Image.fromarray(IDS > 2 if mode == "1" else IDS)
     expected = IDS > 2 if mode == "1" else IDS
     np.testing.assert_array_equal(decode_mask(encoded(image, format)), expected)
+
+
+@pytest.mark.parametrize("format", ["PNG", "TIFF"])
+@pytest.mark.parametrize("mode", ["I;16", "RGB"])
+def test_ids_are_read_from_files_that_spend_more_bits_on_them(format: str, mode: str) -> None:
+    wider = IDS.astype(np.uint16) if mode == "I;16" else np.stack([IDS] * 3, axis=-1)
+    data = encoded(Image.fromarray(wider), format)
+    ids = decode_mask(data)
+    assert ids.dtype == np.uint8
+    np.testing.assert_array_equal(ids, IDS)
+
+
+def test_ids_in_the_lower_halves_of_16_bit_colours_are_refused_and_not_lost() -> None:
+    samples = np.repeat(IDS.astype(">u2"), 3)
+    rows = b"".join(b"\0" + row.tobytes() for row in samples.reshape(2, -1))
+    header = struct.pack(">IIBBBBB", 3, 2, 16, 2, 0, 0, 0)
+    data = b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header)
+    data += png_chunk(b"IDAT", zlib.compress(rows)) + png_chunk(b"IEND", b"")
+    with pytest.raises(ImageError, match="got RGB colours"):
+        decode_mask(data)
 
 
 def test_the_limit_of_pixels_holds_before_they_are_unpacked() -> None:

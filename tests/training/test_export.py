@@ -17,6 +17,7 @@ from PIL import Image
 import i2i
 from i2i.engines.openvino import OpenVINOEngine
 from i2i.engines.torch import TorchEngine
+from i2i.image import Picture
 from i2i.model_folder import GRAPH, WEIGHTS, ModelError, ModelFolder
 from i2i.predictor import Predictor
 from i2i.spec import Graph
@@ -27,6 +28,7 @@ from training.evaluation import latency
 from training.evaluation.evaluate import evaluate, task_of
 from training.export.export import In8Bit, export, main
 from training.export.margins import window_for
+from training.export.model_writing import most_varied_part
 from training.recipe import build
 from training.tasks import Sample, SuperResolution
 
@@ -329,6 +331,15 @@ def test_a_model_folder_names_a_task_of_ours_and_plain_arguments(model: Path, ta
     with pytest.raises(ModelError, match=r"expected a task of training\.tasks in its provenance"):
         task_of(ModelFolder.open(model))
     assert not Path("executed").exists()
+
+
+def test_the_golden_sample_is_the_part_that_varies_most() -> None:
+    detail = np.random.default_rng(0).integers(256, size=(8, 8, 3), dtype=np.uint8)
+    pixels = np.full((20, 30, 3), 99, np.uint8)
+    pixels[8:16, 16:24] = detail
+
+    np.testing.assert_array_equal(most_varied_part(Picture(pixels), 8).pixels, detail)
+    np.testing.assert_array_equal(most_varied_part(Picture(detail), 9).pixels, detail)
 
 
 def test_the_golden_sample_replays_on_every_engine(run: Any) -> None:

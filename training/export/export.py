@@ -35,7 +35,12 @@ from training.export.calibration import temperature
 from training.export.card import card
 from training.export.graph import write_graph
 from training.export.margins import Margins, window_for, with_margin
-from training.export.model_writing import write_golden, write_spec, write_weights
+from training.export.model_writing import (
+    most_varied_part,
+    write_golden,
+    write_spec,
+    write_weights,
+)
 from training.export.validation import validation_samples
 from training.passing_bar import passing
 from training.pixels import as_stored, to_8_bit
@@ -103,7 +108,7 @@ def export(
         pictures = [_input(samples[i], task) for i in range(min(MARGIN_SAMPLES, len(samples)))]
         spec = with_margin(reference, pictures, margins, margin_tolerance, max_pixels, net)
         reference = Predictor(ModelFolder(folder, spec), TorchEngine(net, spec))
-        write_golden(reference.predict(_golden_input(samples[0], task)), folder)
+        write_golden(reference.predict(most_varied_part(pictures[0], GOLDEN_SIDE)), folder)
         spec = write_spec(_measured(spec, folder, reference, task, samples), folder)
         (folder / CARD).write_text(card(spec), encoding="utf-8")
         ModelFolder.open(folder)
@@ -164,11 +169,6 @@ def _spec(
 def _input(sample: Sample, task: Task) -> Picture:
     image, _ = task.pair(sample, np.random.default_rng(0))
     return Picture(as_stored(image), None)
-
-
-def _golden_input(sample: Sample, task: Task) -> Picture:
-    pixels = _input(sample, task).pixels
-    return Picture(np.ascontiguousarray(pixels[:GOLDEN_SIDE, :GOLDEN_SIDE]), None)
 
 
 def _measured(

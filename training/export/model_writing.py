@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import safetensors.torch
 
-from i2i.image import encode
+from i2i.image import Picture, encode
 from i2i.model_folder import GOLDEN_INPUT, GOLDEN_OUTPUT, SPEC, WEIGHTS, digest_of
 from i2i.nets import Autoencoder
 from i2i.prediction import Prediction
@@ -25,6 +25,17 @@ def write_golden(golden: Prediction, folder: Path) -> None:
     """Writes a picture and what the checkpoint answers."""
     (folder / GOLDEN_INPUT).write_bytes(encode(golden.source))
     np.savez_compressed(folder / GOLDEN_OUTPUT, **golden.planes)  # type: ignore[arg-type]  # an overload
+
+
+def most_varied_part(picture: Picture, side: int) -> Picture:
+    """The part of at most `side` pixels a side that varies most: a flat one tells little."""
+    height, width = picture.pixels.shape[:2]
+    parts = (
+        picture.pixels[top : top + side, left : left + side]
+        for top in range(0, max(1, height - side + 1), side)
+        for left in range(0, max(1, width - side + 1), side)
+    )
+    return Picture(np.ascontiguousarray(max(parts, key=np.std)))
 
 
 def write_spec(spec: ModelSpec, folder: Path) -> ModelSpec:

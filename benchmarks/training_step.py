@@ -15,6 +15,8 @@ from pathlib import Path
 
 import torch
 
+from training.run_folder import last_checkpoint
+
 # So many that the start, which differs by a second or two, says little.
 FEW, MORE = 20, 140
 PRECISIONS = ("bf16-mixed", "32-true")
@@ -45,7 +47,7 @@ def core_seconds(config: Path, root: str, precision: str, steps: int, folder: Pa
     subprocess.run(
         command, check=True, capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
     )
-    checkpoint = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    checkpoint = torch.load(last_checkpoint(run), weights_only=True)
     return 60 * float(checkpoint["recipe"]["core_minutes"])
 
 

@@ -26,6 +26,7 @@ from scripts.serving import ask, serving
 from training.data.embedded import EmbeddedPhotos, EmbeddedShapes
 from training.data.module import ImageData
 from training.evaluation.evaluate import evaluate, task_of
+from training.run_folder import best_checkpoint
 from training.tasks import Sample, Task
 
 FOLDER = Path("demo")
@@ -75,7 +76,7 @@ def main() -> None:
 def _train(part: Part) -> None:
     run = FOLDER / "runs" / part.model
     _training("fit", "--config", part.config, "--run", str(run))
-    checkpoint = run / "checkpoints" / "best.ckpt"
+    checkpoint = best_checkpoint(run)
     _training("export", "--checkpoint", str(checkpoint), "--output", str(MODELS / part.model))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import math
 import os
@@ -35,9 +34,10 @@ from training.checkpoint import load_checkpoint
 from training.curves import Curves
 from training.data.module import ImageData
 from training.module import ImageToImage
-from training.own_config import CONFIG, with_own_config
+from training.own_config import with_own_config
 from training.precision import fastest_precision
 from training.recipe import build, class_of
+from training.run_folder import CONFIG, check_unused, checkpoints, next_run, run_of
 from training.short_help import short_help
 from training.silence import silence
 
@@ -168,8 +168,8 @@ class TrainingCLI(LightningCLI):
         elif config.run is not None:
             run = Path(config.run)
             check_unused(run, config.ckpt_path)
-        elif config.ckpt_path is not None and Path(config.ckpt_path).parent.name == "checkpoints":
-            run = Path(config.ckpt_path).parents[1]
+        elif config.ckpt_path is not None and (resumed := run_of(Path(config.ckpt_path))):
+            run = resumed
         elif "LOCAL_RANK" in os.environ:
             raise ValueError(
                 "run: expected --run FOLDER, for a launcher such as torchrun has begun several "
@@ -280,36 +280,6 @@ def default_loggers(run: str, resumed_step: int) -> list[Logger]:
     """Curves in TensorBoard and as CSV; those of a resumed run go on where its checkpoint is."""
     board = TensorBoardLogger(run, name="", version="", purge_step=resumed_step or None)
     return [board, Curves(run, resumed_step)]
-
-
-def next_run(folder: Path, name: str) -> Path:
-    """Makes `folder`/`name`-001, or the next that is free: runs begun at once get their own."""
-    for number in itertools.count(1):
-        run = folder / f"{name}-{number:03d}"
-        with suppress(FileExistsError):
-            run.mkdir(parents=True)
-            break
-    return run
-
-
-def checkpoints(run: Path) -> Path:
-    """Where a run keeps its checkpoints, best.ckpt and last.ckpt."""
-    return run / "checkpoints"
-
-
-def check_unused(run: Path, resumed: str | None) -> None:
-    """Raises ValueError where `run` holds the checkpoints of another run than the resumed one.
-
-    The new best one would be best-v1.ckpt, beside a best.ckpt that is the other's.
-    """
-    folder = checkpoints(run)
-    if not any(folder.glob("*.ckpt")):
-        return
-    if resumed is None or Path(resumed).parent.resolve() != folder.resolve():
-        raise ValueError(
-            f"run: expected a folder without checkpoints, got {run}, which holds those of another "
-            f"run; choose another folder, or go on with it: --ckpt_path {folder / 'last.ckpt'}"
-        )
 
 
 def check_callbacks(given: list[Callback]) -> None:

@@ -29,6 +29,7 @@ from training.callbacks import (
 from training.initial_weights import begin_with
 from training.optimisers import AdamW, Optimiser
 from training.recipe import describe, first_difference, without_loss
+from training.run_folder import checkpoints, last_checkpoint
 from training.schedules import Cosine, Rate, Schedule
 from training.seed import run_seed
 from training.tasks import Task
@@ -208,13 +209,13 @@ class ImageToImage(pl.LightningModule):
         if self.trainer.state.fn != "fit":
             return []
         monitor, mode = self.task.monitor, self.task.mode
-        folder = Path(self.trainer.default_root_dir) / "checkpoints"
+        run = Path(self.trainer.default_root_dir)
         return [
             # Before the averaging, which takes its weights back at the end of the validation.
             PictureLog(),
             AveragedWeights(self.average_decay),
-            BestCheckpoint(folder, monitor, mode),
-            LastCheckpoint(folder / "last.ckpt", self.checkpoint_minutes),
+            BestCheckpoint(checkpoints(run), monitor, mode),
+            LastCheckpoint(last_checkpoint(run), self.checkpoint_minutes),
             Patience(monitor, mode, self.patience),
             Diagnostics(),
             RunPage(),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
-CONFIG = "config.yaml"
+from training.run_folder import CONFIG, checkpoints
+
 # Commands whose --model is a trained one, and no section of a config.
 _OF_MODELS = ("evaluate", "explain", "robustness")
 
@@ -45,7 +46,7 @@ def with_own_config(arguments: list[str]) -> list[str]:
     if named not in ("best", "last"):
         checkpoint = Path(named)
     elif "--run" in said:
-        checkpoint = Path(said["--run"], "checkpoints", f"{named}.ckpt")
+        checkpoint = checkpoints(Path(said["--run"])) / f"{named}.ckpt"
     else:
         return arguments
     if not checkpoint.is_file():

@@ -34,6 +34,7 @@ from training.budget import parse_budget, share_of
 from training.checkpoint import read_checkpoint
 from training.evaluation.protocol import digest, stamp
 from training.own_config import named_files
+from training.run_folder import CURVES, last_checkpoint
 from training.search_space import Space, as_options, read_space
 
 RESULTS = "trials.json"
@@ -207,7 +208,7 @@ class Search:
         if any((run.round, run.trial) == (number, trial) for run in self.ended):
             return
         place = self.folder / f"round-{number + 1}" / f"trial-{trial.number:02d}"
-        last = place / "checkpoints" / "last.ckpt"
+        last = last_checkpoint(place)
         options = [*self.fit, *as_options(trial.drawn), f"--seed_everything={self.seed}"]
         options += ["--budget", self.budget_of(number), "--run", str(place)]
         if last.is_file():  # of a search that was interrupted here
@@ -231,7 +232,7 @@ class Search:
 
     def _score_of(self, run: Path) -> float:
         """The best score in the curves of a run."""
-        task, _, recipe = read_checkpoint(run / "checkpoints" / "last.ckpt")
+        task, _, recipe = read_checkpoint(last_checkpoint(run))
         pictures = recipe["data"]["validation_digest"]
         asks = digest({**stamp(task), "monitor": task.monitor, "pictures": pictures})
         if self.ended and asks != self.asks:
@@ -240,7 +241,7 @@ class Search:
                 "another question; take what makes it another out of --space"
             )
         self.asks, self.monitor, self.mode = asks, task.monitor, task.mode
-        curves = run / "metrics.csv"
+        curves = run / CURVES
         if not curves.is_file():
             raise ValueError(
                 f"expected the curves of a run in {curves}, got none; a search reads them: leave "

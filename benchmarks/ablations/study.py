@@ -25,6 +25,7 @@ from training.evaluation.comparison import compared, read_results
 from training.evaluation.cost import size
 from training.evaluation.evaluate import task_of
 from training.precision import fastest_precision
+from training.run_folder import last_checkpoint
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "training" / "configs"
@@ -100,7 +101,7 @@ def _run(
     place = place / f"seed-{seed}"
     run, model = place / "run", place / "model"
     results = place / f"results-{_digest(study['measured_on'])}.json"
-    checkpoint = run / "checkpoints" / "last.ckpt"
+    checkpoint = last_checkpoint(run)
     folder = study["measured_on"].get("masks")
     masks = ["--masks", str(data / folder)] if folder else []
     place.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from training import cli, lightning, mistakes
+from training import cli, lightning, mistakes, run_folder
 
 ROOT = Path(cli.__file__).parents[1]
 CROP = '--data.geometry=[{{"class_path":"albumentations.RandomCrop","init_args":{}}}]'
@@ -346,7 +346,7 @@ def test_two_runs_get_two_folders(start: Callable[..., None]) -> None:
 def test_runs_begun_at_once_do_not_share_a_folder() -> None:
     Path("runs/task-002").mkdir(parents=True)
 
-    assert [lightning.next_run(Path("runs"), "task").name for _ in range(3)] == [
+    assert [run_folder.next_run(Path("runs"), "task").name for _ in range(3)] == [
         "task-001",
         "task-003",
         "task-004",

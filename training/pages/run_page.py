@@ -17,6 +17,7 @@ from i2i.image import write_bytes
 from i2i.spec import ClassInfo
 from training.pages.html import class_legend, page
 from training.pages.line_chart import legend, line_chart, span_of
+from training.run_folder import CURVES
 
 # Of each column of a metrics.csv the steps that have a value, and the values.
 Columns: TypeAlias = dict[str, tuple[list[int], list[float]]]
@@ -90,7 +91,7 @@ def write_run_page(run: Path, monitor: str, mode: str, classes: Sequence[ClassIn
     Raises:
         OSError: the page cannot be written.
     """
-    curves = run / "metrics.csv"
+    curves = run / CURVES
     if not curves.is_file():
         return
     columns = read_columns(curves)

@@ -15,27 +15,60 @@ from dataclasses import dataclass
 
 from i2i.predictor import Predictor
 from service.errors import Problem, late
-from service.scheduler import Scheduler
+from service.scheduler import Scheduler, Work
 
 # Weight of the newest engine call in the mean of a model's seconds per pixel.
 _NEWEST = 0.1
+# How long a measurement refuses pictures: the machine may have been busy, and what is refused
+# measures nothing.
+_FRESH_S = 60.0
+
+
+@dataclass
+class _Measured:
+    """Engine calls of windows of about one size: how many, their seconds per pixel, and when."""
+
+    calls: int
+    per_pixel: float
+    at: float
 
 
 class Speed:
-    """Seconds per input pixel of a window, for each model, as measured of late."""
+    """Seconds of a model's windows, as measured of late.
+
+    Windows of each size, to a factor of two, are measured apart: a small one costs more per pixel.
+    """
 
     def __init__(self) -> None:
-        self._seconds: dict[str, float] = {}
+        self._measured: dict[str, dict[int, _Measured]] = {}
         self._lock = threading.Lock()
 
-    def note(self, model: str, pixels: int, seconds: float) -> None:
+    def note(self, model: str, window: int, seconds: float) -> None:
+        """Takes note of an engine call for a window of so many pixels."""
         with self._lock:
-            before = self._seconds.get(model, seconds / pixels)
-            self._seconds[model] = (1 - _NEWEST) * before + _NEWEST * seconds / pixels
+            sizes = self._measured.setdefault(model, {})
+            known = sizes.get(window.bit_length(), _Measured(0, 0.0, 0.0))
+            # The first call compiles for its shape: the second takes its place.
+            newest = max(_NEWEST, 1 / max(1, known.calls))
+            per_pixel = (1 - newest) * known.per_pixel + newest * seconds / window
+            measured = _Measured(known.calls + 1, per_pixel, time.monotonic())
+            sizes[window.bit_length()] = measured
 
-    def seconds(self, model: str, pixels: int) -> float:
-        """What `pixels` will take; 0 for a model that has not run yet."""
-        return self._seconds.get(model, 0.0) * pixels
+    def seconds(self, model: str, window: int, windows: int) -> float:
+        """What so many windows of `window` pixels will take; 0 for a model that has not run yet."""
+        with self._lock:
+            sizes = self._measured.get(model)
+            if sizes is None:
+                return 0.0
+            size = window.bit_length()
+            nearest = min(sizes, key=lambda other: (abs(other - size), other))
+            return sizes[nearest].per_pixel * window * windows
+
+    def knows(self, model: str, window: int) -> bool:
+        """Whether windows of this size have been measured of late, beside a first one."""
+        with self._lock:
+            known = self._measured.get(model, {}).get(window.bit_length())
+            return known is not None and known.calls > 1 and time.monotonic() - known.at < _FRESH_S
 
 
 @dataclass(frozen=True)
@@ -49,10 +82,15 @@ class Claim:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a request wants, and the engine seconds that others get before it is done."""
+    """What a request wants, and the engine seconds that others get before it is done.
+
+    `own_s` is what is known of its own seconds: 0 where the claim is only guessed from windows of
+    other sizes.
+    """
 
     claim: Claim
     wait_s: float
+    own_s: float
 
     @property
     def seconds(self) -> float:
@@ -93,14 +131,18 @@ class Admission:
     ) -> Estimate:
         """For a picture of this size, were it sent now."""
         plan = predictor.plan(height, width)
-        pixels = len(plan) * plan.rows.side * plan.columns.side
+        window = plan.rows.side * plan.columns.side
         model = predictor.spec.address
-        claim = Claim(model, self._speed.seconds(model, pixels), urgent)
-        at_engine = [
-            Claim(work.model, self._speed.seconds(work.model, work.sweep.pixels_left), work.urgent)
-            for work in self._scheduler.works
-        ]
-        return Estimate(claim, wait_s(claim, [*at_engine, *self._coming.values()]))
+        claim = Claim(model, self._speed.seconds(model, window, len(plan)), urgent)
+        at_engine = [self._left(work) for work in self._scheduler.works]
+        own_s = claim.seconds if self._speed.knows(model, window) else 0.0
+        return Estimate(claim, wait_s(claim, [*at_engine, *self._coming.values()]), own_s)
+
+    def _left(self, work: Work) -> Claim:
+        height, width = work.sweep.window_shape
+        windows = work.sweep.windows_left
+        seconds = self._speed.seconds(work.model, height * width, windows)
+        return Claim(work.model, seconds, work.urgent)
 
     @contextlib.contextmanager
     def admitted(self, estimate: Estimate) -> Iterator[Callable[[], None]]:
@@ -132,14 +174,14 @@ class Admission:
         left_s = deadline - time.monotonic()
         if left_s <= 0:
             raise late()
-        if estimate.claim.seconds > left_s:
+        if estimate.own_s > left_s:
             raise Problem(
                 "deadline",
                 "the picture takes longer than this request may last; send it as a job",
                 expected=f"work of at most {left_s:.0f} s",
-                got=f"about {estimate.claim.seconds:.0f} s",
+                got=f"about {estimate.own_s:.0f} s",
             )
-        late_s = max(estimate.wait_s - self._queue_s, estimate.seconds - left_s)
+        late_s = max(estimate.wait_s - self._queue_s, estimate.wait_s + estimate.own_s - left_s)
         if late_s > 0:
             raise Problem(
                 "queue_full",

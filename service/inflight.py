@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import Future
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from typing import Any
 
 from prometheus_client import Gauge
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
+from service.client_gone import client_gone
 from service.errors import Problem
 
 # What is given to the server at once; it waits for its reader before it takes more.
@@ -35,10 +38,10 @@ class InFlight:
         finally:
             self.change(hold, -hold.size)
 
-    def change(self, hold: Hold, size: int) -> None:
+    def change(self, hold: Hold, size: int, refusing: bool = True) -> None:
         with self._lock:
             alone = self._total == hold.size
-            if size > 0 and not alone and self._total + size > self._limit:
+            if refusing and size > 0 and not alone and self._total + size > self._limit:
                 raise Problem("queue_full", "other requests hold the memory that this one needs")
             hold.size += size
             self._total += size
@@ -64,9 +67,23 @@ class Hold:
         """Holds `size` bytes in place of what it held; errors as of `add`."""
         self._in_flight.change(self, size - self.size)
 
+    def settle(self, size: int) -> None:
+        """As `become`, for an answer that is there already: to refuse it would free no memory."""
+        self._in_flight.change(self, size - self.size, refusing=False)
+
+    def leave(self, call: Future[Any]) -> None:
+        """What it holds is held until `call` is done, whatever becomes of the request."""
+        kept = Hold(self._in_flight)
+        kept.size, self.size = self.size, 0
+        call.add_done_callback(lambda done: kept.settle(0))
+
 
 class TooSlow(Exception):
     """Who reads a reply has not taken it in time; a part of it has been sent."""
+
+
+class ReaderGone(Exception):
+    """Who was to read a reply has closed the connection; a part of it has been sent."""
 
 
 @asynccontextmanager
@@ -103,10 +120,13 @@ class HeldResponse(Response):
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         with self._held:
             await send(start)
-            async with _patience(self._patience_s):
+            async with _patience(self._patience_s), client_gone(receive) as gone:
                 for at in range(0, len(self.body), _PIECE):
                     piece = bytes(self.body[at : at + _PIECE])
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
+                    # The server takes what nobody reads without a word.
+                    if gone():
+                        raise ReaderGone
                 await send({"type": "http.response.body"})
 
 

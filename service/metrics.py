@@ -64,7 +64,7 @@ class Metrics:
             registry=registry,
         )
         self._pixels = Counter(
-            "i2i_pixels", "Pixels of the pictures that were taken", ("model",), registry=registry
+            "i2i_pixels", "Pixels of the pictures that were answered", ("model",), registry=registry
         )
         self._jobs = Counter(
             "i2i_jobs", "Jobs ended here, by how they ended", ("state",), registry=registry
@@ -111,7 +111,7 @@ class Metrics:
         self._seen_models.add(record.model)
         for phase, seconds in record.phases.items():
             self._phases.labels(record.model, phase).observe(seconds)
-        if record.pixels:
+        if record.pixels and not record.code:
             self._pixels.labels(record.model).inc(record.pixels)
 
     def observe_window(self, model: str, seconds: float) -> None:

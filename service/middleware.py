@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import Problem, model_failed
-from service.inflight import TooSlow
+from service.inflight import ReaderGone, TooSlow
 from service.metrics import Metrics
 from service.record import Record, request_id
 from service.tracing import traced
@@ -73,6 +73,8 @@ class RequestLog:
             raise
         except TooSlow:  # the server cuts the connection of half a reply
             record.cut_off("too_slow", CLIENT_GONE)
+        except ReaderGone:
+            record.cut_off("client_gone", CLIENT_GONE)
         except Exception:
             logger.exception("request %s failed", record.id)
             failed = model_failed()

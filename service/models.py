@@ -278,8 +278,10 @@ class Models:
                     logger.error("the model folder %s was gone before it was loaded", name)
                     self._note_failure(name, FileNotFoundError(name), _GONE)
                     return
-                wanted = name in self._served or self._is_for_start(name)
-                self._replace(name, folder, _stamp(folder), wanted)
+                stamp, served = _stamp(folder), self._served.get(name)
+                if served and served.predictor and self._is_current(name, stamp):
+                    return  # another thread has loaded it meanwhile
+                self._replace(name, folder, stamp, bool(served) or self._is_for_start(name))
                 self._note_proved()
             except OSError:
                 logger.exception("the folder of models cannot be read")

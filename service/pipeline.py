@@ -12,9 +12,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal, TypeVar
+from typing import Any, BinaryIO, Literal, TypeVar
 
 from i2i.image import Format, Header, ImageError, Picture, decode, read_header
 from i2i.image.formats import READING_BYTES, WRITING_BYTES
@@ -42,15 +43,22 @@ _BYTES_PER_PIXEL = 4
 
 T = TypeVar("T")
 
+# A call that has begun, and for which nobody waits any more.
+Left = Callable[[Future[Any]], None]
+
 logger = logging.getLogger(__name__)
+
+
+class Overdue(Exception):
+    """A call on a lane was not done in time."""
 
 
 @dataclass(frozen=True)
 class Order:
     """What is asked for, until when (`time.monotonic()`), and whether it is still wanted.
 
-    `patience_s` is how long it waits for its first turn at the engine. With `regions` the answer
-    is JSON, and format and view say nothing.
+    `patience_s` is how long it waits to be decoded, and then for its first turn at the engine. With
+    `regions` the answer is JSON, and format and view say nothing.
     """
 
     predictor: Predictor
@@ -87,7 +95,7 @@ class Pipeline:
             Cancelled: the client has gone.
         """
         with record.phase("decode"):
-            header = await self._on(self._small, self._header, data, order, record)
+            header = await self._decoded(order, self._small, self._header, data, order, record)
         size = header.height, header.width
         spec = order.predictor.spec
         estimate = self._admission.estimate(order.predictor, *size, order.urgent)
@@ -106,7 +114,9 @@ class Pipeline:
                 is_at_engine()
                 hold.become(body_bytes + answering_bytes)
 
-            await self._write(data, target, order, record, lane, at_engine=at_engine)
+            await self._write(
+                data, target, order, record, lane, at_engine=at_engine, left=hold.leave
+            )
         return target.getvalue()
 
     async def check(self, source: Path, order: Order, record: Record) -> Header:
@@ -152,6 +162,7 @@ class Pipeline:
         lane: Lane,
         progress: Callable[[float], None] = lambda share: None,
         at_engine: Callable[[], None] = lambda: None,
+        left: Left = lambda call: None,
     ) -> None:
         """Decodes, goes over the picture's windows and writes bands as they come.
 
@@ -159,21 +170,17 @@ class Pipeline:
             lane: for the codecs.
             progress: as of `predict_to`.
             at_engine: is called once the windows wait for the engine.
+            left: is given the encoding that goes on after the deadline.
         """
+
+        def decoded() -> Sweep:
+            _check_wanted(order)
+            picture = decode(data, max_pixels=order.max_pixels, depth=_depth(order.format))
+            # Here, and not in the event loop: hidden pixels are filled, all at once.
+            return Sweep(order.predictor, picture)
+
         with record.phase("decode"):
-
-            def decoded() -> Sweep:
-                # It may have waited long for this thread.
-                if order.gone():
-                    raise Cancelled
-                if time.monotonic() > order.deadline:
-                    raise late()
-                depth = _depth(order.format)
-                picture = decode(data, max_pixels=order.max_pixels, depth=depth)
-                # Here, and not in the event loop: hidden pixels are filled, all at once.
-                return Sweep(order.predictor, picture)
-
-            sweep = await self._on(lane, decoded)
+            sweep = await self._decoded(order, lane, decoded)
         work = Work(
             sweep,
             order.deadline,
@@ -181,24 +188,54 @@ class Pipeline:
             urgent=order.urgent,
             patience_s=order.patience_s,
         )
-        windows = work.sweep.windows_left
         began = time.monotonic()
-        encode_s = 0.0
         self._scheduler.submit(work)
         at_engine()
-        with _translated(order, record):
-            async with contextlib.aclosing(work.bands()) as bands:
-                with _writer(target, sweep.picture, order) as writer:
-                    async for band in bands:
-                        begun = time.monotonic()
-                        await self._on(lane, writer.write, band)
-                        encode_s += time.monotonic() - begun
-                        progress(1 - work.sweep.windows_left / windows)
-                    begun = time.monotonic()
-                    await self._on(lane, writer.close)
-                    encode_s += time.monotonic() - begun
-        waited_s = time.monotonic() - began - work.engine_s - encode_s
-        record.phases |= {"queue": max(0.0, waited_s), "run": work.engine_s, "encode": encode_s}
+        try:
+            with _translated(order, record):
+                await self._encode(work, target, order, record, lane, progress, left)
+        finally:
+            encode_s = record.phases.pop("encode", 0.0)
+            waited_s = time.monotonic() - began - work.engine_s - encode_s
+            spent = {"queue": max(0.0, waited_s), "run": work.engine_s, "encode": encode_s}
+            record.phases |= {name: spent[name] for name in spent if name == "queue" or spent[name]}
+
+    async def _encode(
+        self,
+        work: Work,
+        target: Path | BinaryIO,
+        order: Order,
+        record: Record,
+        lane: Lane,
+        progress: Callable[[float], None],
+        left: Left,
+    ) -> None:
+        """Writes the bands of a work at the engine as they come; see `_write`."""
+        async with contextlib.aclosing(work.bands()) as bands:
+            with _writer(target, work.sweep.picture, order) as writer:
+
+                def close() -> None:
+                    _check_wanted(order)
+                    writer.close()
+
+                async for band in bands:
+                    with record.phase("encode"):
+                        await self._on(lane, writer.write, band, until=order.deadline)
+                    progress(1 - work.sweep.windows_left / len(work.sweep.plan))
+                with record.phase("encode"):
+                    await self._on(lane, close, until=order.deadline, left=left)
+
+    async def _decoded(
+        self, order: Order, lane: Lane, function: Callable[..., T], *arguments: object
+    ) -> T:
+        """What `function` reads, where its turn comes as long as the request waits."""
+        until = min(order.deadline, time.monotonic() + order.patience_s)
+        try:
+            return await self._on(lane, function, *arguments, until=until)
+        except Overdue:
+            if time.monotonic() >= order.deadline:
+                raise late() from None
+            raise Problem("queue_full", "other pictures are decoded before this one") from None
 
     def _header(self, data: bytes, order: Order, record: Record) -> Header:
         """Size and format, once it is known that they can be served."""
@@ -217,8 +254,38 @@ class Pipeline:
         check_file(spec, order.format, order.view, header.height, header.width)
         return header
 
-    async def _on(self, lane: Lane, function: Callable[..., T], *arguments: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(lane, function, *arguments)
+    async def _on(
+        self,
+        lane: Lane,
+        function: Callable[..., T],
+        *arguments: object,
+        until: float = math.inf,
+        left: Left | None = None,
+    ) -> T:
+        """What a call on a lane gives. One that has not begun by `until` is not made any more.
+
+        Args:
+            until: moment of `time.monotonic()`.
+            left: is given a call that has begun and is not done by then, and goes on alone; without
+                it such a call is waited for.
+
+        Raises:
+            Overdue: the call was not made, or goes on alone; or what it raises.
+        """
+        call = lane.submit(function, *arguments)
+        waiting = asyncio.wrap_future(call)
+        left_s = None if until == math.inf else max(0.0, until - time.monotonic())
+        try:
+            await asyncio.wait({waiting}, timeout=left_s)
+            if not waiting.done():
+                if call.cancel():
+                    raise Overdue
+                if left is not None:
+                    left(call)
+                    raise Overdue
+            return await waiting
+        finally:
+            waiting.cancel()  # where it goes on, nobody hears of it
 
 
 def job_bytes(header: Header, spec: ModelSpec, format: Format) -> int:
@@ -257,16 +324,24 @@ def _writer(target: Path | BinaryIO, picture: Picture, order: Order) -> BandWrit
     return RegionsWriter(target, order.regions)
 
 
+def _check_wanted(order: Order) -> None:
+    """Raises Cancelled or Problem where nobody waits for the answer any more."""
+    if order.gone():
+        raise Cancelled
+    if time.monotonic() > order.deadline:
+        raise late()
+
+
 @contextlib.contextmanager
 def _translated(order: Order, record: Record) -> Iterator[None]:
     """What the engine raised, in the words of the contract."""
     try:
         yield
-    except DeadlineExceeded:
+    except (DeadlineExceeded, Overdue):
         raise late() from None
     except NoTurn:
         raise Problem("queue_full", "the engine was busy with other requests") from None
-    except (Cancelled, ImageError, OSError):
+    except (Cancelled, ImageError, OSError, Problem):
         raise
     except Exception:
         address = order.predictor.spec.address

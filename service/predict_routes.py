@@ -2,9 +2,7 @@
 
 import asyncio
 import contextlib
-import threading
 import time
-from collections.abc import AsyncIterator, Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -17,6 +15,7 @@ from i2i.predictor import Cancelled
 from service.admission import Admission
 from service.body import read_picture
 from service.cache import CachedPipeline
+from service.client_gone import client_gone
 from service.contract import PICTURE_BODY, PICTURE_POLICY, PREDICT_REPLIES
 from service.errors import Problem, late
 from service.inflight import HeldResponse, InFlight
@@ -80,7 +79,7 @@ def predict_router(
                 raise late() from None
             except ClientDisconnect:
                 return nobody(record)
-            async with _client_gone(request) as gone:
+            async with client_gone(request.receive) as gone:
                 caller = Caller.of(request.scope)
                 order = Order(
                     predictor,
@@ -102,7 +101,7 @@ def predict_router(
                 "Server-Timing": record.server_timing,
                 "Content-Security-Policy": PICTURE_POLICY,
             }
-            hold.become(len(picture))
+            hold.settle(len(picture))
             later, patience_s = held.pop_all(), settings.deadline_s
             return HeldResponse(picture, headers, media_type, later, patience_s)
 
@@ -134,23 +133,3 @@ def predict_router(
         )
 
     return router
-
-
-@contextlib.asynccontextmanager
-async def _client_gone(request: Request) -> AsyncIterator[Callable[[], bool]]:
-    """Whether the client has closed its connection, or the block has been left."""
-    gone = threading.Event()
-
-    async def watch() -> None:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
-        gone.set()
-
-    watching = asyncio.create_task(watch())
-    try:
-        yield gone.is_set
-    finally:
-        gone.set()
-        watching.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watching

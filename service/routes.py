@@ -99,7 +99,7 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
     app.state.stopping = False  # set by who runs the process
 
     def ready() -> bool:
-        return models.ready and not app.state.stopping
+        return models.ready and not scheduler.hangs and not app.state.stopping
 
     @app.head("/v1/models", dependencies=[only()], include_in_schema=False)
     @app.get("/v1/models", dependencies=[only()])

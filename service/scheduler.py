@@ -22,6 +22,10 @@ from service.turns import Turns
 MOST_UNDELIVERED = 4
 # How often works are looked at for their deadline while none can go on.
 BLOCKED_S = 0.1
+# How long after its deadline a work waits for the window that is being run: the engine may hang.
+HANGS_S = 10.0
+# No window takes so long, be the machine ever so busy.
+WINDOW_S = 120.0
 # How long the end waits for the window that is being run; what hangs ends with the process.
 _END_S = 10.0
 
@@ -81,10 +85,11 @@ class Work:
         """The prediction from top to bottom, as it is made.
 
         Raises:
-            DeadlineExceeded, Cancelled, NoTurn: between two windows; or what the engine raised.
+            DeadlineExceeded, Cancelled, NoTurn: between two windows; DeadlineExceeded also where
+                the engine hangs in one; or what the engine raised.
         """
         try:
-            while (arrived := await self._arrived.get()) is not None:
+            while (arrived := await self._next_arrived()) is not None:
                 if isinstance(arrived, Exception):
                     raise arrived
                 yield arrived
@@ -93,6 +98,14 @@ class Work:
         finally:
             self._abandoned = True
             self.taken()
+
+    async def _next_arrived(self) -> Band | Exception | None:
+        end = None if math.isinf(self.deadline) else self.deadline + HANGS_S - time.monotonic()
+        try:
+            async with asyncio.timeout(end):
+                return await self._arrived.get()
+        except TimeoutError:
+            raise DeadlineExceeded from None
 
     def deliver(self, band: Band) -> None:
         self._undelivered += 1
@@ -125,6 +138,7 @@ class Scheduler:
         self._requests: dict[str, Turns] = {}
         self._changed = threading.Condition()
         self._closed = False
+        self._window_began: float | None = None
         self._thread = threading.Thread(target=self._serve, name="engine", daemon=True)
         self._thread.start()
 
@@ -133,6 +147,12 @@ class Scheduler:
         """Those at the engine or waiting for it."""
         with self._changed:
             return list(self._works)
+
+    @property
+    def hangs(self) -> bool:
+        """Whether the window that is being run takes longer than any does."""
+        began = self._window_began
+        return began is not None and time.perf_counter() - began > WINDOW_S
 
     def submit(self, work: Work) -> None:
         """Puts a work among those that wait."""
@@ -207,10 +227,11 @@ class Scheduler:
             Exception: whatever the engine or the memory came to.
         """
         window, predictor = work.sweep.cut(), work.sweep.predictor
-        started = time.perf_counter()
+        self._window_began = started = time.perf_counter()
         try:
             outputs = run_window(predictor.engine, predictor.spec, window)
         finally:
+            self._window_began = None
             seconds = time.perf_counter() - started
             self._charge(work, seconds)
         self._measured(work.model, window.shape[-2] * window.shape[-1], seconds)

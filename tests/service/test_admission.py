@@ -1,6 +1,7 @@
 """What a request is told before its work: how long it takes, and what is before it."""
 
 import contextlib
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -43,6 +44,42 @@ def test_what_is_admitted_counts_before_it_comes_to_the_engine(admission, twice)
 def test_where_no_time_is_left_that_is_what_is_told(admission, twice):
     with pytest.raises(Problem, match="the work was not done in time"):
         admission.check(admission.estimate(twice, 5, 7), deadline=0.0)
+
+
+def test_windows_of_one_size_say_nothing_of_whether_another_would_be_too_slow(admission, twice):
+    large = admission.estimate(twice, 1000, 1000)
+    assert large.own_s == 0 < large.claim.seconds
+    admission.check(large, deadline=time.monotonic() + 1e-2)
+
+
+def test_what_is_known_to_take_too_long_is_refused_while_that_is_new(twice, monkeypatch):
+    speed, scheduler = Speed(), Scheduler()
+    admission = Admission(scheduler, speed, queue_s=9)
+    plan = twice.plan(1000, 1000)
+    window = plan.rows.side * plan.columns.side
+
+    def check() -> None:
+        admission.check(admission.estimate(twice, 1000, 1000), time.monotonic() + 5)
+
+    speed.note(twice.spec.address, window, 100.0)
+    check()  # of the first call most goes into compiling
+    speed.note(twice.spec.address, window, 1.0)
+    with pytest.raises(Problem, match="takes longer") as refused:
+        check()
+    assert refused.value.got == f"about {len(plan)} s"
+    monkeypatch.setattr("service.admission._FRESH_S", 0.0)
+    check()
+    scheduler.close()
+
+
+@given(st.lists(st.floats(1e-3, 1), min_size=2))
+def test_what_is_expected_of_windows_lies_between_what_they_took(seconds):
+    speed = Speed()
+    for each in seconds:
+        speed.note("model", 100, each)
+    assert min(seconds[1:]) * 0.999 <= speed.seconds("model", 100, 1) <= max(seconds[1:]) * 1.001
+    assert speed.seconds("model", 50, 4) == pytest.approx(speed.seconds("model", 100, 2))
+    assert speed.seconds("another", 100, 1) == 0
 
 
 def test_what_fails_before_the_engine_counts_no_more(admission, twice):

@@ -132,3 +132,14 @@ def test_a_model_that_is_wrong_waits_for_a_change(load: Flaky, at_once: None) ->
     assert refused(models, "twice").code == "model_failed"
     models.reload()
     assert models.ready
+
+
+def test_a_model_that_two_threads_begin_to_load_is_loaded_once(
+    lazy: Models, load: Flaky, wait_until: Callable[..., None]
+) -> None:
+    # Both have seen that nobody loads it.
+    for _ in range(2):
+        lazy._begin_loading("lazy")
+    wait_until(lambda: not lazy.loading)
+    lazy._load_one("lazy")
+    assert load.loads == 1

@@ -65,7 +65,7 @@ class Answer:
         timings: seconds in the service by phase (decode, queue, run, encode); of a job none.
     """
 
-    data: bytes
+    data: bytes = field(repr=False)
     media_type: str
     model: str
     timings: dict[str, float] = field(default_factory=dict)

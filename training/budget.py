@@ -5,6 +5,7 @@ On processors in core-minutes of process time, however busy the machine is; on a
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 import time
@@ -29,6 +30,8 @@ UNPLANNED = 1_000_000
 SKIPPED_STEPS, MEASURED_STEPS = 2, 8
 # Validations of a run, fewer where they would take more than this share of what is left.
 VALIDATIONS, VALIDATION_SHARE = 20, 0.1
+# What a run may cost beyond its budget without a word, for a last validation is not cut short.
+EXCEEDED = 1.5
 
 
 def core_minutes() -> float:
@@ -55,12 +58,16 @@ def run_cost_in_words(cost: Mapping[str, Any]) -> str:
     Args:
         cost: `core_minutes`, `minutes`, `device` of a run; `seed`, `begun_with` where known.
     """
-    words = f"{cost['core_minutes']:.0f} core-minutes"
+    words = f"{_rounded(cost['core_minutes'])} core-minutes"
     if cost.get("device", "cpu") != "cpu":
-        words = f"{cost['minutes']:.0f} minutes of {cost['device']}"
+        words = f"{_rounded(cost['minutes'])} minutes of {cost['device']}"
     if cost.get("seed") is not None:
         words += f", seed {cost['seed']}"
     return f"{words}, begun with {cost['begun_with']}" if cost.get("begun_with") else words
+
+
+def _rounded(amount: float) -> str:
+    return f"{amount:.0f}" if amount >= 1 else f"{amount:.1g}"
 
 
 @dataclass(frozen=True)
@@ -103,13 +110,13 @@ def share_of(text: str, share: float) -> str:
 
 
 def _amount(text: str) -> tuple[float, str]:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(core-minutes?|min)", text.strip())
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(core-minutes?|min(?:utes?)?)", text.strip())
     if found is None or float(found[1]) == 0:
         raise ValueError(
             "budget: expected core-minutes of processor time such as '120 core-minutes', or "
             f"minutes of all cores such as '60min', got {text!r}"
         )
-    return float(found[1]), found[2]
+    return float(found[1]), found[2] if found[2].startswith("core") else "min"
 
 
 @dataclass(frozen=True)
@@ -176,6 +183,8 @@ class Budget(Callback):
         self.first = trainer.global_step
         if self.plan is not None:
             self._follow(trainer, pl_module, self.plan)
+        elif self.first and self._spent(pl_module) >= self.limit.minutes:
+            trainer.fit_loop.epoch_loop.max_steps = self.first
         elif self.first:
             # At its highest, the first steps would undo what the rate's end had settled.
             pl_module.rate.hold()
@@ -191,15 +200,27 @@ class Budget(Callback):
         done = trainer.global_step
         if self.mark is None and done >= self.first + SKIPPED_STEPS:
             self.mark = done, self._spent(pl_module) - self.cost_of_validations
-        elif self.mark is not None and self.plan is None and done >= self.mark[0] + MEASURED_STEPS:
-            self._plan(trainer, pl_module)
-            self.validated_at = done  # from here on the plan's interval counts
+        elif self.mark is not None and self.plan is None:
+            # Steps may be so dear that to measure all would cost more than there is.
+            dear = self._spent(pl_module) - self.cost_of_validations > self.limit.minutes
+            if dear or done >= self.mark[0] + MEASURED_STEPS:
+                self._plan(trainer, pl_module)
+                self.validated_at = done  # from here on the plan's interval counts
         due = self.plan is not None and (
             done >= min(self.plan.steps, self.validated_at + self.plan.interval)
         )
         # Lightning validates after batches whose number this divides.
         batches = trainer.fit_loop.total_batch_idx + 1
         trainer.val_check_batch = batches if due and done > self.validated_at else batches + 1
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: ImageToImage) -> None:  # type: ignore[override]
+        spent = self._spent(pl_module)
+        if spent > EXCEEDED * self.limit.minutes:
+            logging.getLogger(__name__).warning(
+                "the budget of %s was too small for this run, which took %.1f minutes in the same "
+                "measure: its start, its first steps and a validation cost more",
+                *(self.text, spent),
+            )
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: ImageToImage) -> None:  # type: ignore[override]
         self.validation_began = self._spent(pl_module)

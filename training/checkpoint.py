@@ -9,6 +9,7 @@ import torch
 
 from i2i.nets import Autoencoder
 from training.recipe import build, without_loss
+from training.run_folder import best_checkpoint
 from training.tasks import Task
 
 
@@ -19,8 +20,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         ValueError: the file is no checkpoint, or not of this project.
     """
     if not path.is_file():
+        best = best_checkpoint(path)
+        got = f"a folder, which holds {best}" if best.is_file() else "no file"
         raise ValueError(
-            f"{path}: expected a checkpoint such as runs/RUN/checkpoints/best.ckpt, got no file"
+            f"{path}: expected a checkpoint such as runs/RUN/checkpoints/best.ckpt, got {got}"
         )
     try:
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)

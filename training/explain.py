@@ -99,15 +99,15 @@ def write_page(folder: Path, title: str, shown: Sequence[Figure]) -> Path:
 def place_in(net: Autoencoder, spec: ModelSpec, path: Path, at: tuple[int, int] | None) -> Place:
     """The region around a place, on the net's grid, and all that its answer can see."""
     picture, multiple = _read(spec, path), net.size_multiple
-    column, row = at or _most_detail(picture)
+    size = -(-REGION // multiple) * multiple
+    context = max(margin(net), (PART - size) // 2)
+    context = -(-context // multiple) * multiple
+    column, row = at or _most_detail(picture, context + size // 2)
     if not (0 <= column < picture.width and 0 <= row < picture.height):
         raise ValueError(
             f"--at: expected a place inside of {path.name}, {picture.width} x {picture.height} "
             f"pixels, got {column},{row}"
         )
-    size = -(-REGION // multiple) * multiple
-    context = max(margin(net), (PART - size) // 2)
-    context = -(-context // multiple) * multiple
     top, left = (
         max(0, min(middle - size // 2, length - size) // multiple * multiple) - context
         for middle, length in ((row, picture.height), (column, picture.width))
@@ -115,7 +115,7 @@ def place_in(net: Autoencoder, spec: ModelSpec, path: Path, at: tuple[int, int] 
     side = size + 2 * context
     image = _cut(spec, picture, top, left, side, side)
     name = f"{path.name}, {size} × {size} pixels around column {column}, row {row}"
-    if min(picture.height, picture.width) < size:
+    if min(top, left) < 0 or top + side > picture.height or left + side > picture.width:
         name += ", mirrored at its border"
     return Place(name, image, Region(context, context, size, size))
 
@@ -128,13 +128,16 @@ def _read(spec: ModelSpec, path: Path) -> Picture:
     return Picture(with_colours_carried_on(picture.pixels, picture.alpha))
 
 
-def _most_detail(picture: Picture) -> tuple[int, int]:
-    """Column and row where neighbours differ most, over a region."""
+def _most_detail(picture: Picture, beside: int) -> tuple[int, int]:
+    """Column and row where neighbours differ most, over a region.
+
+    Args:
+        beside: pixels that there are to be on each side, where the picture is large enough.
+    """
     gray = brightness(picture.pixels)
     slope = np.abs(cv2.Laplacian(gray, cv2.CV_32F))
     busy = cv2.blur(slope, (REGION, REGION))
-    # Away from the border, where the picture is large enough.
-    top, left = (min(REGION, (length - 1) // 2) for length in busy.shape)
+    top, left = (min(beside, (length - 1) // 2) for length in busy.shape)
     inner = busy[top : busy.shape[0] - top, left : busy.shape[1] - left]
     row, column = np.unravel_index(int(inner.argmax()), inner.shape)
     return int(column) + left, int(row) + top

@@ -30,6 +30,7 @@ from training.callbacks import (
     PictureLog,
     RunProgress,
 )
+from training.callbacks.last_checkpoint import Stopped
 from training.checkpoint import load_checkpoint
 from training.curves import Curves
 from training.data.module import ImageData
@@ -335,6 +336,13 @@ def main(arguments: list[str]) -> None:
             run(with_own_config(whole))
         except MisconfigurationException as error:
             raise ValueError(str(error)) from error
+        except SystemExit as end:
+            # Lightning's 1 for a run that was stopped.
+            if isinstance(end.__context__, Stopped):
+                sys.exit(128 + end.__context__.number)
+            if isinstance(end.__context__, KeyboardInterrupt):
+                raise KeyboardInterrupt from None
+            raise
         except torch.OutOfMemoryError as error:
             raise ValueError(
                 "expected memory on the GPU for a batch, got too little; lower --data.batch_size "

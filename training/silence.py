@@ -11,6 +11,7 @@ _SAYS_NOTHING = (
     "The following callbacks returned in",
     "`weights_only` was not set",
     "Loading `train_dataloader` to estimate",
+    "\nDetected KeyboardInterrupt",
 )
 
 

@@ -110,6 +110,7 @@ def test_a_prediction_is_the_librarys_whatever_is_sent(service, tiny_x2, picture
     for source in (picture, file, str(file), file.read_bytes()):
         answer = service.predict(SCALING, source)
         assert answer.data == expected.encode()
+        assert len(repr(answer)) < 300
     assert np.array_equal(answer.picture().pixels, expected.picture.pixels)
     assert (answer.media_type, answer.model) == ("image/png", predictor.spec.address)
     assert list(answer.timings) == ["decode", "queue", "run", "encode"]

@@ -35,22 +35,22 @@ class StopAfter(pl.Callback):
 
 
 class InterruptAt(pl.Callback):
-    """Presses Ctrl-C in a step, or in the first validation."""
+    """Presses Ctrl-C, or sends another signal, in a step, or in the first validation."""
 
-    def __init__(self, place: str) -> None:
-        self.place = place
+    def __init__(self, place: str, number: signal.Signals = signal.SIGINT) -> None:
+        self.place, self.number = place, number
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any, **__: Any
     ) -> None:
         if self.place == "step" and trainer.global_step == 1:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(self.number)
 
     def on_validation_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any, **__: Any
     ) -> None:
         if self.place == "validation" and not trainer.sanity_checking:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(self.number)
 
 
 def tiny_net() -> Autoencoder:

@@ -16,7 +16,17 @@ from hypothesis import strategies as st
 
 from i2i.engines.engine import available_cpus
 from training import cli
-from training.budget import Budget, Limit, Plan, core_minutes, parse_budget, plan, share_of
+from training.budget import (
+    MEASURED_STEPS,
+    SKIPPED_STEPS,
+    Budget,
+    Limit,
+    Plan,
+    core_minutes,
+    parse_budget,
+    plan,
+    share_of,
+)
 from training.curves import Curves
 from training.schedules import Cosine
 
@@ -119,7 +129,13 @@ def test_a_resumed_run_goes_on_with_its_plan(fit: Callable[..., None]) -> None:
 
     assert torch.load(checkpoint, weights_only=True)["global_step"] == steps
 
-    more = core_minutes() + 0.02
+    # What the run has spent, and what this process, which is not its first, has.
+    spent = before["recipe"]["core_minutes"] + core_minutes()
+    fit(f"--budget={spent} core-minutes", f"--ckpt_path={checkpoint}")
+
+    assert torch.load(checkpoint, weights_only=True)["global_step"] == steps
+
+    more = spent + 0.1
     fit(f"--budget={more} core-minutes", f"--ckpt_path={checkpoint}")
 
     assert torch.load(checkpoint, weights_only=True)["global_step"] > steps
@@ -216,14 +232,16 @@ def test_a_resumed_run_goes_on_at_its_rate_until_its_new_end_is_known(
     short = ["--trainer.max_steps=12", "--model.schedule.warmup_steps=0"]
     fit("--model.schedule=Cosine", *short)
     checkpoint = Path("runs/super-resolution-001/checkpoints/last.ckpt")
-    more = core_minutes() + 0.02
+    earlier = torch.load(checkpoint, weights_only=True)
+    done, more = earlier["global_step"], earlier["recipe"]["core_minutes"] + core_minutes() + 0.1
     whole = ["--trainer.max_steps=-1", "--trainer.log_every_n_steps=1"]
 
     fit(f"--budget={more} core-minutes", f"--ckpt_path={checkpoint}", *whole)
 
     with Path("runs/super-resolution-001/metrics.csv").open() as file:
         rows = {int(r["step"]): r["learning_rate"] for r in csv.DictReader(file) if r["loss"]}
-    rates = [float(rows[step]) for step in range(12, 20) if rows.get(step)]
+    measured = range(done, done + SKIPPED_STEPS + MEASURED_STEPS)
+    rates = [float(rows[step]) for step in measured]
     assert max(rates) == pytest.approx(1e-3 * Cosine().final_share, rel=0.1)
 
 

@@ -12,8 +12,9 @@ import torch
 
 from i2i.nets import Autoencoder, Decoder, Encoder, PictureHead
 from training.callbacks import AtomicCheckpoints
-from training.checkpoint import read_checkpoint
+from training.checkpoint import load_checkpoint, read_checkpoint
 from training.recipe import describe
+from training.run_folder import best_checkpoint
 from training.tasks import SuperResolution
 
 
@@ -66,6 +67,13 @@ def test_a_checkpoint_replaces_the_earlier_one(tmp_path: Path) -> None:
         files.save_checkpoint(content(10, value), path)
 
     assert files.load_checkpoint(path, weights_only=True)["weights"].eq(2.0).all()
+
+
+def test_the_folder_of_a_run_is_no_checkpoint_but_holds_one(tmp_path: Path) -> None:
+    best_checkpoint(tmp_path).parent.mkdir()
+    best_checkpoint(tmp_path).touch()
+    with pytest.raises(ValueError, match=r"got a folder, which holds .*checkpoints/best\.ckpt"):
+        load_checkpoint(tmp_path)
 
 
 def test_a_checkpoint_is_read_where_the_files_of_its_loss_are_gone(tmp_path: Path) -> None:

@@ -160,6 +160,7 @@ def test_a_column_split_and_a_split_are_not_both_obeyed(folder: Path) -> None:
     ("name", "words"),
     [
         ("list.txt", r"list\.txt: expected a list that ends in \.csv or \.parquet"),
+        ("set", r"set: expected a list that ends in \.csv or \.parquet, got a folder"),
         ("none.csv", r"none\.csv: expected a list of pictures, got no file"),
         ("set/list.parquet", r"list\.parquet: expected a Parquet file, got"),
     ],

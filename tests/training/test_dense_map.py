@@ -63,7 +63,8 @@ def test_a_map_in_another_unit_is_refused_with_file_and_range() -> None:
         "hill", IMAGE, target=np.linspace(0, 100, 64, dtype=np.float32).reshape(8, 8)
     )
     with pytest.raises(
-        ValueError, match=r"hill: expected most numbers between 0 and 10 m, got 0 to 100; set low"
+        ValueError,
+        match=r"hill: expected most numbers between 0 and 10 m, got 0 to 100; set --model",
     ):
         DenseMap("m", 0, 10).check_sample(decimetres)
     DenseMap("m", 0, 50.5).check_sample(decimetres)

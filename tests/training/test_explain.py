@@ -56,7 +56,7 @@ def test_a_place_of_another_picture_can_be_explained(
     main(["explain", *options, "--picture", other.name, "--at", "79,3"])
 
     page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
-    assert "photo-1.png, 16 × 16 pixels around column 79, row 3." in page
+    assert "photo-1.png, 16 × 16 pixels around column 79, row 3, mirrored at" in page
 
 
 def test_a_region_lies_within_its_picture(tiny_x2: Path, tmp_path: Path) -> None:
@@ -66,6 +66,19 @@ def test_a_region_lies_within_its_picture(tiny_x2: Path, tmp_path: Path) -> None
     folder = ModelFolder.open(tiny_x2)
     place = place_in(load_net(folder), folder.spec, tmp_path / "corner.png", (80, 64))
     assert (place.region.of(place.image, 1) == 1).all()
+
+
+def test_the_place_explained_by_itself_shows_the_picture_and_not_its_mirror(
+    tiny_x2: Path, tmp_path: Path
+) -> None:
+    pixels = np.random.default_rng(0).integers(100, 110, (400, 500, 3), np.uint8)
+    pixels[30:50, 30:50] = np.random.default_rng(0).integers(256, size=(20, 20, 3))
+    Image.fromarray(pixels).save(tmp_path / "large.png")
+    folder = ModelFolder.open(tiny_x2)
+    net = load_net(folder)
+    place = place_in(net, folder.spec, tmp_path / "large.png", None)
+    assert "mirrored" not in place.name
+    assert "mirrored" in place_in(net, folder.spec, tmp_path / "large.png", (40, 40)).name
 
 
 def test_what_alpha_hides_is_given_to_the_net_as_a_prediction_gives_it(

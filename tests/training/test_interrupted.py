@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,11 +14,14 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
+import training
 from tests.training.small_runs import (
     InterruptAt,
     check_equal,
     fit,
 )
+
+CONFIGS = Path(training.__file__).parent / "configs"
 
 
 @pytest.fixture
@@ -27,21 +34,33 @@ def pythons_handler() -> Iterator[None]:
 
 @pytest.mark.usefixtures("pythons_handler")
 @pytest.mark.filterwarnings("ignore:.*your dataloader is not resumable", "ignore:.*is not empty")
-@pytest.mark.parametrize(("place", "step"), [("step", 2), ("validation", 3)])
-def test_ctrl_c_ends_a_step_and_leaves_what_to_go_on_with(
-    place: str, step: int, photos: Callable[..., Path], capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("place", "step", "number"),
+    [
+        ("step", 2, signal.SIGINT),
+        ("validation", 3, signal.SIGINT),
+        ("step", 2, signal.SIGTERM),
+    ],
+)
+def test_ctrl_c_and_sigterm_end_a_step_and_leave_what_to_go_on_with(
+    place: str,
+    step: int,
+    number: signal.Signals,
+    photos: Callable[..., Path],
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     root = photos(Path("photos"))
     _, straight = fit(root, "straight")
 
     with pytest.raises(SystemExit):
-        fit(root, "half", InterruptAt(place))
+        fit(root, "half", InterruptAt(place, number))
 
     last = Path("half/checkpoints/last.ckpt")
     said = capfd.readouterr()
     assert "stops after this step, or the validation; Ctrl-C again: at once" in said.err
     assert f"stopped; go on with python -m training fit --ckpt_path {last}" in said.out
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     middle = torch.load(last, weights_only=True)
     assert middle["global_step"] == step
     _, resumed = fit(root, "half", resume=last)
@@ -97,3 +116,33 @@ def test_a_second_ctrl_c_ends_at_once(photos: Callable[..., Path]) -> None:
         fit(photos(Path("photos")), "run", InterruptAt("step"), InterruptAt("step"))
 
     assert not Path("run/checkpoints/last.ckpt").exists()
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_processes_of_a_run_ends_it_with_its_number(
+    number: signal.Signals, photos: Callable[..., Path]
+) -> None:
+    command = [sys.executable, "-m", "training", "fit", "--run", "run"]
+    command += ["--config", str(CONFIGS / "super_resolution_x2.yaml")]
+    command += ["--data.root", str(photos(Path("photos")))]
+    command += ["--data.num_workers", "2", "--model.checkpoint_minutes", "0"]
+    run = subprocess.Popen(
+        command,
+        cwd=Path.cwd(),
+        env={**os.environ, "PYTHONPATH": str(CONFIGS.parents[1])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        text=True,
+    )
+    while not Path("run/checkpoints/last.ckpt").exists() and run.poll() is None:
+        time.sleep(0.05)
+    if run.poll() is None:
+        os.killpg(run.pid, number)
+    said, _ = run.communicate(timeout=120)
+
+    assert run.returncode == 128 + number, said
+    assert "stopped; go on with" in said
+    assert "Traceback" not in said
+    assert "Detected" not in said

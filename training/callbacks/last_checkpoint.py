@@ -1,4 +1,4 @@
-"""The checkpoint that a run is resumed from: at each epoch's end, within one, and at Ctrl-C."""
+"""The checkpoint that a run is resumed from: at each epoch's end, within one, and at a signal."""
 
 from __future__ import annotations
 
@@ -19,12 +19,21 @@ from pytorch_lightning.callbacks import Checkpoint
 ASKED_EVERY = 16
 
 
+class Stopped(KeyboardInterrupt):
+    """A run has ended by a signal, as it was told to, and can go on from its checkpoint."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
 class LastCheckpoint(Checkpoint):
     """Keeps `path` no older than an epoch, and no older than `minutes` or a validation and a step.
 
     Written only where a resumed run goes on exactly: at the end of an epoch, after its validation,
     or between two steps of the optimiser, where no gradient is half accumulated. The first Ctrl-C
-    lets the run come there, and ends it then; a second one ends it at once.
+    lets the run come there, and ends it then; a second one ends it at once. So does SIGTERM, by
+    which schedulers and containers stop a run, but where several processes share it.
     """
 
     def __init__(self, path: Path, minutes: float) -> None:
@@ -32,7 +41,7 @@ class LastCheckpoint(Checkpoint):
             raise ValueError(f"checkpoint_minutes: expected 0 (every step) or more, got {minutes}")
         self.path, self.minutes = path, minutes
         self._written = time.monotonic()
-        self._stopping = False
+        self._stopping: int | None = None  # the signal's number
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # Not where another handler has its reasons: a shell has those it runs behind it ignore
@@ -42,9 +51,11 @@ class LastCheckpoint(Checkpoint):
         main = threading.current_thread() is threading.main_thread()
         if pythons and main and not _writes_nothing(trainer):
             signal.signal(signal.SIGINT, self._stop)
+            if trainer.world_size == 1:
+                signal.signal(signal.SIGTERM, self._stop)
 
     def _stop(self, number: int, frame: Any) -> None:
-        self._stopping = True
+        self._stopping = number
         signal.signal(signal.SIGINT, signal.default_int_handler)
         # Not print, which the signal may have interrupted, and which cannot be called again then.
         os.write(2, b"\nstops after this step, or the validation; Ctrl-C again: at once\n")
@@ -57,7 +68,7 @@ class LastCheckpoint(Checkpoint):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        due = self._stopping or time.monotonic() - self._written >= 60 * self.minutes
+        due = self._stopping is not None or time.monotonic() - self._written >= 60 * self.minutes
         between = not trainer.fit_loop._should_accumulate() and not _validates_next(trainer)
         # All processes write or none does. To ask makes a GPU wait: not after every step.
         asked = trainer.world_size == 1 or trainer.global_step % ASKED_EVERY == 0
@@ -80,11 +91,12 @@ class LastCheckpoint(Checkpoint):
         for logger in trainer.loggers:
             logger.save()
         self._written = time.monotonic()
-        if trainer.strategy.broadcast(self._stopping):
+        number = trainer.strategy.broadcast(self._stopping)
+        if number is not None:
             if trainer.is_global_zero:
                 print(f"stopped; go on with python -m training fit --ckpt_path {self.path}")
             # Lightning ends the run as at any Ctrl-C.
-            raise KeyboardInterrupt
+            raise Stopped(number)
 
 
 def _validates_next(trainer: pl.Trainer) -> bool:

@@ -42,6 +42,7 @@ class Listed(FileData):
     def __init__(self, path: str, split: Split | None = None, **options: Any) -> None:
         super().__init__(split, **options)
         self.path = Path(path)
+        _check_suffix(self.path)
 
     def where(self) -> dict[str, Any]:
         return {"path": str(self.path.absolute()), **super().where()}
@@ -93,8 +94,8 @@ class Listed(FileData):
         parts = PurePosixPath(path)
         if parts.is_absolute() or ".." in parts.parts or Path(path).is_absolute():
             raise ValueError(
-                f"{place}: {column}: expected a path in the list's folder, got {path}; "
-                "move the file or the list"
+                f"{place}: {column}: expected a path in the list's folder, got {path}; write it "
+                "relative to that folder, or move the file or the list"
             )
         file = self.path.parent / parts
         if not file.is_file():
@@ -134,19 +135,24 @@ def read_rows(path: Path) -> Iterator[Row]:
     Raises:
         ValueError: the file is missing, no list, without a column image or without rows.
     """
-    readers = {".csv": _read_csv, ".parquet": _read_parquet}
-    if path.suffix.lower() not in readers:
-        raise ValueError(f"{path}: expected a list that ends in .csv or .parquet, got another name")
+    _check_suffix(path)
     if not path.is_file():
         raise ValueError(f"{path}: expected a list of pictures, got no file")
+    read = _read_csv if path.suffix.lower() == ".csv" else _read_parquet
     empty = True
-    for place, row in readers[path.suffix.lower()](path):
+    for place, row in read(path):
         cells = {column: row[column] for column in COLUMNS if row.get(column)}
         if cells:
             empty = False
             yield place, cells
     if empty:
         raise ValueError(f"{path}: expected rows that list pictures, got none")
+
+
+def _check_suffix(path: Path) -> None:
+    if path.suffix.lower() not in (".csv", ".parquet"):
+        what = "a folder" if path.is_dir() else "another name"
+        raise ValueError(f"{path}: expected a list that ends in .csv or .parquet, got {what}")
 
 
 def _read_csv(path: Path) -> Iterator[Row]:

@@ -276,9 +276,11 @@ def workers_beside_gpu(gpus: int, cores: int) -> int:
 
 
 def begin_worker(worker: int) -> None:
-    """Leaves to the training process what is its own: the cores, and the answer to Ctrl-C."""
+    """Leaves to the training process what is its own: the cores, and the answer to signals."""
     # OpenCV would begin a thread for each core. Not 1: that ends the pool of threads which a forked
     # worker has only inherited, and hangs.
     cv2.setNumThreads(0)
-    # A terminal tells all processes; without its batches the step that is to end would not.
+    # A terminal or a container tells all processes; without its batches the step that is to end
+    # would not. What ends a worker that does not come to its end is a second SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, frame: signal.signal(number, signal.SIG_DFL))

@@ -56,11 +56,15 @@ def line_chart(
         return _TOP + (high - scale(value)) / (high - low) * (_HEIGHT - _TOP - _BOTTOM)
 
     middle = math.sqrt(span[0] * span[1]) if log else (low + high) / 2
+    levels = [span[0], middle, span[1]]
+    if len(labels) == 1:
+        # There is no range: what is drawn is what is told.
+        levels = [value for line in series.values() for value in line if math.isfinite(value)]
     parts = [
         f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y(level):.1f}" y2="{y(level):.1f}" '
         'stroke="currentColor" opacity=".2"/>'
-        f'<text x="{_LEFT - 5}" y="{y(level) + 4:.1f}" text-anchor="end">{_short(level)}</text>'
-        for level in (span[0], middle, span[1])
+        f'<text x="{_LEFT - 5}" y="{y(level) + 4:.1f}" text-anchor="end">{told}</text>'
+        for level, told in zip(levels, _apart(levels), strict=True)
     ]
     parts += [
         f'<text x="{x(index):.1f}" y="{_HEIGHT - 6}" text-anchor="middle">{html.escape(label)}'
@@ -105,11 +109,20 @@ def legend(names: Sequence[str]) -> str:
     return f'<p class="legend">{" ".join(told)}</p>'
 
 
-def _short(level: float) -> str:
-    """A number in few letters: 35.53, 0.0168, 2.8e-05."""
+def _apart(levels: Sequence[float]) -> list[str]:
+    """Numbers in few letters, in as many as tell them apart."""
+    for more in range(6):
+        told = [_short(level, more) for level in levels]
+        if len(set(told)) == len(set(levels)):
+            break
+    return told
+
+
+def _short(level: float, more: int = 0) -> str:
+    """A number in few letters, 35.53, 0.0168, 2.8e-05, and so many more digits."""
     if 0 < abs(level) < 1e-3:
-        return f"{level:.1e}"
-    return f"{level:.4g}" if abs(level) >= 0.1 else f"{level:.3g}"
+        return f"{level:.{1 + more}e}"
+    return f"{level:.{(4 if abs(level) >= 0.1 else 3) + more}g}"
 
 
 def _style(number: int) -> tuple[str, str]:

@@ -83,8 +83,9 @@ class DenseMap(Task):
         if 2 * np.count_nonzero((known < self.low) | (known > self.high)) > known.size:
             raise ValueError(
                 f"{sample.name}: expected most numbers between {self.low:g} and {self.high:g} "
-                f"{self.unit}, got {known.min():g} to {known.max():g}; set low and high of the "
-                "task, or bring the map to this unit"
+                f"{self.unit}, got {known.min():g} to {known.max():g}; set --model.task.low, high "
+                "and unit, and --model.task.missing_value 0 where 0 means unknown, or bring the "
+                "map to this unit"
             )
 
     def pair(self, sample: Sample, random: np.random.Generator) -> tuple[Values, Values]:

@@ -202,7 +202,7 @@ class Budget(Callback):
             self.mark = done, self._spent(pl_module) - self.cost_of_validations
         elif self.mark is not None and self.plan is None:
             # Steps may be so dear that to measure all would cost more than there is.
-            dear = self._spent(pl_module) - self.cost_of_validations > self.limit.minutes
+            dear = self._spent(pl_module) > self.limit.minutes
             if dear or done >= self.mark[0] + MEASURED_STEPS:
                 self._plan(trainer, pl_module)
                 self.validated_at = done  # from here on the plan's interval counts

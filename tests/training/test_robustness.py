@@ -127,8 +127,9 @@ def test_lines_are_told_apart_and_equal_values_have_room() -> None:
     assert span_of({"a": [0.02, -1.0, float("nan")]}, log=True) == (0.01, 0.04)
 
 
-def levels_of(values: list[float]) -> list[str]:
-    chart = line_chart({"score": values}, [""] * len(values), span_of({"score": values}))
+def levels_of(*lines: list[float]) -> list[str]:
+    series = {f"score {number}": line for number, line in enumerate(lines)}
+    chart = line_chart(series, [""] * len(lines[0]), span_of(series))
     texts = [each.text for each in ElementTree.fromstring(chart) if each.tag == "text"]
     return [text for text in texts if text]
 
@@ -137,6 +138,7 @@ def test_the_levels_of_a_chart_are_told_apart_and_those_of_one_value_are_that_va
     assert levels_of([0.21340, 0.21348]) == ["0.2134", "0.21344", "0.21348"]
     assert levels_of([35.0, 36.0]) == ["35", "35.5", "36"]
     assert levels_of([0.998]) == ["0.998"]
+    assert levels_of([0.2], [0.6], [0.5]) == ["0.2", "0.4", "0.6"]
 
 
 @given(st.lists(st.floats(-1e6, 1e6) | st.just(float("nan")), min_size=1, max_size=6))

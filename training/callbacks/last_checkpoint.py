@@ -32,8 +32,8 @@ class LastCheckpoint(Checkpoint):
 
     Written only where a resumed run goes on exactly: at the end of an epoch, after its validation,
     or between two steps of the optimiser, where no gradient is half accumulated. The first Ctrl-C
-    lets the run come there, and ends it then; a second one ends it at once. So does SIGTERM, by
-    which schedulers and containers stop a run, but where several processes share it.
+    lets the run come there, and ends it then; a second one ends it at once. SIGTERM, by which
+    schedulers and containers stop a run, is as the first, but where several processes share it.
     """
 
     def __init__(self, path: Path, minutes: float) -> None:

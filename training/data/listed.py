@@ -135,7 +135,6 @@ def read_rows(path: Path) -> Iterator[Row]:
     Raises:
         ValueError: the file is missing, no list, without a column image or without rows.
     """
-    _check_suffix(path)
     if not path.is_file():
         raise ValueError(f"{path}: expected a list of pictures, got no file")
     read = _read_csv if path.suffix.lower() == ".csv" else _read_parquet

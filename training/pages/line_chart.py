@@ -57,9 +57,10 @@ def line_chart(
 
     middle = math.sqrt(span[0] * span[1]) if log else (low + high) / 2
     levels = [span[0], middle, span[1]]
-    if len(labels) == 1:
+    values = {value for line in series.values() for value in line if math.isfinite(value)}
+    if len(labels) == len(values) == 1:
         # There is no range: what is drawn is what is told.
-        levels = [value for line in series.values() for value in line if math.isfinite(value)]
+        levels = [*values]
     parts = [
         f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y(level):.1f}" y2="{y(level):.1f}" '
         'stroke="currentColor" opacity=".2"/>'

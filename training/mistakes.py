@@ -6,7 +6,7 @@ import difflib
 import inspect
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,8 @@ _ASIDES = (
 _KEY = re.compile(r'Parser key "([\w.]+)": ')
 _CLASS = re.compile(r"Problem with given class_path '([\w.]+)': ")
 _OPTION = re.compile(r"(?:Subcommand '\w+' does not accept option|Option) '([\w.]+)'")
+_UNKNOWN = re.compile(r"unrecognized arguments: --([\w.]+)")
+_NO_CONFIG = re.compile(r"\"config\": File does not exist: '(?:.*/)?([^/]+?)(?:\.ya?ml)?'")
 # Of an argument of a class that nobody named.
 _ABSTRACT = re.compile(r"Expected an instantiatable class, but [\w.]+\.(\w+) is abstract")
 _UNNAMED = r"expected which \1 before its arguments; docs/what-exists.md lists them"
@@ -116,11 +118,11 @@ def located(message: str, arguments: list[str]) -> str:
     keys = ".".join(_KEY.findall(message))
     option, argument = _OPTION.search(message), _ARGUMENT.match(message)
     short = f"{keys}: {_CLASS.sub('', _KEY.sub('', message))}" if keys else message
+    short += _meant(message)
     configured = named_files(arguments) or "ckpt_path" in typed
     if not configured and (option is not None or "arguments are required" in message):
         return f"{short}; say which config: --config training/configs/….yaml"
     if option is not None:
-        short += _nearest(message, option[1])
         meant = [e for e in entries if e.path == f"{keys}.{option[1]}".lstrip(".")]
     elif argument is not None:
         meant = [e for e in entries if e.path.rpartition(".")[2] == argument[1]]
@@ -136,17 +138,26 @@ def located(message: str, arguments: list[str]) -> str:
     return _quoted(meant[0].file, meant[0].line, short)
 
 
-def _nearest(message: str, option: str) -> str:
-    """The argument of the class of a message that a misspelt option may mean, in words."""
-    from training.recipe import class_of  # here: help is to answer at once
+def _meant(message: str) -> str:
+    """What a misspelt key, argument of a class or config of a message may mean, in words."""
+    known: Iterable[str] = ()
+    if found := _UNKNOWN.search(message):
+        from training.completion import keys  # here: help is to answer at once
+        from training.schema import schema
 
-    found = _CLASS.search(message)
-    if found is None:
-        return ""
-    kinds = class_of(found[1]).__mro__
-    known = {name for kind in kinds for name in inspect.signature(kind.__init__).parameters}
-    near = difflib.get_close_matches(option, sorted(known), 1)
-    return f"; is {near[0]} meant?" if near else ""
+        known, prefix, suffix = keys(schema()), "--", ""
+    elif found := _NO_CONFIG.search(message):
+        folder = Path("training/configs")
+        known = [file.stem for file in folder.glob("*.yaml")]
+        prefix, suffix = f"{folder}/", ".yaml"
+    elif (found := _OPTION.search(message)) and (classes := _CLASS.findall(message)):
+        from training.recipe import class_of
+
+        kinds = class_of(classes[-1]).__mro__
+        known = {name for kind in kinds for name in inspect.signature(kind.__init__).parameters}
+        prefix = suffix = ""
+    near = difflib.get_close_matches(found[1], sorted(known), 1) if found else []
+    return f"; is {prefix}{near[0]}{suffix} meant?" if near else ""
 
 
 def _quoted(file: str, line: int, message: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from pathlib import Path
 
@@ -107,6 +108,30 @@ def test_an_error_of_a_loaders_process_is_told_without_its_stack(text: str, said
 
     assert one_line(ValueError(begin + stack + text)) == said
     assert one_line(ValueError(begin + stack + between + stack + text)) == said
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        (["--model.learning_rte=1"], "is --model.learning_rate meant?"),
+        (["--modle.patience", "3"], "is --model.patience meant?"),
+        (["--budgt=60min"], "is --budget meant?"),
+        # The class within, not the net that it is an argument of.
+        (["--model.net.encoder.widhts=[3]"], "is widths meant?"),
+        (["--config=denoize.yaml"], "is training/configs/denoise.yaml meant?"),
+        (["--config", "depixlate.yml"], "is training/configs/depixelate.yaml meant?"),
+    ],
+)
+def test_what_a_misspelt_option_or_config_may_mean_is_told(
+    typed: list[str], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path(__file__).parents[2])
+    arguments = ["fit", "--config", "training/configs/denoise.yaml", "--data.root=none", *typed]
+
+    with pytest.raises(argparse.ArgumentError) as error:
+        lightning.main(arguments)
+
+    assert located(one_line(error.value), arguments).endswith(f"; {told}")
 
 
 def test_what_was_typed_is_not_looked_for_in_the_file() -> None:

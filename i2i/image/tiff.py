@@ -227,6 +227,12 @@ def _check_kind(listed: Directory, plain: bool) -> None:
             f"{samples}",
         ),
         (photometric != PALETTE or bits <= 8, "a palette for at most 8 bits", numbers),
+        (bits >= 8 or samples == 1, "one sample a pixel of less than 8 bits", f"{samples}"),
+        (
+            photometric != YCBCR or compression != RAW or (listed.numbers(530, 1) == 1).all(),
+            "JPEG compression of YCbCr with fewer samples of colour",
+            "no compression",
+        ),
         (
             plain or samples == 1 or listed.number(284, 1) != 2,
             "the samples of a pixel beside each other with JPEG, CCITT, YCbCr or less than 8 bits",

@@ -198,4 +198,6 @@ def _palette(tiff: Tiff) -> NDArray[np.uint8]:
     values = tiff.directory.numbers(320)
     if len(values) != 3 * 256:
         raise ImageError("damaged", "the palette of the TIFF file makes no sense")
-    return (values.reshape(3, 256).T >> 8).astype(np.uint8)
+    # Of 16 bits; old programs wrote 8.
+    deep = values.max() > 255
+    return (values.reshape(3, 256).T >> (8 if deep else 0)).astype(np.uint8)

@@ -180,6 +180,38 @@ def test_what_is_not_read_is_told_by_its_reason(
     assert no.value.code == "unsupported_format"
 
 
+def plain_file(tags: dict[int, list[int]], data: bytes) -> bytes:
+    """A TIFF of 16 x 16 pixels in one strip of these tags, not compressed."""
+    tags = {256: [16], 257: [16], 259: [1], 273: [8], 278: [16], 279: [len(data)], **tags}
+    listing = pack_directory({tag: np.array(tags[tag], np.uint32) for tag in tags}, 8 + len(data))
+    return b"II*\0" + struct.pack("<I", 8 + len(data)) + data + listing
+
+
+@pytest.mark.parametrize(
+    ("tags", "size"),
+    [
+        ({258: [4, 4, 4], 262: [2], 277: [3]}, 24 * 16),
+        ({258: [4, 4], 262: [1], 277: [2], 338: [2]}, 16 * 16),
+        ({258: [8, 8, 8], 262: [6], 277: [3], 530: [2, 2]}, 24 * 16),
+    ],
+)
+def test_few_bits_and_fewer_colours_are_refused_by_the_header(
+    tags: dict[int, list[int]], size: int
+) -> None:
+    with pytest.raises(ImageError, match="this kind of TIFF is not read") as no:
+        read_header(plain_file(tags, bytes(size)))
+    assert no.value.code == "unsupported_format"
+
+
+@pytest.mark.parametrize("one", [1, 257])
+def test_a_palette_of_8_bits_is_read_as_one_of_16(one: int) -> None:
+    ids, levels = np.arange(256, dtype=np.uint8), np.arange(256)
+    palette = [*(levels * one), *(levels[::-1] * one), *([7 * one] * 256)]
+    pixels = decode(plain_file({258: [8], 262: [3], 277: [1], 320: palette}, ids.tobytes())).pixels
+    expected = np.stack((ids, ids[::-1], np.full(256, 7)), axis=1)
+    np.testing.assert_array_equal(pixels.reshape(256, 3), expected)
+
+
 def test_pages_are_refused() -> None:
     for big in (False, True):
         file = io.BytesIO()

@@ -227,8 +227,10 @@ class Models:
         served = self._by_name.get(name) or self._by_address.get(name)
         if served is not None:
             return served
-        failure = self._failed.get(name.partition("@")[0])
-        if failure is not None:
+        bare = name.partition("@")[0]
+        failure = self._failed.get(bare)
+        # While a version is served, others are unknown.
+        if failure is not None and bare not in self._by_name:
             raise failure.problem()
         if self.loading and not self._proved:
             raise Problem("queue_full", "the models are being loaded")

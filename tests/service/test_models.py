@@ -64,6 +64,10 @@ def test_a_model_that_fails_its_golden_sample_is_not_served(
         failed = client.post("/v1/models/twice/predict", content=png)
         assert (failed.status_code, failed.json()["code"]) == (503, "model_failed")
         assert client.post("/v1/models/bright/predict", content=png).status_code == 200
+        # A copy of what is served that fails makes no other version known.
+        models._failed["bright"] = models._failed["twice"]
+        unknown = client.post("/v1/models/bright@000/predict", content=png)
+        assert (unknown.status_code, unknown.json()["code"]) == (404, "unknown_model")
 
 
 def test_a_model_gives_its_memory_back_once_it_is_proved(client, twice, png):

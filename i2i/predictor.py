@@ -21,7 +21,7 @@ from i2i.image.hidden import with_colours_carried_on
 from i2i.image.picture import Samples
 from i2i.model_folder import ModelError, ModelFolder, find_model
 from i2i.prediction import Plane, Prediction, join, to_samples
-from i2i.resize import bicubic_rows
+from i2i.resize import bicubic_part
 from i2i.spec import OUTPUTS
 from i2i.windows import Plan, Window, cut, keep, plan_windows, stitch
 
@@ -37,8 +37,6 @@ __all__ = [
     "to_float",
     "with_channels",
 ]
-
-_ALPHA_ROWS = 64  # of the output, enlarged at once
 
 # A band is the prediction for some rows of a picture, over its whole width.
 Band = Prediction
@@ -251,9 +249,9 @@ class Sweep:
             values = output[0].transpose(1, 2, 0) if name == "image" else output[0]
             self._check_size(values, window)
             kept = keep(values, window, scale)
-            if name == "image":
-                kept = to_samples(kept.astype(np.float32, copy=False), self.picture.pixels.dtype)
-            stitch(self._plane(name, kept), kept, window, scale, first=window.rows[0])
+            self._stitch(name, self._answer(kept) if name == "image" else kept)
+        if self.picture.alpha is not None and self.predictor.spec.kind == "image":
+            self._stitch("alpha", self._alpha(self.picture.alpha))
         self.windows_left -= 1
         self._window = next(self._windows, window)
         return self._band(*window.rows) if window.columns[1] == self.picture.width else None
@@ -267,24 +265,37 @@ class Sweep:
                 f"the graph, scale {scale}, got {output.shape[0]} x {output.shape[1]}; export again"
             )
 
-    def _plane(self, name: str, kept: Plane) -> Plane:
-        """Where the values of a row of windows are put together."""
+    def _answer(self, values: Plane) -> Samples:
+        """The samples of the answer for a window: as deep as the picture's, gray for a gray one."""
+        source = self.picture
+        samples = to_samples(values.astype(np.float32, copy=False), source.pixels.dtype)
+        # A net of one channel that answers in colour is meant to.
+        colours = self.predictor.spec.input_channels == 3 and samples.shape[2] == 3
+        return _gray(samples) if colours and source.channels == 1 else samples
+
+    def _alpha(self, alpha: Samples) -> Samples:
+        """The window's alpha, enlarged as the answer is."""
+        (top, bottom), (left, right) = self._window.rows, self._window.columns
+        scale = self.predictor.spec.scale
+        if scale == 1:
+            return alpha[top:bottom, left:right]
+        height, width = (scale * side for side in alpha.shape)
+        rows, columns = (scale * top, scale * bottom), (scale * left, scale * right)
+        return bicubic_part(alpha, height, width, rows, columns)
+
+    def _stitch(self, name: str, kept: Plane) -> None:
+        """Puts what a window gave to where its row of windows is put together."""
+        scale = self.predictor.spec.scale
         if name not in self._planes:
-            width = self.predictor.spec.scale * self.picture.width
-            self._planes[name] = np.empty((len(kept), width, *kept.shape[2:]), kept.dtype)
-        return self._planes[name]
+            shape = len(kept), scale * self.picture.width, *kept.shape[2:]
+            self._planes[name] = np.empty(shape, kept.dtype)
+        stitch(self._planes[name], kept, self._window, scale, first=self._window.rows[0])
 
     def _band(self, top: int, bottom: int) -> Band:
         planes, self._planes = self._planes, {}
         spec, whole = self.predictor.spec, self.picture
         pixels, alpha = whole.pixels[top:bottom], whole.alpha
         source = Picture(pixels, None if alpha is None else alpha[top:bottom], whole.profile)
-        if spec.kind == "image":
-            # A net of one channel that answers in colour is meant to.
-            if whole.channels == 1 and spec.input_channels == 3 and planes["image"].shape[2] == 3:
-                planes["image"] = _gray(planes["image"])
-            if alpha is not None:
-                planes["alpha"] = _enlarged_rows(alpha, spec.scale, top, bottom)
         return Prediction.of(spec, source, planes)
 
 
@@ -359,16 +370,3 @@ def _gray(pixels: Samples) -> Samples:
     weights = np.array([0.299, 0.587, 0.114], np.float32)
     brightness: NDArray[np.float32] = pixels @ weights
     return (brightness + np.float32(0.5)).astype(pixels.dtype)[..., None]
-
-
-def _enlarged_rows(alpha: Samples, scale: int, top: int, bottom: int) -> Samples:
-    if scale == 1:
-        return alpha[top:bottom]
-    height, width = (scale * side for side in alpha.shape)
-    rows = np.empty((scale * (bottom - top), width), alpha.dtype)
-    # In parts: the sums are float64.
-    for start in range(0, len(rows), _ALPHA_ROWS):
-        stop = min(start + _ALPHA_ROWS, len(rows))
-        first = scale * top
-        rows[start:stop] = bicubic_rows(alpha, height, width, first + start, first + stop)
-    return rows

@@ -56,28 +56,31 @@ def bicubic(image: NDArray[Pixel], height: int, width: int) -> NDArray[Pixel]:
     return _resize(image, _axis(image.shape[0], height), _axis(image.shape[1], width))
 
 
-def bicubic_rows(
-    image: NDArray[Pixel], height: int, width: int, start: int, stop: int
+def bicubic_part(
+    image: NDArray[Pixel],
+    height: int,
+    width: int,
+    rows: tuple[int, int],
+    columns: tuple[int, int],
 ) -> NDArray[Pixel]:
-    """Rows `start` up to `stop` of `bicubic(image, height, width)`, from the input they need alone.
+    """A part of `bicubic(image, height, width)`, from the input it needs alone.
 
     Args:
         image, height, width: as of `bicubic`; the image and the size are those of the whole.
+        rows, columns: first, and last + 1, of the result.
 
     Raises:
-        ValueError: as `bicubic`, or there are no such rows.
+        ValueError: as `bicubic`, or there is no such part.
     """
     _check(image)
-    if not 0 <= start < stop <= height:
-        raise ValueError(f"expected rows within 0..{height}, got {start}..{stop}")
+    for name, (start, stop), size in (("rows", rows, height), ("columns", columns, width)):
+        if not 0 <= start < stop <= size:
+            raise ValueError(f"expected {name} within 0..{size}, got {start}..{stop}")
     # The same products of matrices as for the whole, so that the sums are the same.
-    down = _axis(image.shape[0], height, start, stop)
-    bands = list(down.bands)
-    top, bottom = min(band.start for band in bands), max(band.stop for band in bands)
-    moved = [_Band(band.start - top, band.stop - top, band.matrix) for band in bands]
-    rows = _resize(image[top:bottom], _Axis(down.scale, moved), _axis(image.shape[1], width))
-    first = start // _BAND * _BAND
-    return rows[start - first : stop - first]
+    down, above, top, bottom = _part(image.shape[0], height, *rows)
+    right, before, first, last = _part(image.shape[1], width, *columns)
+    part = _resize(image[top:bottom, first:last], down, right)
+    return part[above : above + rows[1] - rows[0], before : before + columns[1] - columns[0]]
 
 
 def pixelate(image: NDArray[Pixel], block: int) -> NDArray[Pixel]:
@@ -123,6 +126,19 @@ class _Axis(NamedTuple):
 def _axis(length: int, size: int, start: int = 0, stop: int | None = None) -> _Axis:
     """An axis of `length` inputs; the bands that hold outputs `start` up to `stop` of `size`."""
     return _Axis(size / length, _bands(length, size, start, size if stop is None else stop))
+
+
+def _part(length: int, size: int, start: int, stop: int) -> tuple[_Axis, int, int, int]:
+    """The bands that hold some outputs, as of the inputs they need alone.
+
+    Returns:
+        the axis, how many outputs it has before `start`, and where its inputs begin and end.
+    """
+    scale, bands = _axis(length, size, start, stop)
+    bands = list(bands)
+    first, last = min(band.start for band in bands), max(band.stop for band in bands)
+    moved = [_Band(band.start - first, band.stop - first, band.matrix) for band in bands]
+    return _Axis(scale, moved), start % _BAND, first, last
 
 
 def _bands(length: int, size: int, start: int, stop: int) -> Iterator[_Band]:

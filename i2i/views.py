@@ -9,6 +9,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from i2i.image.stored import row_strips
+
 Colour = tuple[int, int, int]
 
 _MISSING: Colour = (128, 128, 128)  # no colour of the scale is gray but its two ends
@@ -38,10 +40,12 @@ def overlay(
     image = np.broadcast_to(pixels, (*pixels.shape[:2], 3)).copy()
     table = np.zeros((256, 3), np.uint8)
     table[: len(colours)] = colours
-    drawn = labels > 0
-    # (a + b) / 2 in 8 bit, by way of 16.
-    blended = image[drawn].astype(np.uint16) + table[labels[drawn]]
-    image[drawn] = (blended // 2).astype(np.uint8)
+    for rows in row_strips(*labels.shape):
+        ids, strip = labels[rows], image[rows]
+        drawn = ids > 0
+        # (a + b) / 2 in 8 bit, by way of 16.
+        blended = strip[drawn].astype(np.uint16) + table[ids[drawn]]
+        strip[drawn] = (blended // 2).astype(np.uint8)
     return image
 
 
@@ -52,11 +56,13 @@ def false_colours(values: NDArray[np.float32], low: float, high: float) -> NDArr
     the order of values shows in print and to those who tell few colours apart: the scale is
     "cubehelix" (D. A. Green, Bull. Astr. Soc. India 39, 2011, arXiv 1108.5083).
     """
-    share = (values.astype(np.float64) - low) / (high - low)
-    missing = np.isnan(share)
-    level = np.where(missing, 0, share.clip(0, 1) * 255 + 0.5).astype(np.uint8)
-    colours: NDArray[np.uint8] = _cubehelix()[level]
-    colours[missing] = _MISSING
+    colours = np.empty((*values.shape, 3), np.uint8)
+    for rows in row_strips(*values.shape):
+        share = (values[rows].astype(np.float64) - low) / (high - low)
+        missing = np.isnan(share)
+        level = np.where(missing, 0, share.clip(0, 1) * 255 + 0.5).astype(np.uint8)
+        colours[rows] = _cubehelix()[level]
+        colours[rows][missing] = _MISSING
     return colours
 
 

@@ -103,7 +103,7 @@ def jobs_router(jobs: Jobs, models: Models, pipeline: Pipeline, settings: Settin
                     height=header.height,
                     request=_digest(name, format, view, incoming.digest),
                     created=time.time(),
-                    bytes=job_bytes(header, predictor.spec, format),
+                    bytes=job_bytes(header, predictor, format, settings.job_max_pixels),
                 )
                 room = job.pixels * predictor.spec.scale**2 * _RESULT_BYTES_PER_PIXEL
                 jobs.check_lasting()  # the signal to stop may have come meanwhile

@@ -19,16 +19,16 @@ from typing import Any, BinaryIO, Literal, TypeVar
 
 from i2i.image import Format, Header, ImageError, Picture, decode, read_header
 from i2i.image.formats import READING_BYTES, WRITING_BYTES
+from i2i.memory import held_bytes
 from i2i.prediction import BandWriter, View, check_file
 from i2i.predictor import Cancelled, DeadlineExceeded, Predictor, Sweep
-from i2i.spec import ModelSpec
 from service.admission import Admission
 from service.errors import Problem, late
 from service.inflight import Hold
 from service.lanes import Lane
 from service.record import Record
 from service.regions import Regions, RegionsWriter
-from service.scheduler import NoTurn, Scheduler, Work
+from service.scheduler import UNDELIVERED_BYTES, NoTurn, Scheduler, Work
 
 # Codecs leave the interpreter to other threads for most of their time. Two keep the engine fed;
 # more would only hold more pictures in memory and take cores from it.
@@ -37,9 +37,6 @@ _SMALL_LANE_THREADS = 2
 _SMALL_PIXELS = 4_000_000
 # The engine goes first: what it waits for is ready before it, or it would not be idle.
 _CODEC_NICENESS = 5
-
-# A decoded pixel of 8 bits with its alpha, or one of a reply as PNG: for the accounts of memory.
-_BYTES_PER_PIXEL = 4
 
 T = TypeVar("T")
 
@@ -101,8 +98,7 @@ class Pipeline:
         estimate = self._admission.estimate(order.predictor, *size, order.urgent)
         self._admission.check(estimate, order.deadline)
         body_bytes = hold.size
-        written = WRITING_BYTES.get(order.format, _BYTES_PER_PIXEL)
-        decoding_bytes, answering_bytes = _held_bytes(header, spec, order.format, written)
+        decoding_bytes, answering_bytes = _held_bytes(header, order.predictor, order.format)
         hold.add(max(decoding_bytes, answering_bytes))
         target = io.BytesIO()
         # JPEG and WebP are encoded in one piece: what comes out may be the larger picture.
@@ -288,9 +284,25 @@ class Pipeline:
             waiting.cancel()  # where it goes on, nobody hears of it
 
 
-def job_bytes(header: Header, spec: ModelSpec, format: Format) -> int:
-    """What a job's picture holds: decoded, and its result where that is encoded in one piece."""
-    return max(_held_bytes(header, spec, format, WRITING_BYTES.get(format, 0)))
+def job_bytes(header: Header, predictor: Predictor, format: Format, max_pixels: int) -> int:
+    """What a job's picture holds at most; its file, and that of the answer, are on disk.
+
+    Args:
+        max_pixels: of any job's picture.
+
+    Raises:
+        Problem: too_many_pixels, a band of the answer takes more than all of the largest picture.
+    """
+    decoding, answering = _held_bytes(header, predictor, format, UNDELIVERED_BYTES)
+    most = most_job_bytes(max_pixels) * header.depth // 8
+    if format not in WRITING_BYTES and answering > most:
+        raise Problem(
+            "too_many_pixels",
+            "rows of the answer are made together, and these are too wide; turn it by 90 degrees",
+            expected=f"a picture that needs at most {most >> 20} MiB",
+            got=f"{header.width} x {header.height} with {answering >> 20} MiB",
+        )
+    return max(decoding, answering)
 
 
 def most_job_bytes(pixels: int) -> int:
@@ -298,18 +310,14 @@ def most_job_bytes(pixels: int) -> int:
     return pixels * max(READING_BYTES.values())
 
 
-def _held_bytes(header: Header, spec: ModelSpec, format: Format, written: int) -> tuple[int, int]:
-    """What a picture holds while it is decoded, and from then on.
-
-    Args:
-        format: of the answer.
-        written: bytes that are held for a pixel of it.
-    """
-    # Under alpha a net that enhances sees other colours than the file's, which are kept too.
-    fills = spec.kind == "image" and header.format not in ("jpeg", "bmp")
-    kept = _BYTES_PER_PIXEL * (2 if fills else 1)
-    samples = header.width * header.height * min(header.depth, _depth(format)) // 8
-    return samples * READING_BYTES[header.format], samples * (kept + spec.scale**2 * written)
+def _held_bytes(
+    header: Header, predictor: Predictor, format: Format, waiting: float = math.inf
+) -> tuple[int, int]:
+    """As `i2i.memory.held_bytes`; what is written is in memory, where nothing else is said."""
+    # A bad file may say 0, and is refused when it is decoded.
+    plan = predictor.plan(max(1, header.height), max(1, header.width))
+    depth = min(header.depth, _depth(format))
+    return held_bytes(predictor.spec, plan, header, format, depth, waiting)
 
 
 def _depth(format: Format) -> Literal[8, 16]:

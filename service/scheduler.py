@@ -18,8 +18,8 @@ from i2i.engines.halves import run_window
 from i2i.predictor import Band, Cancelled, DeadlineExceeded, Sweep
 from service.turns import Turns
 
-# Bands of a request that its encoder has not taken yet; more would only fill the memory.
-MOST_UNDELIVERED = 4
+# Of bands of a request that its encoder has not taken yet; more would only fill the memory.
+UNDELIVERED_BYTES = 64 << 20
 # How often works are looked at for their deadline while none can go on.
 BLOCKED_S = 0.1
 # How long after its deadline a work waits for the window that is being run: the engine may hang.
@@ -61,6 +61,7 @@ class Work:
         self.since = time.monotonic()
         self.engine_s = 0.0
         self._undelivered = 0
+        self._counting = threading.Lock()
         self._abandoned = False
         self._loop = asyncio.get_running_loop()
         self._arrived: asyncio.Queue[Band | Exception | None] = asyncio.Queue()
@@ -79,7 +80,7 @@ class Work:
     @property
     def blocked(self) -> bool:
         """Whether its bands are not taken as fast as they come."""
-        return self._undelivered >= MOST_UNDELIVERED
+        return self._undelivered >= UNDELIVERED_BYTES
 
     async def bands(self) -> AsyncGenerator[Band, None]:
         """The prediction from top to bottom, as it is made.
@@ -93,7 +94,7 @@ class Work:
                 if isinstance(arrived, Exception):
                     raise arrived
                 yield arrived
-                self._undelivered -= 1
+                self._count(-_bytes(arrived))
                 self.taken()
         finally:
             self._abandoned = True
@@ -108,8 +109,13 @@ class Work:
             raise DeadlineExceeded from None
 
     def deliver(self, band: Band) -> None:
-        self._undelivered += 1
+        self._count(_bytes(band))
         self._tell(band)
+
+    def _count(self, change: int) -> None:
+        # The engine's thread adds, the event loop takes away.
+        with self._counting:
+            self._undelivered += change
 
     def end(self, failure: Exception | None = None) -> None:
         self._tell(failure)
@@ -120,12 +126,16 @@ class Work:
             self._loop.call_soon_threadsafe(self._arrived.put_nowait, item)
 
 
+def _bytes(band: Band) -> int:
+    return sum(plane.nbytes for plane in band.planes.values())
+
+
 class Scheduler:
     """The engine's thread and the works that wait for it; what fails ends its own work only.
 
     Args:
-        measured: is told of each engine call that did not fail: model address, input pixels,
-            seconds.
+        measured: is told of each turn that did not fail: model address, input pixels of its
+            window, seconds.
     """
 
     def __init__(
@@ -226,16 +236,16 @@ class Scheduler:
         Raises:
             Exception: whatever the engine or the memory came to.
         """
-        window, predictor = work.sweep.cut(), work.sweep.predictor
+        predictor = work.sweep.predictor
         self._window_began = started = time.perf_counter()
         try:
-            outputs = run_window(predictor.engine, predictor.spec, window)
+            window = work.sweep.cut()
+            band = work.sweep.put(run_window(predictor.engine, predictor.spec, window))
         finally:
             self._window_began = None
             seconds = time.perf_counter() - started
             self._charge(work, seconds)
         self._measured(work.model, window.shape[-2] * window.shape[-1], seconds)
-        band = work.sweep.put(outputs)
         if band is not None:
             work.deliver(band)
         if work.sweep.windows_left == 0:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from i2i.image.formats import Format, check_format
 from i2i.image.picture import ImageError, Picture
-from i2i.image.stored import STRIP_PIXELS
+from i2i.image.stored import row_strips
 from i2i.image.strip_writer import open_writer
 
 # JPEG keeps full colour resolution: halving it would take back what a model just drew.
@@ -57,10 +57,8 @@ def _lossless(picture: Picture, format: Literal["png", "tiff"]) -> bytes:
     channels = picture.channels + (picture.alpha is not None)
     shape, buffer = (picture.height, picture.width, channels), io.BytesIO()
     kind, profile = picture.pixels.dtype, picture.profile
-    rows = max(1, STRIP_PIXELS // picture.width)
     with open_writer(buffer, format, *shape, kind, profile=profile) as writer:
-        for top in range(0, picture.height, rows):
-            part = slice(top, top + rows)
+        for part in row_strips(picture.height, picture.width):
             pixels, alpha = picture.pixels[part], picture.alpha
             writer.write(pixels if alpha is None else np.dstack((pixels, alpha[part])))
     return buffer.getvalue()

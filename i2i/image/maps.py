@@ -16,7 +16,7 @@ from i2i.image.decoding import MAX_PIXELS, blaming, check_pixels, naming, uprigh
 from i2i.image.formats import check_format
 from i2i.image.picture import ImageError
 from i2i.image.pillow_strips import stored_by_pillow
-from i2i.image.stored import STRIP_PIXELS, Stored
+from i2i.image.stored import Stored, row_strips
 from i2i.image.strip_writer import open_writer
 from i2i.image.tiff import BLACK_IS_ZERO, WHITE_IS_ZERO
 from i2i.image.tiff_strips import numbers_of
@@ -79,10 +79,9 @@ def encode_map(
     height, width = values.shape
     check_format(format, height, width, 32 if format == "tiff" else 16)
     buffer, kind = io.BytesIO(), np.float32 if format == "tiff" else np.uint16
-    rows = max(1, STRIP_PIXELS // width)
     with open_writer(buffer, format, height, width, 1, kind) as writer:
-        for top in range(0, height, rows):
-            strip = values[top : top + rows, :, None]
+        for rows in row_strips(height, width):
+            strip = values[rows, :, None]
             writer.write(strip if format == "tiff" else map_levels(strip, low, high))
     return buffer.getvalue()
 
@@ -100,8 +99,11 @@ def map_levels(values: NDArray[np.float32], low: float, high: float) -> NDArray[
             "finite values",
             "others too",
         )
-    share = (values.astype(np.float64) - low) / (high - low)
-    return np.floor(np.clip(share, 0, 1) * 65535 + 0.5).astype(np.uint16)
+    levels = np.empty(values.shape, np.uint16)
+    for rows in row_strips(len(values), values[:1].size):
+        share = (values[rows].astype(np.float64) - low) / (high - low)
+        levels[rows] = np.floor(np.clip(share, 0, 1) * 65535 + 0.5)
+    return levels
 
 
 def _stored_numbers(parts: Parts) -> Stored:

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from i2i.image.stored import STRIP_PIXELS
+from i2i.image.stored import row_strips
 
 Code = Literal[
     "empty",
@@ -139,9 +139,7 @@ class Picture:
         most = np.iinfo(self.pixels.dtype).max
         paper = np.array(colour[:1] if one_value else colour, np.uint64) * (most // 255)
         laid = np.empty((self.height, self.width, len(paper)), self.pixels.dtype)
-        rows = max(1, STRIP_PIXELS // self.width)
-        for top in range(0, self.height, rows):
-            part = slice(top, top + rows)
+        for part in row_strips(self.height, self.width):
             weight = self.alpha[part, :, None].astype(np.uint64)
             mixed = self.pixels[part] * weight + paper * (most - weight)
             laid[part] = (mixed + most // 2) // most
@@ -182,9 +180,8 @@ def to_8_bit(samples: Samples) -> NDArray[np.uint8]:
     if samples.dtype == np.uint8:
         return samples.view(np.uint8)
     reduced = np.empty(samples.shape, np.uint8)
-    rows = max(1, STRIP_PIXELS // max(1, samples[:1].size))
-    for top in range(0, len(samples), rows):
-        reduced[top : top + rows] = (samples[top : top + rows].astype(np.uint32) + 128) // 257
+    for part in row_strips(len(samples), samples[:1].size):
+        reduced[part] = (samples[part].astype(np.uint32) + 128) // 257
     return reduced
 
 

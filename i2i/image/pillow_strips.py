@@ -11,7 +11,7 @@ from PIL import Image, ImageFile
 
 from i2i.image.container import Parts
 from i2i.image.picture import ImageError, Samples
-from i2i.image.stored import STRIP_PIXELS, Space, Stored
+from i2i.image.stored import Space, Stored, row_strips
 
 _MODES = {  # Pillow's mode: what it is converted to
     **dict.fromkeys(("1", "L"), "L"),
@@ -73,9 +73,8 @@ def _strips(image: ImageFile.ImageFile, parts: Parts) -> Iterator[Samples]:
     elif raw in ("RGB;16B", "RGBA;16B"):
         # Pillow keeps the upper byte of 16 bits; read in the other byte order, it is the lower one.
         low = _open(parts, raw[:-1] + "L")
-    rows = max(1, STRIP_PIXELS // image.width)
-    for top in range(0, image.height, rows):
-        box = (0, top, image.width, min(top + rows, image.height))
+    for rows in row_strips(image.height, image.width):
+        box = (0, rows.start, image.width, rows.stop)
         samples = samples_of(image.crop(box))
         if raw == _GRAY_ALPHA_16:
             samples = samples.view(">u2").astype(np.uint16)

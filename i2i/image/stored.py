@@ -17,6 +17,12 @@ Space = Literal["GRAY", "RGB", "CMYK"]
 CHANNELS: dict[Space, int] = {"GRAY": 1, "RGB": 3, "CMYK": 4}
 
 
+def row_strips(height: int, width: int) -> Iterator[slice]:
+    """The rows of a picture from top to bottom, as many at a time as STRIP_PIXELS allow."""
+    rows = max(1, STRIP_PIXELS // max(1, width))
+    return (slice(top, min(top + rows, height)) for top in range(0, height, rows))
+
+
 @dataclass(frozen=True)
 class Stored:
     """A picture before orientation and profile are applied.

@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from i2i.metrics import psnr_y, ssim_y
-from i2i.resize import bicubic, bicubic_rows, pixelate
+from i2i.resize import bicubic, bicubic_part, pixelate
 
 Array = NDArray[Any]
 
@@ -139,7 +139,8 @@ def test_rows_of_a_long_side_are_those_of_the_whole(
     stop = min(start + count, size)
     start = min(start, stop - 1)
 
-    whole, part = bicubic(image, size, 2), bicubic_rows(image, size, 2, start, stop)
+    whole = bicubic(image, size, 2)
+    part = bicubic_part(image, size, 2, (start, stop), (0, 2))
     np.testing.assert_array_equal(part, whole[start:stop])
     # Far from both ends, the same grid begins at any multiple of 3.
     near = bicubic(image[length // 3 : 2 * length // 3], size // 3, 2)
@@ -219,26 +220,29 @@ def test_bicubic_scores_what_the_papers_say(
 
 
 @given(
-    size=st.tuples(st.integers(1, 60), st.integers(1, 20)),
+    size=st.tuples(st.integers(1, 60), st.integers(1, 60)),
     scale=st.integers(1, 4),
-    rows=st.tuples(st.floats(0, 1), st.floats(0, 1)),
+    data=st.data(),
     dtype=st.sampled_from([np.uint8, np.uint16]),
 )
-def test_rows_are_those_of_the_whole(
-    size: tuple[int, int], scale: int, rows: tuple[float, float], dtype: type
+def test_a_part_is_that_of_the_whole(
+    size: tuple[int, int], scale: int, data: st.DataObject, dtype: type
 ) -> None:
     image = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, size, dtype, endpoint=True)
     height, width = (scale * side for side in size)
-    start = int(min(rows) * (height - 1))
-    stop = int(max(rows) * (height - 1)) + 1
+    top, left = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
+    bottom = data.draw(st.integers(top + 1, height))
+    right = data.draw(st.integers(left + 1, width))
 
     whole = bicubic(image, height, width)
-    np.testing.assert_array_equal(
-        bicubic_rows(image, height, width, start, stop), whole[start:stop]
-    )
+    part = bicubic_part(image, height, width, (top, bottom), (left, right))
+    np.testing.assert_array_equal(part, whole[top:bottom, left:right])
 
 
-@pytest.mark.parametrize("rows", [(-1, 3), (2, 2), (3, 9)])
-def test_rows_that_are_not_there_are_refused(rows: tuple[int, int]) -> None:
+@pytest.mark.parametrize("no_part", [(-1, 3), (2, 2), (3, 9)])
+def test_a_part_that_is_not_there_is_refused(no_part: tuple[int, int]) -> None:
+    image = np.zeros((4, 4), np.uint8)
     with pytest.raises(ValueError, match=r"expected rows within 0\.\.8"):
-        bicubic_rows(np.zeros((4, 4), np.uint8), 8, 8, *rows)
+        bicubic_part(image, 8, 8, no_part, (0, 8))
+    with pytest.raises(ValueError, match=r"expected columns within 0\.\.8"):
+        bicubic_part(image, 8, 8, (0, 8), no_part)

@@ -13,6 +13,7 @@ from PIL import Image
 
 from i2i.image import Header, Picture, encode
 from i2i.image.formats import READING_BYTES
+from service.errors import Problem
 from service.pipeline import job_bytes, most_job_bytes
 
 PREDICT = "/v1/models/bright/predict"
@@ -67,7 +68,8 @@ def test_decoding_takes_no_more_memory_than_is_counted_for_the_format(format):
 def test_a_request_holds_what_decoding_takes_and_less_once_that_is_done(serve, bright, wait_until):
     noise = Picture(np.random.default_rng(0).integers(0, 256, (640, 640, 3), np.uint8))
     webp = encode(noise, "webp")
-    decoding, answering = 19 * 640**2, (4 + 4) * 640**2
+    # The picture, its labels with their confidence, and a band of them as it is shown.
+    decoding, answering = 19 * 640**2, (4 + 5) * 640**2 + 8 * 64 * 640
 
     def held(client) -> float:
         (number,) = re.findall(r"^i2i_held_bytes (.+)$", client.get("/metrics").text, re.MULTILINE)
@@ -90,17 +92,32 @@ def test_a_request_holds_what_decoding_takes_and_less_once_that_is_done(serve, b
 @pytest.mark.parametrize(
     ("header", "format", "bytes_per_pixel"),
     [
-        (Header("jpeg", 1000, 1000), "png", 12),
-        (Header("webp", 1000, 1000), "png", 19),
-        (Header("tiff", 1000, 1000), "png", 10),
-        (Header("png", 1000, 1000), "tiff", 13),
-        (Header("png", 1000, 1000, 16), "tiff", 26),
-        (Header("png", 1000, 1000, 16), "webp", 8 + 4 * 17),
-        (Header("jpeg", 1000, 1000), "jpeg", 4 + 4 * 10),
+        (Header("jpeg", 10_000, 10_000), "jpeg", 4 + 4 * 10),
+        (Header("png", 10_000, 10_000, 16), "webp", 8 + 4 * 17),
+        # What is written band by band is on disk.
+        (Header("jpeg", 10_000, 10_000), "png", 12),
+        (Header("webp", 10_000, 10_000), "png", 19),
+        (Header("tiff", 10_000, 10_000), "png", 10),
+        (Header("png", 10_000, 10_000, 16), "tiff", 26),
     ],
 )
 def test_a_job_counts_the_more_of_what_decoding_takes_and_the_answer(
     twice, header, format, bytes_per_pixel
 ):
-    assert job_bytes(header, twice.spec, format) == bytes_per_pixel * 10**6
+    assert job_bytes(header, twice, format, 10**8) == bytes_per_pixel * 10**8
     assert most_job_bytes(10**6) == 19 * 10**6
+
+
+def test_a_job_counts_the_bands_that_wait_for_their_encoder(twice):
+    wide = Header("jpeg", 1_000_000, 40)
+    read, answer = 4 * 40 * 10**6, 4 * 4 * 40 * 10**6
+    assert job_bytes(wide, twice, "png", 10**9) == read + 2 * answer
+
+
+def test_a_job_whose_rows_are_too_wide_for_the_memory_is_refused(twice):
+    wide = Header("jpeg", 1_000_000, 40)
+    with pytest.raises(Problem, match="turn it by 90 degrees") as refused:
+        job_bytes(wide, twice, "png", 40 * 10**6)
+    assert refused.value.code == "too_many_pixels"
+    turned = Header("jpeg", 40, 1_000_000)
+    assert job_bytes(turned, twice, "png", 40 * 10**6) < most_job_bytes(40 * 10**6)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from i2i.image import Picture
 from i2i.predictor import Band, Cancelled, DeadlineExceeded, Predictor, Sweep
-from service.scheduler import MOST_UNDELIVERED, Scheduler, Work
+from service import scheduler as scheduling
+from service.scheduler import Scheduler, Work
 from service.turns import HEAD_START_S
 
 FOREVER = 1e12
@@ -213,8 +214,11 @@ def test_what_fails_outside_the_engine_ends_its_own_request_only(
 
 
 def test_the_engine_does_not_run_ahead_of_a_slow_encoder(
-    predictor: Predictor, scheduler: Scheduler, steps: Steps
+    predictor: Predictor, scheduler: Scheduler, steps: Steps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # A byte more than three bands have.
+    monkeypatch.setattr(scheduling, "UNDELIVERED_BYTES", 3 * (64 * 64 * 3) + 1)
+
     async def scene() -> None:
         tall, small = work(predictor, picture(10, rows=20)), work(predictor, picture(20))
         scheduler.submit(tall)
@@ -222,7 +226,7 @@ def test_the_engine_does_not_run_ahead_of_a_slow_encoder(
         await until(lambda: tall.blocked)
         scheduler.submit(small)
         assert await rows_of(small) == 64
-        assert steps.calls.count([10]) == MOST_UNDELIVERED
+        assert steps.calls.count([10]) == 4
         assert await rows_of(tall) == 20 * 64
 
     asyncio.run(scene())

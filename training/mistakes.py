@@ -141,21 +141,21 @@ def located(message: str, arguments: list[str]) -> str:
 def _meant(message: str) -> str:
     """What a misspelt key, argument of a class or config of a message may mean, in words."""
     known: Iterable[str] = ()
-    if found := _UNKNOWN.search(message):
-        from training.completion import keys  # here: help is to answer at once
-        from training.schema import schema
-
-        known, prefix, suffix = keys(schema()), "--", ""
-    elif found := _NO_CONFIG.search(message):
+    prefix = suffix = ""
+    if found := _NO_CONFIG.search(message):
         folder = Path("training/configs")
         known = [file.stem for file in folder.glob("*.yaml")]
         prefix, suffix = f"{folder}/", ".yaml"
     elif (found := _OPTION.search(message)) and (classes := _CLASS.findall(message)):
-        from training.recipe import class_of
+        from training.recipe import class_of  # here: help is to answer at once
 
         kinds = class_of(classes[-1]).__mro__
         known = {name for kind in kinds for name in inspect.signature(kind.__init__).parameters}
-        prefix = suffix = ""
+    elif found := found or _UNKNOWN.search(message):
+        from training.completion import keys
+        from training.schema import schema
+
+        known, prefix = keys(schema()), "--" if _UNKNOWN.search(message) else ""
     near = difflib.get_close_matches(found[1], sorted(known), 1) if found else []
     return f"; is {prefix}{near[0]}{suffix} meant?" if near else ""
 

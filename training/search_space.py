@@ -73,9 +73,14 @@ def _dimension(place: str, value: Any) -> Choices | Range:
         numbers = all(isinstance(end, int | float) and math.isfinite(end) for end in (low, high))
         if numbers and isinstance(log, bool) and low < high and (low > 0 or not log):
             return Range(low, high, log)
+    hint = ""
+    if isinstance(value, dict) and not {"low", "high"} & set(value):
+        hint = "; write a key and those below it in one, as model.learning_rate"
+    elif isinstance(value, dict) and any(isinstance(end, str) for end in value.values()):
+        hint = "; YAML reads 1e-3 as a word, write 1.0e-3"
     raise ValueError(
         f"{place}: expected [values] or {{low: …, high: …}} with low < high, both above 0 with "
-        f"log: true, got {value}; YAML reads 1e-3 as a word, write 1.0e-3"
+        f"log: true, got {value}{hint}"
     )
 
 

@@ -87,7 +87,10 @@ def _print_layers(folder: ModelFolder) -> None:
 
     spec = folder.spec
     layers = anatomy(load_net(folder), spec.window, spec.window)
-    table = Table("layer", "kind", "output", "units", "weights", "multiply-adds", "sees")
+    table = Table(
+        *("layer", "kind", "output", "values", "weights", "multiply-adds", "sees"),
+        title=f"of a window of {spec.window} × {spec.window}, the largest it is given",
+    )
     for layer in layers:
         output = "×".join(map(str, layer.output))
         counts = (f"{count:,}" for count in (layer.units, layer.weights, layer.connections))

@@ -46,7 +46,8 @@ data:
         ),
         ("data:", "data: [", r":11: no YAML: "),
         ("model:", "model:\n  patience: long", r":2: model\.patience: .* \| patience: long"),
-        ("model:", "modell: 3\nmodel:", r":1: .*'modell'.* \| modell: 3"),
+        ("model:", "modell: 3\nmodel:", r":1: .*'modell'.*; is model meant\? \| modell: 3"),
+        ("model:", "model:\n  patiense: 3", r":2: .*; is model\.patience meant\? \| patiense: 3"),
     ],
 )
 def test_what_the_parser_refuses_is_found_in_the_file(right: str, wrong: str, told: str) -> None:

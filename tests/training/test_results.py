@@ -115,6 +115,9 @@ def test_a_set_fits_a_task_of_its_classes() -> None:
 def test_a_folder_without_any_set_says_which_are_known(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="--data: expected a folder with some of sr/set5, "):
         measure(tmp_path, tmp_path, [], Console())
+    (tmp_path / "sr" / "set5").mkdir(parents=True)
+    with pytest.raises(ValueError, match=f"got none in .*; is {tmp_path} meant"):
+        measure(tmp_path / "sr", tmp_path, [], Console())
 
 
 @pytest.mark.data

@@ -43,6 +43,9 @@ def test_scores_parts_and_pictures_are_shown(run: Path) -> None:
     assert "Best mean_iou 0.3000 after step 60 (more is better)" in page
     headings = re.findall("<figcaption>(.*?)</figcaption>", page)
     assert headings[:4] == ["mean_iou", "iou", "Loss", "Gradients"]
+    assert page.count("On a logarithmic scale.") == 2
+    assert ">step 60<" in page
+    assert ">120<" in page
     # Two classes are lines of one chart, told by their names.
     assert "&lt;sky&gt;" in page
     assert "<sky>" not in page

@@ -163,7 +163,8 @@ def show(results: Results, task: Task, console: Console) -> None:
     """Scores with intervals beside the trivial answer's; pictures; cost; protocol."""
     title = f"{results['model']} on {results['set']['pictures']} pictures"
     title += f" ({results['engine']}, {results['precision']})"
-    table = Table("score", "model", "95 % interval", "trivial", "gain", title=title)
+    few = "an interval of so few pictures is too narrow" if _few(results) else None
+    table = Table("score", "model", "95 % interval", "trivial", "gain", title=title, caption=few)
     for name, value in results["scores"].items():
         trivial, more = results["baseline"].get(name), results["gain"].get(name)
         ends = results["intervals"].get(name)
@@ -223,13 +224,18 @@ def show_comparison(results: Results, other: Results, task: Task, console: Conso
     table = Table(
         *("score", "difference", "95 % interval", ""),
         title=f"{one} minus {two}, paired by picture",
-        caption=few if count < _FEWEST else None,
+        caption=few if _few(results) else None,
     )
     for name, (value, (low, high)) in compared(results, other, task).items():
-        sure = count >= _FEWEST and not low <= 0 <= high
+        sure = not _few(results) and not low <= 0 <= high
         between = "" if low != low else f"{low:+.4f} to {high:+.4f}"
         table.add_row(name, f"{value:+.4f}", between, "differs" if sure else "")
     console.print(table)
+
+
+def _few(results: Results) -> bool:
+    """Whether an interval means little."""
+    return bool(results["set"]["pictures"] < _FEWEST)
 
 
 def _number(value: float | None, sign: str = "") -> str:

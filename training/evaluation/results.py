@@ -79,7 +79,10 @@ def measure(
     places = list(find_sets(data))
     if not places:
         expected = ", ".join(entry["folder"] for entry in references()["sets"].values())
-        raise ValueError(f"--data: expected a folder with some of {expected}, got none in {data}")
+        above = data.absolute().parent
+        meant = f"; is {above} meant?" if any(find_sets(above)) else ""
+        told = f"--data: expected a folder with some of {expected}, got none in {data}{meant}"
+        raise ValueError(told)
     work = []
     # All that is wrong is told before any of the work.
     for model in models:

@@ -62,14 +62,16 @@ PARTS = (
         "gradient",
         "Gradients",
         "Norm of the loss's gradient by a part's weights. One that grows without end is about to "
-        "diverge; one that is far below the others' learns little.",
+        "diverge. How fast a part learns is what its updates show: only under SGD do small "
+        "gradients mean little learning.",
         log=True,
     ),
     Chart(
         "update",
         "Updates",
-        "A step's norm over that of the weights. About a thousandth is usual while the rate is "
-        "high; a tenth undoes what was learned.",
+        "A step's norm over that of the weights. A thousandth to a hundredth is usual while the "
+        "rate is high; a part that stays at a tenth loses what it learned. A head that begins at "
+        "zero begins high.",
         log=True,
     ),
     Chart(
@@ -106,7 +108,10 @@ def write_run_page(run: Path, monitor: str, mode: str, classes: Sequence[ClassIn
     if any(_is_of(name, part.begin) for name in columns for part in PARTS):
         parts += ["<h2>How the parts learn</h2>", _charts(columns, PARTS)]
     if pictures := _pictures(run):
-        told = "Side by side what goes in, what comes out, and what should."
+        told = (
+            "Side by side what goes in (where the output is larger, enlarged by bicubic, the "
+            "answer to beat), what comes out, and what should."
+        )
         parts += [f"<h2>What it gives</h2>\n<p>{told}</p>", class_legend(classes), *pictures]
     write_bytes(run / "index.html", page(f"Run {run.resolve().name}", "\n".join(parts), _STYLE))
 
@@ -157,10 +162,13 @@ def _chart(columns: Columns, chart: Chart) -> str:
     }
     if not any(math.isfinite(value) for line in lines.values() for value in line):
         return ""
-    labels = [*[""] * (len(next(iter(lines.values()))) - 1), f"{order[-1] + 1}"]
+    labels = [""] * len(next(iter(lines.values())))
+    labels[0] = f"step {order[0] + 1}"
+    labels[-1] = f"{order[-1] + 1}"
     drawn = line_chart(lines, labels, span_of(lines, log=chart.log), log=chart.log)
     named = legend(list(lines)) if len(lines) > 1 else ""
-    heading, text = html.escape(chart.heading), html.escape(chart.text)
+    scaled = " On a logarithmic scale." if chart.log else ""
+    heading, text = html.escape(chart.heading), html.escape(chart.text + scaled)
     told = f"<p>{text}</p>" if text else ""
     return f"<figure><figcaption>{heading}</figcaption>{drawn}{named}{told}</figure>"
 

@@ -35,6 +35,8 @@ from service.scheduler import UNDELIVERED_BYTES, NoTurn, Scheduler, Work
 _SMALL_LANE_THREADS = 2
 # A larger picture goes through a lane of one thread, where it holds up no small one.
 _SMALL_PIXELS = 4_000_000
+# No job is refused for less, however small the pictures that are allowed.
+_ANY_JOB_BYTES = 1 << 30
 # The engine goes first: what it waits for is ready before it, or it would not be idle.
 _CODEC_NICENESS = 5
 
@@ -294,7 +296,7 @@ def job_bytes(header: Header, predictor: Predictor, format: Format, max_pixels: 
         Problem: too_many_pixels, a band of the answer takes more than all of the largest picture.
     """
     decoding, answering = _held_bytes(header, predictor, format, UNDELIVERED_BYTES)
-    most = most_job_bytes(max_pixels) * header.depth // 8
+    most = max(most_job_bytes(max_pixels) * header.depth // 8, _ANY_JOB_BYTES)
     if format not in WRITING_BYTES and answering > most:
         raise Problem(
             "too_many_pixels",

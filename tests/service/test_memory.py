@@ -115,9 +115,10 @@ def test_a_job_counts_the_bands_that_wait_for_their_encoder(twice):
 
 
 def test_a_job_whose_rows_are_too_wide_for_the_memory_is_refused(twice):
-    wide = Header("jpeg", 1_000_000, 40)
+    wide, turned = Header("jpeg", 2_000_000, 40), Header("jpeg", 40, 2_000_000)
     with pytest.raises(Problem, match="turn it by 90 degrees") as refused:
-        job_bytes(wide, twice, "png", 40 * 10**6)
+        job_bytes(wide, twice, "png", 80 * 10**6)
     assert refused.value.code == "too_many_pixels"
-    turned = Header("jpeg", 40, 1_000_000)
-    assert job_bytes(turned, twice, "png", 40 * 10**6) < most_job_bytes(40 * 10**6)
+    assert job_bytes(turned, twice, "png", 80 * 10**6) < most_job_bytes(80 * 10**6)
+    # A service that takes small pictures only has memory for one of them.
+    assert job_bytes(Header("jpeg", 1000, 1000), twice, "png", 10**6) < 2**30

@@ -27,6 +27,8 @@ SHARES = (0.5, 0.9, 0.99)
 # Its weakest colour, as a share of the strongest: the field falls like a bell.
 _FAINTEST = 1e-4
 _FRAME = (230, 40, 40)
+# What adds and what takes away, told apart by those who tell few colours apart.
+_FOR, _AGAINST = np.array((255, 150, 30)), np.array((50, 120, 255))
 _PAPER = 128
 
 
@@ -79,14 +81,17 @@ def rests_on(net: Autoencoder, spec: ModelSpec, place: Place) -> Figure:
     place = place.near(margin(net))
     quantity, in_words = _quantity(net, spec, place)
     salient = explain.saliency(net, place.image, place.region, quantity)
-    attributed = explain.attribution(net, place.image, place.region, quantity).pixels.abs()
-    maps = [_normalised(each.numpy()) for each in (salient, attributed)]
-    tiles = [picture_of(place.image), *(false_colours(each, 0, 1) for each in maps)]
+    attributed = explain.attribution(net, place.image, place.region, quantity).pixels
+    heat = false_colours(_normalised(salient.numpy()), 0, 1)
+    tiles = [picture_of(place.image), heat, _two_sided(attributed.numpy())]
+    adds, takes = attributed.clamp(min=0).sum().item(), attributed.clamp(max=0).sum().item()
     text = (
-        f"Which pixels decide {in_words} in the frame. Middle, saliency: where a small change of "
-        "the input would change it most. Right, attribution: what adds to it or takes from it, on "
-        "the way from a blurred picture to this one; brighter is more. Diffusion index "
-        f"{explain.diffusion_index(attributed):.1f}: 0 is one pixel, 100 all of these alike."
+        f"Which pixels decide {in_words}. Middle, saliency: where a small change of the input "
+        "would change it most. Right, attribution: what adds to it (orange) or takes from it "
+        f"(blue), on the way from a blurred picture to this one: {adds:+.3g} and {takes:+.3g}, "
+        f"together {adds + takes:+.3g}. Both show roots of the numbers, so that weak ones are seen. "
+        f"Diffusion index {explain.diffusion_index(attributed.abs()):.1f}: 0 is one pixel, 100 all "
+        "of these alike."
     )
     framed = [_framed(enlarged(tile, 2 * TILE), place) for tile in tiles]
     return Figure("What it rests on", text, grid([framed]))
@@ -98,23 +103,25 @@ def class_maps(net: Autoencoder, spec: ModelSpec, place: Place) -> Figure:
         labels = net(place.image)[0].argmax(dim=0)
     picture = picture_of(place.image)
     found = labels.unique().tolist()[:CHANNELS]
-    tiles = []
+    tiles = [enlarged(picture, 2 * TILE)]
     for label in found:
         seen = explain.class_activation(net, place.image, label).numpy()
         times = picture.shape[0] // seen.shape[0]
         heat = false_colours(_normalised(seen).repeat(times, 0).repeat(times, 1), 0, 1)
-        tiles.append(enlarged((picture // 2 + heat // 2).astype(np.uint8), TILE))
+        tiles.append(enlarged(heat, 2 * TILE))
     names = ", ".join(spec.classes[label].name for label in found)
     text = (
         "Class activation: the deepest feature of the encoder, each channel weighted by what it "
-        f"means to a class, over the picture. In this order: {names}."
+        f"means to a class. Left the picture; right of it, in this order: {names}. Black is "
+        "nothing, white the most of that class; roots of the numbers are shown."
     )
     return Figure("What speaks for each class", text, grid([tiles]))
 
 
 def field(net: Autoencoder, spec: ModelSpec, images: Iterable[Tensor]) -> Figure:
     """How far an output pixel looks, beside the margin that windows keep."""
-    seen = explain.effective_field(net, images)
+    looked_at = list(images)
+    seen = explain.effective_field(net, looked_at)
     radii = {share: explain.radius(seen, share) for share in SHARES}
     values = seen.numpy()
     strength = np.log10(np.maximum(values / values.max(), _FAINTEST))
@@ -129,8 +136,9 @@ def field(net: Autoencoder, spec: ModelSpec, images: Iterable[Tensor]) -> Figure
     held = ", ".join(f"{share:.0%} within {r} pixels" for share, r in radii.items())
     text = (
         "Effective receptive field: how much one output pixel depends on the input pixels around "
-        f"its own, from black (a {1 / _FAINTEST:,.0f}th of the strongest or less) to white. Of "
-        f"all dependence{far}, {held} (the frames). {_kept(spec)}"
+        f"its own, from black (a {1 / _FAINTEST:,.0f}th of the strongest or less) to white; the "
+        f"mean of {len(looked_at)} places. Of all dependence{far}, {held} (the frames). "
+        f"{_kept(spec)}"
     )
     return Figure("How far it looks", text, drawn)
 
@@ -169,7 +177,8 @@ def answers_of(net: Autoencoder, stage: Stage, place: Place) -> Figure:
     text = (
         f"Stage {stage.name}: {stage.channels} channels, a value for every {stage.stride} × "
         f"{stage.stride} input pixels, which sees {_by(stage)} of them. Those that vary most "
-        f"here, the most first: channels {', '.join(map(str, order))}."
+        f"here, the most first: channels {', '.join(map(str, order))}. All on one scale: black is "
+        f"{low:.2g} or less, white {high:.2g} or more."
     )
     return Figure(f"What {stage.name} answers", text, grid([tiles[:half], tiles[half:]]))
 
@@ -224,13 +233,15 @@ def grid(rows: Sequence[Sequence[Pixels]], gap: int = 4) -> Pixels:
 def _quantity(net: Autoencoder, spec: ModelSpec, place: Place) -> tuple[Quantity, str]:
     """What of the answer is explained, and its words."""
     if spec.kind == "image":
-        return explain.detail, "how much detail there is"
+        return explain.detail, "how much detail there is in the frame"
     if spec.kind == "map":
-        return explain.amount, "the mean value"
+        return explain.amount, "the mean value in the frame"
     with torch.no_grad():
         scores = place.region.of(net(place.image), net.scale)
     label = int(scores.mean(dim=(0, 2, 3)).argmax())
-    return explain.evidence(label), f"how much speaks for {spec.classes[label].name}"
+    share = (scores.argmax(dim=1) == label).float().mean().item()
+    name = spec.classes[label].name
+    return explain.evidence(label), f"how much speaks for {name}, which {share:.0%} of the frame is"
 
 
 def _answer_drawn(output: Tensor, spec: ModelSpec, place: Place) -> Pixels:
@@ -265,6 +276,13 @@ def _draw_frame(pixels: Pixels, top: int, left: int, bottom: int, right: int) ->
 def _normalised(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """To 0 … 1; the root shows the weak ones too."""
     return np.sqrt(values / max(float(values.max()), 1e-12))
+
+
+def _two_sided(values: NDArray[np.float32]) -> Pixels:
+    """Numbers (H, W) around gray as (H, W, 3); the root shows the weak ones too."""
+    strength = _normalised(np.abs(values))[..., None]
+    ends = np.where(values[..., None] > 0, _FOR, _AGAINST)
+    return np.round(_PAPER + strength * (ends - _PAPER)).astype(np.uint8)
 
 
 def _signed(kernel: Tensor) -> Pixels:

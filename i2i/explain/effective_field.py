@@ -18,8 +18,9 @@ def effective_field(net: Autoencoder, images: Iterable[Tensor]) -> Tensor:
     """Share of each input pixel, around the output's own, in what an output pixel depends on.
 
     (S, S), its centre the output's own pixel, S odd, sum 1: absolute derivatives of an output pixel
-    by the input, their mean over pictures and output phases (Luo et al., arXiv 1701.04128). Of a
-    picture each channel counts; of classes what speaks for the one that wins.
+    by the input, their mean over output phases, then over pictures, of which each counts as much
+    (Luo et al., arXiv 1701.04128). Of a picture each channel counts; of classes what speaks for the
+    one that wins.
 
     Args:
         images: each (1, C, H, W) in [0, 1], square and all of one side, a multiple of
@@ -44,14 +45,16 @@ def effective_field(net: Autoencoder, images: Iterable[Tensor]) -> Tensor:
             leaf = image.detach().clone().requires_grad_()
             output = net(leaf)[0]
         outputs = multiple * net.scale
+        own_field = leaf.new_zeros(2 * reach + 1, 2 * reach + 1)
         for phase in sorted({i * outputs // _PHASES for i in range(_PHASES)}):
             own = side // 2 + phase // net.scale
             place = net.scale * (side // 2) + phase
             seen = slice(own - reach, own + reach + 1)
             for value in _values(net, output[:, place, place]):
                 (derivatives,) = torch.autograd.grad(value, leaf, retain_graph=True)
-                field = derivatives[0].abs().sum(dim=0)[seen, seen]
-                total = field if total is None else total + field
+                own_field += derivatives[0].abs().sum(dim=0)[seen, seen]
+        field = own_field / own_field.sum().clamp(min=torch.finfo(own_field.dtype).tiny)
+        total = field if total is None else total + field
     if total is None:
         raise ValueError("images: expected at least one, got none")
     return total / total.sum().clamp(min=torch.finfo(total.dtype).tiny)

@@ -89,7 +89,7 @@ def rests_on(net: Autoencoder, spec: ModelSpec, place: Place) -> Figure:
         f"Which pixels decide {in_words}. Middle, saliency: where a small change of the input "
         "would change it most. Right, attribution: what adds to it (orange) or takes from it "
         f"(blue), on the way from a blurred picture to this one: {adds:+.3g} and {takes:+.3g}, "
-        f"together {adds + takes:+.3g}. Both show roots of the numbers, so that weak ones are seen. "
+        f"together {adds + takes:+.3g}. Both show roots of the numbers, for the weak ones. "
         f"Diffusion index {explain.diffusion_index(attributed.abs()):.1f}: 0 is one pixel, 100 all "
         "of these alike."
     )
@@ -280,7 +280,9 @@ def _normalised(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _two_sided(values: NDArray[np.float32]) -> Pixels:
     """Numbers (H, W) around gray as (H, W, 3); the root shows the weak ones too."""
-    strength = _normalised(np.abs(values))[..., None]
+    size = np.abs(values)
+    # Few pixels are so strong that beside them nothing else would show.
+    strength = _normalised(np.minimum(size, np.percentile(size, 99.5)))[..., None]
     ends = np.where(values[..., None] > 0, _FOR, _AGAINST)
     return np.round(_PAPER + strength * (ends - _PAPER)).astype(np.uint8)
 

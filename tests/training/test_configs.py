@@ -74,7 +74,8 @@ def test_a_config_is_exported_and_evaluated(
     }
     spec = ModelFolder.open(run.model).spec
     monitor = spec.scores["validation"].monitor
-    gain = results["scores"][monitor] - results["baseline"][monitor]
+    better = -1 if monitor in ("mae", "rmse") else 1
+    gain = better * (results["scores"][monitor] - results["baseline"][monitor])
     assert results["gain"][monitor] == pytest.approx(gain)
     assert results["model"] == spec.address
     assert spec.protocol.items() <= results["protocol"].items()

@@ -107,13 +107,13 @@ def class_maps(net: Autoencoder, spec: ModelSpec, place: Place) -> Figure:
     for label in found:
         seen = explain.class_activation(net, place.image, label).numpy()
         times = picture.shape[0] // seen.shape[0]
-        heat = false_colours(_normalised(seen).repeat(times, 0).repeat(times, 1), 0, 1)
+        heat = false_colours(seen.repeat(times, 0).repeat(times, 1), 0, max(seen.max(), 1e-9))
         tiles.append(enlarged(heat, 2 * TILE))
     names = ", ".join(spec.classes[label].name for label in found)
     text = (
         "Class activation: the deepest feature of the encoder, each channel weighted by what it "
         f"means to a class. Left the picture; right of it, in this order: {names}. Black is "
-        "nothing, white the most of that class; roots of the numbers are shown."
+        "nothing, white the most of that class."
     )
     return Figure("What speaks for each class", text, grid([tiles]))
 

@@ -9,7 +9,8 @@ from i2i.windows import Plan
 
 # A header does not say how many there are of red, green, blue, alpha.
 _CHANNELS = 4
-# A pixel of labels with their confidence, and as it is shown.
+# A pixel of labels with their confidence, and the most that is made of it while it is shown: two
+# floats of the confidence; colours are less.
 _LABELLED, _SHOWN = 5, 8
 
 

@@ -60,7 +60,7 @@ class Work:
         self.model = sweep.predictor.spec.address
         self.since = time.monotonic()
         self.engine_s = 0.0
-        self._undelivered = 0
+        self._undelivered_bytes = 0
         self._counting = threading.Lock()
         self._abandoned = False
         self._loop = asyncio.get_running_loop()
@@ -80,7 +80,7 @@ class Work:
     @property
     def blocked(self) -> bool:
         """Whether its bands are not taken as fast as they come."""
-        return self._undelivered >= UNDELIVERED_BYTES
+        return self._undelivered_bytes >= UNDELIVERED_BYTES
 
     async def bands(self) -> AsyncGenerator[Band, None]:
         """The prediction from top to bottom, as it is made.
@@ -115,7 +115,7 @@ class Work:
     def _count(self, change: int) -> None:
         # The engine's thread adds, the event loop takes away.
         with self._counting:
-            self._undelivered += change
+            self._undelivered_bytes += change
 
     def end(self, failure: Exception | None = None) -> None:
         self._tell(failure)

@@ -83,7 +83,7 @@ def rests_on(net: Autoencoder, spec: ModelSpec, place: Place) -> Figure:
     salient = explain.saliency(net, place.image, place.region, quantity)
     attributed = explain.attribution(net, place.image, place.region, quantity).pixels
     heat = false_colours(_normalised(salient.numpy()), 0, 1)
-    tiles = [picture_of(place.image), heat, _two_sided(attributed.numpy())]
+    tiles = [picture_of(place.image), heat, two_sided(attributed.numpy())]
     adds, takes = attributed.clamp(min=0).sum().item(), attributed.clamp(max=0).sum().item()
     text = (
         f"Which pixels decide {in_words}. Middle, saliency: where a small change of the input "
@@ -278,7 +278,7 @@ def _normalised(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.sqrt(values / max(float(values.max()), 1e-12))
 
 
-def _two_sided(values: NDArray[np.float32]) -> Pixels:
+def two_sided(values: NDArray[np.float32]) -> Pixels:
     """Numbers (H, W) around gray as (H, W, 3); the root shows the weak ones too."""
     size = np.abs(values)
     # Few pixels are so strong that beside them nothing else would show.

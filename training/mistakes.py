@@ -140,24 +140,36 @@ def located(message: str, arguments: list[str]) -> str:
 
 def _meant(message: str) -> str:
     """What a misspelt key, argument of a class or config of a message may mean, in words."""
-    known: Iterable[str] = ()
-    prefix = suffix = ""
     if found := _NO_CONFIG.search(message):
         folder = Path("training/configs")
-        known = [file.stem for file in folder.glob("*.yaml")]
-        prefix, suffix = f"{folder}/", ".yaml"
-    elif (found := _OPTION.search(message)) and (classes := _CLASS.findall(message)):
-        from training.recipe import class_of  # here: help is to answer at once
+        configs = [file.stem for file in folder.glob("*.yaml")]
+        return _nearest(found[1], configs, f"{folder}/{{}}.yaml")
+    if found := _UNKNOWN.search(message):
+        return _nearest(found[1], _keys(), "--{}")
+    if (found := _OPTION.search(message)) is None:
+        return ""
+    classes = _CLASS.findall(message)
+    return _nearest(found[1], _arguments(classes[-1]) if classes else _keys())
 
-        kinds = class_of(classes[-1]).__mro__
-        known = {name for kind in kinds for name in inspect.signature(kind.__init__).parameters}
-    elif found := found or _UNKNOWN.search(message):
-        from training.completion import keys
-        from training.schema import schema
 
-        known, prefix = keys(schema()), "--" if _UNKNOWN.search(message) else ""
-    near = difflib.get_close_matches(found[1], sorted(known), 1) if found else []
-    return f"; is {prefix}{near[0]}{suffix} meant?" if near else ""
+def _nearest(written: str, known: Iterable[str], form: str = "{}") -> str:
+    near = difflib.get_close_matches(written, sorted(known), 1)
+    return f"; is {form.format(near[0])} meant?" if near else ""
+
+
+def _keys() -> Iterable[str]:
+    """Those of a config."""
+    from training.completion import keys  # here: help is to answer at once
+    from training.schema import schema
+
+    return keys(schema())
+
+
+def _arguments(class_path: str) -> Iterable[str]:
+    from training.recipe import class_of  # here, likewise
+
+    kinds = class_of(class_path).__mro__
+    return {name for kind in kinds for name in inspect.signature(kind.__init__).parameters}
 
 
 def _quoted(file: str, line: int, message: str) -> str:

@@ -45,19 +45,22 @@ def effective_field(net: Autoencoder, images: Iterable[Tensor]) -> Tensor:
             leaf = image.detach().clone().requires_grad_()
             output = net(leaf)[0]
         outputs = multiple * net.scale
-        own_field = leaf.new_zeros(2 * reach + 1, 2 * reach + 1)
+        field = leaf.new_zeros(2 * reach + 1, 2 * reach + 1)
         for phase in sorted({i * outputs // _PHASES for i in range(_PHASES)}):
             own = side // 2 + phase // net.scale
             place = net.scale * (side // 2) + phase
             seen = slice(own - reach, own + reach + 1)
             for value in _values(net, output[:, place, place]):
                 (derivatives,) = torch.autograd.grad(value, leaf, retain_graph=True)
-                own_field += derivatives[0].abs().sum(dim=0)[seen, seen]
-        field = own_field / own_field.sum().clamp(min=torch.finfo(own_field.dtype).tiny)
-        total = field if total is None else total + field
+                field += derivatives[0].abs().sum(dim=0)[seen, seen]
+        total = _shares(field) if total is None else total + _shares(field)
     if total is None:
         raise ValueError("images: expected at least one, got none")
-    return total / total.sum().clamp(min=torch.finfo(total.dtype).tiny)
+    return _shares(total)
+
+
+def _shares(field: Tensor) -> Tensor:
+    return field / field.sum().clamp(min=torch.finfo(field.dtype).tiny)
 
 
 def _values(net: Autoencoder, pixel: Tensor) -> list[Tensor]:

@@ -19,7 +19,7 @@ from PIL import TiffImagePlugin
 from i2i.image import tiff as tags
 from i2i.image.picture import ImageError, Samples
 from i2i.image.pillow_strips import samples_of
-from i2i.image.stored import CHANNELS, STRIP_PIXELS, Space, Stored
+from i2i.image.stored import CHANNELS, STRIP_PIXELS, Space, Stored, row_strips
 from i2i.image.tiff import Tiff, pack_directory
 
 _SPACES: dict[int, Space] = {
@@ -62,9 +62,7 @@ def numbers_of(tiff: Tiff) -> Iterator[NDArray[Any]]:
             for plane in range(planes)
         ]
         # Whole rows of tiles, but strips in pieces: the whole picture may be one strip.
-        step = rows if tiff.tiled else max(1, STRIP_PIXELS // tiff.width)
-        for top in range(0, rows, step):
-            part = slice(top, min(top + step, rows))
+        for part in [slice(0, rows)] if tiff.tiled else row_strips(rows, tiff.width):
             samples = [_samples(tiff, of, part) for of in rows_of]
             yield samples[0] if planes == 1 else np.concatenate(samples, axis=2)
 

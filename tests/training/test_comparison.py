@@ -18,6 +18,7 @@ from training.evaluation.comparison import (
     check_scores,
     compared,
     read_results,
+    show,
     show_comparison,
     to_json,
 )
@@ -124,6 +125,14 @@ def said_of(one: dict[str, Any], other: dict[str, Any]) -> str:
     said = StringIO()
     show_comparison(one, other, SuperResolution(2), Console(file=said, width=120))
     return " ".join(said.getvalue().split())
+
+
+@pytest.mark.parametrize(("count", "told"), [(19, True), (20, False)])
+def test_an_interval_of_few_pictures_is_told_to_be_too_narrow(count: int, told: bool) -> None:
+    said = StringIO()
+    results = results_of(count) | {"baseline": {}, "gain": {}, "intervals": {}}
+    show(results, SuperResolution(2), Console(file=said, width=120))
+    assert ("too narrow" in said.getvalue()) is told
 
 
 def test_few_pictures_do_not_tell_whether_models_differ() -> None:

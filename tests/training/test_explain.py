@@ -14,6 +14,7 @@ from i2i.model_folder import ModelFolder
 from i2i.nets.loading import load_net
 from training.cli import main
 from training.explain import place_in
+from training.explain_figures import two_sided
 
 STAGES = {"tiny_x2": 3, "tiny_labels": 5, "tiny_map": 3}
 
@@ -57,6 +58,14 @@ def test_a_place_of_another_picture_can_be_explained(
 
     page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
     assert "photo-1.png, 16 × 16 pixels around column 79, row 3, mirrored at" in page
+
+
+def test_what_speaks_against_an_answer_is_told_from_what_speaks_for_it() -> None:
+    red, _, blue = two_sided(np.array([[1, 0, -1]], np.float32))[0].astype(int).T
+
+    assert red[0] - blue[0] > 100
+    assert red[1] == blue[1]
+    assert blue[2] - red[2] > 100
 
 
 def test_a_region_lies_within_its_picture(tiny_x2: Path, tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ model.optimizer: [Muon, {class_path: AdamW, init_args: {betas: [0.9, 0.99]}}]
         ("a: {low: 0, high: 1, log: true}", "above 0 with log: true"),
         ("a: {low: 1e-3, high: 1}", "write 1.0e-3"),
         ("a: {low: 1, high: 2, step: 1}", "got {'low': 1"),
+        ("model: {learning_rate: [1.0e-3]}", "in one, as model.learning_rate"),
         ("[1, 2]", "expected keys of a config"),
         ("a: [", "expected YAML"),
         ("", "expected keys of a config"),

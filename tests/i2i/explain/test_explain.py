@@ -161,6 +161,13 @@ def test_the_effective_field_lies_within_the_margin(make: Make) -> None:
     assert field[middle - 2 : middle + 3, middle - 2 : middle + 3].sum() > 0.1
 
 
+def test_each_picture_counts_alike_in_the_field() -> None:
+    net, both = enlarging(), [picture(0), picture(1)]
+    one, other = (effective_field(net, [each]) for each in both)
+
+    torch.testing.assert_close(effective_field(net, both), (one + other) / 2)
+
+
 def test_a_field_needs_square_pictures() -> None:
     with pytest.raises(ValueError, match=r"expected square ones, .* got 64 x 32"):
         effective_field(enlarging(), [torch.rand(1, 3, 64, 32)])

@@ -228,6 +228,15 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     raise ImageError("damaged", "the file consists of too many parts")
 
 
+def jpeg_sides(data: bytes) -> tuple[int, int]:
+    """Height and width that a JPEG's frame says; zeros where it has none."""
+    for marker, start, _ in _jpeg_segments(data):
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = struct.unpack_from(">HH", data, start + 5)
+            return height, width
+    return 0, 0
+
+
 def _take_jpeg(data: bytes) -> Parts:
     view, kept = memoryview(data), [memoryview(data)[:2]]
     exif, profile = b"", dict[int, bytes]()

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import TiffImagePlugin
 
 from i2i.image import tiff as tags
+from i2i.image.container import jpeg_sides
 from i2i.image.picture import ImageError, Samples
 from i2i.image.pillow_strips import samples_of
 from i2i.image.stored import CHANNELS, STRIP_PIXELS, Space, Stored, row_strips
@@ -152,6 +153,8 @@ def _pillow_bands(tiff: Tiff) -> Iterator[Samples]:
     beside = -(-tiff.width // across)
     for first, last, rows in _bands(tiff):
         high = (last - first) * down if tiff.tiled else rows
+        if tiff.compression == tags.JPEG:
+            _check_jpeg_blocks(tiff, slice(first, last), high)
         size = {256: across, 257: high, 278: down}
         fields = kept | {tag: np.array([size[tag]], np.uint32) for tag in size}
         samples = samples_of(_small_file(tiff, slice(first, last), fields))
@@ -159,6 +162,20 @@ def _pillow_bands(tiff: Tiff) -> Iterator[Samples]:
             samples = samples.reshape(-1, beside, down, *samples.shape[1:]).swapaxes(1, 2)
             samples = samples.reshape(-1, beside * across, samples.shape[-1])
         yield samples[:rows, : tiff.width]
+
+
+def _check_jpeg_blocks(tiff: Tiff, blocks: slice, high: int) -> None:
+    """libtiff leaves black what a block's JPEG is too small for.
+
+    Raises:
+        ValueError: there is such a block.
+    """
+    down, across = tiff.block
+    for start, size in zip(tiff.starts[blocks], tiff.sizes[blocks], strict=True):
+        height, width = jpeg_sides(tiff.directory.data[start : start + size])
+        if height < min(down, high) or width < across:
+            raise ValueError("a block of the TIFF file is smaller than the file says")
+        high -= down
 
 
 def _plain_strips(tiff: Tiff, space: Space) -> Iterator[Samples]:

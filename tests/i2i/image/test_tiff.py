@@ -131,22 +131,41 @@ def test_jpeg_strips_are_read(mode: str) -> None:
     assert np.abs(decode(data).pixels.astype(int) - expected).mean() < 8
 
 
-def test_jpeg_tiles_are_read() -> None:
-    values = np.tile(np.arange(0, 192, 4, dtype=np.uint8), (32, 1))
-    squares = [(top, left) for top in (0, 16) for left in (0, 16, 32)]
+def test_a_jpeg_strip_of_fewer_rows_is_damage_and_not_black() -> None:
+    image = Image.fromarray(smooth(64, 48))
+    data = bytearray(encoded(image, "TIFF", compression="jpeg", quality=95, tiffinfo={278: 16}))
+    frame = data.index(b"\xff\xc0\x00\x11\x08\x00\x10\x00\x30")
+    data[frame + 6] = 4
+    assert code_of(bytes(data)) == "damaged"
+
+
+SLOPE = np.tile(np.arange(0, 192, 4, dtype=np.uint8), (32, 1))
+
+
+def of_jpeg_tiles(side: int) -> bytes:
+    """A gray TIFF of 43 × 29 pixels in six tiles of 16 × 16, whose JPEGs have another side."""
     tiles = [
-        encoded(Image.fromarray(values[top : top + 16, left : left + 16]), "JPEG", quality=95)
-        for top, left in squares
+        encoded(Image.fromarray(SLOPE[top : top + side, left : left + side]), "JPEG", quality=95)
+        for top in (0, 16)
+        for left in (0, 16, 32)
     ]
     places = 8 + np.cumsum([0, *map(len, tiles)])
     tags = {256: [43], 257: [29], 258: [8], 259: [7], 262: [1], 277: [1], 322: [16], 323: [16]}
     tags |= {324: list(places[:-1]), 325: [len(tile) for tile in tiles]}
     start = int(places[-1])
     data = b"II*\0" + struct.pack("<I", start) + b"".join(tiles)
-    data += pack_directory({tag: np.array(tags[tag], np.uint32) for tag in tags}, start)
-    pixels = decode(data).pixels
+    return data + pack_directory({tag: np.array(tags[tag], np.uint32) for tag in tags}, start)
+
+
+def test_jpeg_tiles_are_read() -> None:
+    pixels = decode(of_jpeg_tiles(16)).pixels
     assert pixels.shape == (29, 43, 1)
-    assert np.abs(pixels[..., 0].astype(int) - values[:29, :43]).max() <= 4
+    assert np.abs(pixels[..., 0].astype(int) - SLOPE[:29, :43]).max() <= 4
+
+
+@pytest.mark.parametrize("side", [1, 8, 15])
+def test_jpeg_tiles_that_do_not_fill_their_place_are_damage_and_not_black(side: int) -> None:
+    assert code_of(of_jpeg_tiles(side)) == "damaged"
 
 
 @pytest.mark.parametrize("dtype", [np.uint32, np.int16, np.int32, np.uint64])

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import shutil
+import sys
+import textwrap
 from importlib.util import find_spec
 from typing import Any
 
@@ -26,10 +29,24 @@ def run(options: argparse.Namespace) -> int:
         return 0
     weights = f"{folder.weights.stat().st_size / 1e6:.1f} MB"
     for name, value in (*facts(spec), ("weights", weights), ("folder", folder.path)):
-        print(f"{name:12} {value}")
+        print(_hanging(f"{name:12} ", str(value)))
     if options.layers:
         _print_layers(folder)
     return 0
+
+
+def _hanging(name: str, value: str) -> str:
+    """A fact, wrapped below its value on a terminal; a line for whoever reads it from a pipe."""
+    if not sys.stdout.isatty():
+        return name + value
+    return textwrap.fill(
+        value,
+        shutil.get_terminal_size().columns,
+        initial_indent=name,
+        subsequent_indent=" " * len(name),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def facts(spec: ModelSpec) -> list[tuple[str, str]]:

@@ -31,6 +31,20 @@ def test_inspect_gives_the_spec_as_json(
     assert next(iter(spec)) == "schema_version"
 
 
+def test_long_facts_are_wrapped_on_a_terminal_and_in_a_line_for_a_pipe(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["inspect", "nuclei"]) == 0
+    piped = capsys.readouterr().out
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    assert main(["inspect", "nuclei"]) == 0
+    wrapped = capsys.readouterr().out
+    assert wrapped.split() == piped.split()
+    assert any(line.startswith(" " * 13) for line in wrapped.splitlines())
+    assert all(len(line) <= 60 for line in wrapped.splitlines() if not line.startswith("folder"))
+
+
 def test_the_shipped_models_are_listed_with_their_versions(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

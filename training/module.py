@@ -19,6 +19,7 @@ from i2i.nets.margin import margin
 from training.budget import core_minutes, minutes
 from training.callbacks import (
     AveragedWeights,
+    Baseline,
     BestCheckpoint,
     Diagnostics,
     LastCheckpoint,
@@ -94,6 +95,8 @@ class ImageToImage(pl.LightningModule):
         self.border = margin(net) if net.padding == "valid" else 0
         self.outputs = LastStep(task.kind, map=task.map_info())
         self.scores = task.metrics()
+        # Of the answer without a net, by name, once a validation has told.
+        self.baseline: dict[str, float] = {}
         self.earlier_core_minutes = self.earlier_minutes = 0.0
         # What the run may cost, where it has such a limit.
         self.budget: str | None = None
@@ -168,10 +171,10 @@ class ImageToImage(pl.LightningModule):
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:
         _, target = batch
         prediction = self.predict_step(batch, batch_index)
-        if not self._repeated(batch_index):
+        if not self.is_repeated(batch_index):
             self.scores.update(self.task.rounded(prediction), self.task.target_tensor(target))
 
-    def _repeated(self, batch_index: int) -> bool:
+    def is_repeated(self, batch_index: int) -> bool:
         """Whether a picture is one of those that fill up the last round of several processes."""
         loaders: Any = self.trainer.val_dataloaders or self.trainer.test_dataloaders
         place = batch_index * self.trainer.world_size + self.global_rank
@@ -213,6 +216,7 @@ class ImageToImage(pl.LightningModule):
         return [
             # Before the averaging, which takes its weights back at the end of the validation.
             PictureLog(),
+            Baseline(),
             AveragedWeights(self.average_decay),
             BestCheckpoint(checkpoints(run), monitor, mode),
             LastCheckpoint(last_checkpoint(run), self.checkpoint_minutes),

@@ -18,6 +18,7 @@ from training import cli
 from training.checkpoint import read_checkpoint
 from training.evaluation.evaluate import evaluate, task_of
 from training.evaluation.sample_folders import find_samples
+from training.pages.run_page import read_columns
 from training.tune import whole_config
 
 CONFIGS = Path(cli.__file__).parent / "configs"
@@ -107,13 +108,18 @@ def test_checkpoint_graph_and_predictor_score_alike(
     samples = [load() for load in loads]
 
     by_checkpoint = evaluate(trained, task, samples)["scores"]
-    by_graph = evaluate(served, task_of(served.folder), samples)["scores"]
+    measured = evaluate(served, task_of(served.folder), samples)
+    by_graph = measured["scores"]
 
     recorded = served.spec.scores["validation"]
     assert by_checkpoint == pytest.approx(recorded.scores)
     assert by_graph[task.monitor] == pytest.approx(recorded.exported["openvino f32"])
     assert by_graph == pytest.approx(by_checkpoint, abs=near)
     assert (served.spec.temperature != 1) == (task.kind == "labels")
+    columns = read_columns(run.folder / "metrics.csv")
+    baseline = {name: columns[f"baseline/{name}"][1][-1] for name in measured["baseline"]}
+    # While it trains, pictures are cut to what fits the net without padding.
+    assert baseline == pytest.approx(measured["baseline"], abs=0.1, nan_ok=True)
 
 
 def test_the_log_holds_the_score_the_pictures_and_the_config(run_of: Callable[[str], Any]) -> None:

@@ -303,7 +303,7 @@ def test_without_a_terminal_each_validation_is_a_line(
     assert "1 pictures train, 1 validate; 197,411 parameters" in said
     lines = [line for line in said if line.startswith("step ")]
     assert [line.split(",")[0] for line in lines] == ["step 2/4", "step 4/4"]
-    for word in ("loss ", "psnr_y ", "samples/s", "MP/s", "core-min", " left"):
+    for word in ("loss ", "psnr_y ", "samples/s", " on the baseline", "MP/s", "core-min", " left"):
         assert all(word in line for line in lines)
     assert "(best)" in lines[0]
 

@@ -72,6 +72,14 @@ def test_of_a_score_that_shall_be_small_the_least_is_best(run: Path) -> None:
     )
 
 
+def test_the_score_without_a_net_stands_beside_the_best(run: Path) -> None:
+    write_run_page(run, "mean_iou", "max")
+    assert "Without a net" not in (run / "index.html").read_text()
+    (run / "metrics.csv").write_text("step,val/mean_iou,baseline/mean_iou\n9,0.5,0.25\n19,0.6,\n")
+    write_run_page(run, "mean_iou", "max")
+    assert "averaged weights. Without a net: 0.2500." in (run / "index.html").read_text()
+
+
 def test_a_run_without_curves_has_no_page(tmp_path: Path) -> None:
     write_run_page(tmp_path, "mean_iou", "max")
     assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,7 @@
 
 from training.callbacks.atomic_checkpoints import AtomicCheckpoints
 from training.callbacks.averaged_weights import AveragedWeights
+from training.callbacks.baseline import Baseline
 from training.callbacks.best_checkpoint import BestCheckpoint
 from training.callbacks.diagnostics import Diagnostics
 from training.callbacks.last_checkpoint import LastCheckpoint
@@ -13,6 +14,7 @@ from training.callbacks.run_page import RunPage
 __all__ = [
     "AtomicCheckpoints",
     "AveragedWeights",
+    "Baseline",
     "BestCheckpoint",
     "Diagnostics",
     "LastCheckpoint",

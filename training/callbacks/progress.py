@@ -12,6 +12,8 @@ from pytorch_lightning.callbacks import ProgressBar
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
+from training.tasks.scores import gain
+
 if TYPE_CHECKING:
     from training.module import ImageToImage
 
@@ -84,14 +86,16 @@ class RunProgress(ProgressBar):
         sign = 1 if task.mode == "max" else -1
         better, self.best = sign * score > self.best, max(self.best, sign * score)
         steps = trainer.estimated_stepping_batches
-        self.console.print(
+        told = [
             f"step {trainer.global_step}{'' if math.isinf(steps) else f'/{steps}'}",
             f"loss {float(self.loss) / self.batches:.4g}",
             f"{task.monitor} {score:.4f}{' (best)' if better else ''}",
             self._pace(pl_module),
             f"{self._left(trainer)} left",
-            sep=", ",
-        )
+        ]
+        if (baseline := pl_module.baseline.get(task.monitor)) is not None:
+            told.insert(3, f"{gain(task.monitor, score, baseline):+.4f} on the baseline")
+        self.console.print(*told, sep=", ")
         self.loss, self.batches = 0.0, 0
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:

@@ -139,9 +139,11 @@ def _best(columns: Columns, monitor: str, mode: str) -> str:
         return diverged
     value, step = max(known) if mode == "max" else min(known)
     better = "more" if mode == "max" else "less"
+    _, baseline = columns.get(f"baseline/{monitor}", ([], []))
+    compared = f" Without a net: {baseline[-1]:.4f}." if baseline else ""
     return (
         f"{diverged}Best {html.escape(monitor)} {value:.4f} after step {step + 1} ({better} is "
-        "better), on the pictures that validate, by the averaged weights."
+        f"better), on the pictures that validate, by the averaged weights.{compared}"
     )
 
 

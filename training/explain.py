@@ -51,7 +51,11 @@ p { max-width: 60rem; }
 
 
 def looks(
-    folder: ModelFolder, picture: Path, others: Sequence[Path], at: tuple[int, int] | None = None
+    folder: ModelFolder,
+    picture: Path,
+    others: Sequence[Path],
+    at: tuple[int, int] | None = None,
+    asked: str | None = None,
 ) -> list[Callable[[], Figure]]:
     """What makes each figure, in the order of the page.
 
@@ -59,11 +63,13 @@ def looks(
         picture: whose answer is explained.
         others: pictures that the net's channels are shown by.
         at: column and row of the explained place; by default where there is most detail.
+        asked: name of the class whose evidence is shown; by default the likeliest there.
 
     Raises:
-        ValueError: a picture cannot be read, or `at` is outside of it.
+        ValueError: a picture cannot be read, `at` is outside of it, or there is no such class.
     """
     net, spec = load_net(folder).requires_grad_(False), folder.spec
+    label = None if asked is None else _id_of(asked, spec)
     place = place_in(net, spec, picture, at)
     images = [_centre(net, spec, _read(spec, each), LARGEST) for each in others]
     side = min(2 * margin(net) + 4 * net.size_multiple, FIELD_SIDE)
@@ -73,7 +79,7 @@ def looks(
     classes = [partial(figures.class_maps, net, spec, place)] if spec.kind == "labels" else []
     return [
         partial(figures.answer, net, spec, place),
-        partial(figures.rests_on, net, spec, place),
+        partial(figures.rests_on, net, spec, place, label),
         *classes,
         partial(figures.field, net, spec, squares),
         partial(figures.kernels, net, spec),
@@ -126,6 +132,15 @@ def _read(spec: ModelSpec, path: Path) -> Picture:
     if picture.alpha is None or spec.kind != "image":
         return picture
     return Picture(with_colours_carried_on(picture.pixels, picture.alpha))
+
+
+def _id_of(name: str, spec: ModelSpec) -> int:
+    """The id of a class; ValueError where the model has none of the name."""
+    names = [each.name for each in spec.classes]
+    if name not in names:
+        expected = f"one of {', '.join(names)}" if names else "a model that gives classes"
+        raise ValueError(f"--class: expected {expected}, got {name}")
+    return names.index(name)
 
 
 def _most_detail(picture: Picture, beside: int) -> tuple[int, int]:
@@ -195,6 +210,12 @@ def build_parser() -> argparse.ArgumentParser:
         help="the explained place, in its pixels; default: where there is most detail",
     )
     parser.add_argument(
+        "--class",
+        dest="asked",
+        metavar="NAME",
+        help="of a segmentation: the class whose evidence is shown; default: the likeliest there",
+    )
+    parser.add_argument(
         "--most", type=int, default=16, help="pictures of --images used (default: %(default)s)"
     )
     parser.add_argument("--output", required=True, type=Path, help="folder for the page")
@@ -212,7 +233,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         picture = options.images / picture
     if not picture.is_file():
         raise ValueError(f"--picture: expected a file, here or in --images, got {options.picture}")
-    steps = looks(folder, picture, others, options.at)
+    steps = looks(folder, picture, others, options.at, options.asked)
     options.output.mkdir(parents=True, exist_ok=True)
     shown = [look() for look in passing(steps, "Looking inside")]
     print(write_page(options.output, folder.spec.address, shown))

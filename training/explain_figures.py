@@ -76,10 +76,14 @@ def answer(net: Autoencoder, spec: ModelSpec, place: Place) -> Figure:
     return Figure("The answer", text, grid([both]))
 
 
-def rests_on(net: Autoencoder, spec: ModelSpec, place: Place) -> Figure:
-    """The input, its saliency and its attribution, as far as the answer can see."""
+def rests_on(net: Autoencoder, spec: ModelSpec, place: Place, label: int | None = None) -> Figure:
+    """The input, its saliency and its attribution, as far as the answer can see.
+
+    Args:
+        label: id of the class that is asked for; by default the likeliest of the region.
+    """
     place = place.near(margin(net))
-    quantity, in_words = _quantity(net, spec, place)
+    quantity, in_words = _quantity(net, spec, place, label)
     salient = explain.saliency(net, place.image, place.region, quantity)
     attributed = explain.attribution(net, place.image, place.region, quantity).pixels
     heat = false_colours(_normalised(salient.numpy()), 0, 1)
@@ -230,7 +234,9 @@ def grid(rows: Sequence[Sequence[Pixels]], gap: int = 4) -> Pixels:
     return paper
 
 
-def _quantity(net: Autoencoder, spec: ModelSpec, place: Place) -> tuple[Quantity, str]:
+def _quantity(
+    net: Autoencoder, spec: ModelSpec, place: Place, label: int | None
+) -> tuple[Quantity, str]:
     """What of the answer is explained, and its words."""
     if spec.kind == "image":
         return explain.detail, "how much detail there is in the frame"
@@ -238,7 +244,8 @@ def _quantity(net: Autoencoder, spec: ModelSpec, place: Place) -> tuple[Quantity
         return explain.amount, "the mean value in the frame"
     with torch.no_grad():
         scores = place.region.of(net(place.image), net.scale)
-    label = int(scores.mean(dim=(0, 2, 3)).argmax())
+    if label is None:
+        label = int(scores.mean(dim=(0, 2, 3)).argmax())
     share = (scores.argmax(dim=1) == label).float().mean().item()
     name = spec.classes[label].name
     return explain.evidence(label), f"how much speaks for {name}, which {share:.0%} of the frame is"

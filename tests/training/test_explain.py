@@ -60,6 +60,32 @@ def test_a_place_of_another_picture_can_be_explained(
     assert "photo-1.png, 16 × 16 pixels around column 79, row 3, mirrored at" in page
 
 
+@pytest.mark.whole
+def test_the_evidence_of_a_class_that_was_asked_for_is_shown(
+    tiny_labels: Path, photos: Callable[..., Path], tmp_path: Path
+) -> None:
+    images = photos(tmp_path / "photos", count=1)
+    told = {}
+    for name in ("ground", "leaf", "sky"):
+        options = ["--model", str(tiny_labels), "--images", str(images), "--class", name]
+        main(["explain", *options, "--output", name])
+        page = (tmp_path / name / "index.html").read_text(encoding="utf-8")
+        (told[name],) = re.findall(r"how much speaks for (\w+), which \d+% of the frame is", page)
+        assert (tmp_path / name / "02.png").is_file()
+    assert list(told) == list(told.values())
+    shown = {(tmp_path / name / "02.png").read_bytes() for name in told}
+    assert len(shown) == 3
+
+
+def test_a_class_that_a_model_does_not_know_is_told_with_those_it_knows(
+    tiny_labels: Path, photos: Callable[..., Path], tmp_path: Path
+) -> None:
+    images = photos(tmp_path / "photos", count=1)
+    options = ["--model", str(tiny_labels), "--images", str(images), "--output", "page"]
+    with pytest.raises(SystemExit, match="expected one of ground, leaf, sky, got wood"):
+        main(["explain", *options, "--class", "wood"])
+
+
 def test_what_speaks_against_an_answer_is_told_from_what_speaks_for_it() -> None:
     red, _, blue = two_sided(np.array([[1, 0, -1]], np.float32))[0].astype(int).T
 
@@ -112,6 +138,7 @@ def test_what_alpha_hides_is_given_to_the_net_as_a_prediction_gives_it(
             ["--picture", "none.png"],
             "--picture: expected a file, here or in --images, got none.png",
         ),
+        (["--class", "sky"], "--class: expected a model that gives classes, got sky"),
         (["--most", "0"], "--most: expected at least 1 picture, got 0"),
         (["--model", "none"], "expected a model folder or one of"),
         (["--images", "nowhere"], "expected a folder of pictures, got nowhere"),

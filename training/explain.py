@@ -28,7 +28,7 @@ from i2i.windows import Window, cut
 from training import explain_figures as figures
 from training.data.files import find_pictures
 from training.explain_figures import Figure, Place
-from training.pages.html import page
+from training.pages.html import class_legend, page
 from training.passing_bar import passing
 from training.pixels import brightness
 
@@ -88,7 +88,7 @@ def looks(
     ]
 
 
-def write_page(folder: Path, title: str, shown: Sequence[Figure]) -> Path:
+def write_page(folder: Path, spec: ModelSpec, shown: Sequence[Figure]) -> Path:
     """Writes index.html and 01.png, 02.png … into the folder; gives the page's path."""
     folder.mkdir(parents=True, exist_ok=True)
     parts = []
@@ -98,7 +98,8 @@ def write_page(folder: Path, title: str, shown: Sequence[Figure]) -> Path:
         said = {"heading": html.escape(figure.heading), "text": html.escape(figure.text)}
         parts.append(_FIGURE.substitute(said, file=file))
     path = folder / "index.html"
-    write_bytes(path, page(title, "\n".join(parts), _STYLE))
+    body = "\n".join((class_legend(spec.classes), *parts))
+    write_bytes(path, page(spec.address, body, _STYLE))
     return path
 
 
@@ -236,4 +237,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
     steps = looks(folder, picture, others, options.at, options.asked)
     options.output.mkdir(parents=True, exist_ok=True)
     shown = [look() for look in passing(steps, "Looking inside")]
-    print(write_page(options.output, folder.spec.address, shown))
+    print(write_page(options.output, folder.spec, shown))

@@ -72,6 +72,7 @@ def test_the_evidence_of_a_class_that_was_asked_for_is_shown(
         page = (tmp_path / name / "index.html").read_text(encoding="utf-8")
         (told[name],) = re.findall(r"how much speaks for (\w+), which \d+% of the frame is", page)
         assert (tmp_path / name / "02.png").is_file()
+        assert "ground is not drawn" in page
     assert list(told) == list(told.values())
     shown = {(tmp_path / name / "02.png").read_bytes() for name in told}
     assert len(shown) == 3

@@ -73,8 +73,9 @@ class Augmentation:
         # albumentations knows bytes and floats: some of its transforms refuse 16 bits.
         if image.dtype == np.uint16:
             image = to_float(image)
-        changed: Values = self._appearance(image=image)["image"]
-        return changed
+        changed: Values = np.atleast_3d(self._appearance(image=image)["image"])
+        # Where one channel is left, of colours, all are it.
+        return np.ascontiguousarray(np.broadcast_to(changed, image.shape))
 
 
 class Crop(A.DualTransform):
@@ -91,7 +92,8 @@ class Crop(A.DualTransform):
         class_probability: share of the crops whose middle is a pixel of a class: first one of the
             classes that the mask shows is drawn, each alike, then one of its pixels. So rare
             classes are seen often; nnU-Net (arXiv 1809.10486) does it for a third of the crops.
-        classes: ids that are drawn; None: all but the first, which is mostly background, and 255.
+        classes: ids that are drawn; None: all but the first, which is mostly background, and 255
+            (where another id is ignored, name them).
         beyond: pixels by which the crop may reach beyond each side of the picture, however large
             the picture is. A prediction sees such surroundings along the borders; a net that looks
             far, and does not know them, errs there.

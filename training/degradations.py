@@ -227,8 +227,8 @@ class Holes(Degradation):
             middle = random.uniform(0, (height, width))
             sides = np.array([draw(self.size, random), draw(self.size, random)])
             if rectangle:
-                corners = middle - sides / 2, middle + sides / 2
-                hole = _box(holes, np.array(corners).astype(int))
+                first = np.floor(middle - sides / 2).astype(int)
+                hole = _box(holes, np.array((first, first + np.rint(sides).astype(int) - 1)))
                 covered += hole.size - int(np.count_nonzero(hole))
                 hole[:] = 1
             else:

@@ -35,10 +35,17 @@ from training.checkpoint import load_checkpoint
 from training.curves import Curves
 from training.data.module import ImageData
 from training.module import ImageToImage
-from training.own_config import with_own_config
+from training.own_config import configs_first, with_own_config
 from training.precision import fastest_precision
 from training.recipe import build, class_of
-from training.run_folder import CONFIG, check_unused, checkpoints, next_run, run_of
+from training.run_folder import (
+    CONFIG,
+    check_unused,
+    checkpoints,
+    last_checkpoint,
+    next_run,
+    run_of,
+)
 from training.short_help import short_help
 from training.silence import silence
 
@@ -194,6 +201,11 @@ class TrainingCLI(LightningCLI):
             given = config["callbacks"] or []
             given = given if isinstance(given, list) else [given]
             check_callbacks(given)
+            if config["enable_checkpointing"] is False:
+                raise ValueError(
+                    "enable_checkpointing: expected none, got false: what a run has learned is its "
+                    "checkpoints"
+                )
             if config["overfit_batches"]:
                 raise ValueError(
                     "overfit_batches: expected none, for each epoch draws crops anew; give a "
@@ -237,7 +249,8 @@ class TrainingCLI(LightningCLI):
         kept, monitor = self.trainer.checkpoint_callback, self.model.task.monitor
         if not isinstance(kept, ModelCheckpoint) or not self.trainer.is_global_zero:
             return
-        print(f"run: {self.trainer.default_root_dir}, {self.model.core_minutes:.1f} core-minutes")
+        run = Path(self.trainer.default_root_dir)
+        print(f"run: {run}, {self.model.core_minutes:.1f} core-minutes")
         if self.has_checkpoint and self.trainer.global_step == self.resumed_step:
             print(
                 f"nothing was trained: the run had ended after {self.resumed_step} steps; raise "
@@ -247,6 +260,9 @@ class TrainingCLI(LightningCLI):
         if isinstance(stopping, EarlyStopping) and stopping.stopping_reason_message:
             print(f"stopped early: {stopping.stopping_reason_message}")
         if kept.best_model_score is None:
+            last = last_checkpoint(run)
+            if self.trainer.global_step > self.resumed_step and last.is_file():
+                print(f"nothing was validated: there is {last}, and no best.ckpt")
             return
         diverged = (
             f"{monitor}: expected a finite score, got none: the training diverged; "
@@ -333,7 +349,7 @@ def main(arguments: list[str]) -> None:
         silence()
         try:
             whole = ["--help" if each == "--help-all" else each for each in arguments]
-            run(with_own_config(whole))
+            run(configs_first(with_own_config(whole)))
         except MisconfigurationException as error:
             raise ValueError(str(error)) from error
         except SystemExit as end:

@@ -137,6 +137,8 @@ class ImageToImage(pl.LightningModule):
         """A run that ends at `max_steps` ends with a validation, as others do."""
         if self.trainer.global_step == self.trainer.max_steps and self.budget is None:
             self.trainer.val_check_batch = 1
+            if self.trainer.check_val_every_n_epoch is not None:
+                self.trainer.check_val_every_n_epoch = 1
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
         image, target = batch
@@ -172,7 +174,7 @@ class ImageToImage(pl.LightningModule):
         _, target = batch
         prediction = self.predict_step(batch, batch_index)
         if not self.is_repeated(batch_index):
-            self.scores.update(self.task.rounded(prediction), self.task.target_tensor(target))
+            self.scores.update(*self.task.as_scored(prediction, target))
 
     def is_repeated(self, batch_index: int) -> bool:
         """Whether a picture is one of those that fill up the last round of several processes."""

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from training.run_folder import CONFIG, checkpoints
 
+# Options that name a config, and the section that it is of.
+_SECTIONS = {"--config": "", "-c": "", "--data": "data", "--model": "model", "--trainer": "trainer"}
 # Commands whose --model is a trained one, and no section of a config.
 _OF_MODELS = ("evaluate", "explain", "robustness")
 
@@ -17,13 +19,30 @@ def named_files(arguments: list[str]) -> list[tuple[str, str]]:
     The one that counts most is the last.
     """
     said = itertools.pairwise([*_words(arguments), ""])
-    sections = {"--config": "", "-c": "", "--data": "data", "--model": "model"}
-    sections["--trainer"] = "trainer"
     if arguments[:1] and arguments[0] in _OF_MODELS:
-        sections = {}
-    named = [(sections[option], value) for option, value in said if option in sections]
-    # A section may also be the path of a class.
-    return [(section, file) for section, file in named if not section or Path(file).is_file()]
+        return []
+    return [(_SECTIONS[option], file) for option, file in said if _names_a_file(option, file)]
+
+
+def _names_a_file(option: str, value: str) -> bool:
+    """Whether an option names a config; a section may also be the path of a class."""
+    return option in _SECTIONS and (not _SECTIONS[option] or Path(value).is_file())
+
+
+def configs_first(arguments: list[str]) -> list[str]:
+    """The arguments, with the configs they name before all else, which then counts more."""
+    command, *rest = arguments
+    files, others = list[str](), list[str]()
+    while rest:
+        option, equals, value = rest[0].partition("=")
+        taken = rest[:1] if equals else rest[:2]
+        if _names_a_file(option, value if equals else taken[-1]):
+            files += taken
+        else:
+            taken = rest[:1]
+            others += taken
+        rest = rest[len(taken) :]
+    return [command, *files, *others]
 
 
 def named_configs(arguments: list[str]) -> list[str]:

@@ -66,11 +66,12 @@ class Luma(nn.Module):
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
         """The loss of two (N, 3 or 1, H, W); ValueError if the shapes differ."""
         output, target = same_shape(output, target)
-        value: Tensor = self.loss(_brightness(output), _brightness(target))
+        value: Tensor = self.loss(brightness(output), brightness(target))
         return value
 
 
-def _brightness(picture: Tensor) -> Tensor:
+def brightness(picture: Tensor) -> Tensor:
+    """Of (N, 3, H, W) by BT.601, (N, 1, H, W); a gray picture is its own."""
     if picture.shape[1] == 1:
         return picture
     red, green, blue = (picture[:, i : i + 1] for i in range(3))

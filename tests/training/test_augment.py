@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from i2i.windows import reflect
-from training.augment import Augmentation, Crop, Stored
+from training.augment import Augmentation, Crop, OneChannel, Stored
 from training.data.crops import TrainingCrops
 from training.pixels import as_stored
 from training.recipe import build
@@ -120,6 +120,16 @@ def test_appearance_changes_the_input_and_nothing_else(
             assert same.equal(target)
             assert noisy.shape == image.shape
             assert not noisy.equal(image)
+
+
+def test_an_appearance_of_one_channel_keeps_the_shape_of_colours(
+    picture: Callable[..., np.ndarray],
+) -> None:
+    for transform in (OneChannel(p=1.0), A.ToGray(num_output_channels=1, p=1.0)):
+        image = picture(32, 32)
+        changed = Augmentation([], [transform]).appearance(image, np.random.default_rng(0))
+        assert changed.shape == image.shape
+        assert (changed == changed[..., :1]).all()
 
 
 def test_an_input_is_cut_off_as_a_file_would_and_stays_float32() -> None:

@@ -18,7 +18,13 @@ from i2i.nets import Autoencoder, Decoder, Encoder, PictureHead
 from training.augment import Augmentation, Crop
 from training.data import Photos
 from training.data.cache import Samples
-from training.data.checks import check_geometry, check_masks, check_sizes, warn_of_darkness
+from training.data.checks import (
+    check_geometry,
+    check_masks,
+    check_sizes,
+    warn_of_darkness,
+    warn_of_filled_masks,
+)
 from training.data.crops import ValidationPictures
 from training.module import ImageToImage
 from training.tasks import DenseMap, Sample, Segmentation, SuperResolution
@@ -170,3 +176,39 @@ def test_a_set_of_nearly_black_pictures_is_told(caplog: pytest.LogCaptureFixture
         assert not caplog.records
         warn_of_darkness(samples_of(bright, dark))
     assert "1 of 2 pictures are nearly black, such as 4096: its" in caplog.text
+
+
+TURNS = {"limit": (45, 45), "p": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("transform", "warns"),
+    [
+        (A.Rotate(**TURNS), True),
+        (A.Affine(translate_px=8, p=1.0), True),
+        (A.Rotate(**TURNS, border_mode=4), False),
+        (A.Rotate(**TURNS, fill_mask=255), False),
+        (A.RandomCrop(24, 24), False),
+        (Crop(80, 80), False),
+        (A.D4(), False),
+    ],
+    ids=str,
+)
+def test_labels_that_a_transform_invents_are_told(
+    transform: A.DualTransform, warns: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    augmentation = Augmentation([transform], [])
+    picture = photo("a", 40, 40)
+    labelled = Sample("a", picture.image, np.ones((40, 40), np.uint8))
+    warn_of_filled_masks(augmentation, labelled, TASK, 0)
+    told = "masks get 0, which is ground; give it border_mode: 4, which continues both, or fill_m"
+    assert (told in caplog.text) == warns
+
+    caplog.clear()
+    measured = Sample("a", picture.image, target=np.ones((40, 40), np.float32))
+    warn_of_filled_masks(augmentation, measured, DenseMap("m", 0, 10), 0)
+    assert ("0, which is a number like any other" in caplog.text) == warns
+
+    caplog.clear()
+    warn_of_filled_masks(augmentation, picture, SuperResolution(2), 0)
+    assert not caplog.text

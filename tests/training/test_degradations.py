@@ -163,6 +163,21 @@ def test_holes_have_their_share_and_nothing_else_changes(
     assert share <= holes.mean() <= share + 0.15
 
 
+@settings(deadline=None, max_examples=30)
+@given(st.integers(1, 9), seeds)
+def test_a_rectangle_is_as_large_as_it_is_said_to_be(size: int, seed: int) -> None:
+    image = np.zeros((48, 64, 3), np.uint8)
+
+    # So small a share is one rectangle, which may reach beyond the picture.
+    holes = (spoiled(Holes(1e-6, "rectangles", size), image, seed) == [255, 0, 255]).all(-1)
+
+    rows, columns = (np.flatnonzero(holes.any(axis)) for axis in (1, 0))
+    for places, length in ((rows, 48), (columns, 64)):
+        if places[0] > 0 and places[-1] < length - 1:
+            assert len(places) == size
+        assert len(places) <= size
+
+
 def test_a_chain_takes_what_its_probabilities_say(picture: Callable[..., np.ndarray]) -> None:
     both = Chain([Gray(), Holes(0.2)])
     never, first = Chain([Gray(), Holes(0.2)], [0, 0]), Chain([Gray(), Holes(0.2)], [1, 0])

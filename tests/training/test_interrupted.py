@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytorch_lightning as pl
@@ -119,13 +120,29 @@ def test_a_second_ctrl_c_ends_at_once(photos: Callable[..., Path]) -> None:
 
 
 @pytest.mark.whole
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("number", "of_ctrl_c"),
+    [
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGTERM, signal.default_int_handler),
+        # So a shell begins what it runs behind it.
+        (signal.SIGTERM, signal.SIG_IGN),
+    ],
+)
 def test_a_signal_to_all_processes_of_a_run_ends_it_with_its_number(
-    number: signal.Signals, photos: Callable[..., Path]
+    number: signal.Signals, of_ctrl_c: Any, photos: Callable[..., Path]
 ) -> None:
+    before = signal.signal(signal.SIGINT, of_ctrl_c)
+    try:
+        _ends_with_its_number(number, photos(Path("photos")))
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _ends_with_its_number(number: signal.Signals, root: Path) -> None:
     command = [sys.executable, "-m", "training", "fit", "--run", "run"]
     command += ["--config", str(CONFIGS / "super_resolution_x2.yaml")]
-    command += ["--data.root", str(photos(Path("photos")))]
+    command += ["--data.root", str(root)]
     command += ["--data.num_workers", "2", "--model.checkpoint_minutes", "0"]
     run = subprocess.Popen(
         command,

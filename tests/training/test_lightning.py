@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import shutil
 import subprocess
 import sys
@@ -306,6 +307,33 @@ def test_without_a_terminal_each_validation_is_a_line(
     for word in ("loss ", "psnr_y ", "samples/s", " on the baseline", "MP/s", "core-min", " left"):
         assert all(word in line for line in lines)
     assert "(best)" in lines[0]
+
+
+@pytest.mark.whole
+def test_a_run_that_ends_at_a_step_is_validated_there_whatever_the_interval(
+    fit: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit("--trainer.max_steps=1", "--trainer.check_val_every_n_epoch=5")
+
+    assert "best psnr_y" in capsys.readouterr().out
+
+
+@pytest.mark.whole
+def test_a_run_without_a_validation_says_what_there_is(
+    fit: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit("--trainer.check_val_every_n_epoch=5")
+
+    said = capsys.readouterr().out
+    assert re.search(
+        r"nothing was validated: there is runs/\S+/last\.ckpt, and no best\.ckpt", said
+    )
+    assert "next:" not in said
+
+
+def test_a_run_without_checkpoints_is_refused(fit: Callable[..., None]) -> None:
+    with pytest.raises(SystemExit, match="enable_checkpointing: expected none, got false"):
+        fit("--trainer.enable_checkpointing=false")
 
 
 @pytest.mark.whole

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from training.own_config import with_own_config
+from training.own_config import configs_first, with_own_config
 
 
 def test_a_config_that_is_named_is_the_one_that_counts(tmp_path: Path) -> None:
@@ -27,3 +27,19 @@ def test_a_config_that_is_named_is_the_one_that_counts(tmp_path: Path) -> None:
     assert with_own_config(last) == [*own, *last[1:]]
     for other in (["--config", "other.yaml"], ["--config=other.yaml"], ["-c", "other.yaml"]):
         assert with_own_config([*named, *other]) == [*named, *other]
+
+
+def test_what_the_command_line_says_counts_before_a_config_wherever_it_stands(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "data.yaml").touch()
+    data = ["--data", str(tmp_path / "data.yaml")]
+    said = ["--data.root", "photos", "--data", "training.data.Photos", "--trainer.logger=false"]
+    assert configs_first(
+        ["fit", *said[:2], "--config", "a.yaml", *said[2:], *data, "-c=b.yaml"]
+    ) == [
+        *("fit", "--config", "a.yaml", *data, "-c=b.yaml"),
+        *said,
+    ]
+    assert configs_first(["fit", "--config"]) == ["fit", "--config"]
+    assert configs_first(["fit"]) == ["fit"]

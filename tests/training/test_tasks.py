@@ -207,6 +207,28 @@ def test_crops_and_validation_pictures_come_from_any_task(
         assert task.input_tensor(image).dtype == torch.float32
 
 
+@pytest.mark.parametrize("task", [SuperResolution(2), Depixelate(4)], ids=lambda task: task.name)
+def test_a_gray_picture_is_scored_as_gray_while_a_net_trains(
+    task: Task, picture: Callable[..., np.ndarray]
+) -> None:
+    gray = picture(64, 64)[..., :1]
+    image, target = ValidationPictures([Sample("s", gray)], task, 4)[0]
+    answer = np.flip(gray, axis=1).copy()
+    metric, expected = task.metrics(), task.metrics()
+
+    metric.update(
+        *task.as_scored(
+            task.input_tensor(to_tensor(answer)[None]).expand(1, 3, 64, 64), target[None]
+        )
+    )
+
+    expected.update(*(to_tensor(each)[None] / 255 for each in (answer, gray)))
+    assert image.shape[0] == 3
+    assert {k: float(v) for k, v in metric.compute().items()} == pytest.approx(
+        {k: float(v) for k, v in expected.compute().items()}, abs=1e-4
+    )
+
+
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 def test_what_is_shown_is_an_8_bit_picture_in_colour(
     task: Task, picture: Callable[..., np.ndarray]

@@ -45,8 +45,8 @@ class Baseline(Callback):
         for image, target in zip(*batch, strict=True):
             answer = task.baseline(to_8_bit(image.movedim(0, -1).cpu().numpy()))
             if answer is not None:
-                answered = task.target_tensor(to_tensor(answer)[None]).to(target.device)
-                self._metric.update(answered, task.target_tensor(target[None]))
+                answered = task.input_tensor(to_tensor(answer)[None]).to(target.device)
+                self._metric.update(*task.as_scored(answered, target[None]))
 
     def on_validation_epoch_end(
         self,

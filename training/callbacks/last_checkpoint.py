@@ -44,19 +44,20 @@ class LastCheckpoint(Checkpoint):
         self._stopping: int | None = None  # the signal's number
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # Python takes signals in its main thread alone.
+        if threading.current_thread() is not threading.main_thread() or _writes_nothing(trainer):
+            return
         # Not where another handler has its reasons: a shell has those it runs behind it ignore
         # Ctrl-C. Lightning puts Python's back when the run ends.
-        pythons = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        # Python takes signals in its main thread alone.
-        main = threading.current_thread() is threading.main_thread()
-        if pythons and main and not _writes_nothing(trainer):
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, self._stop)
-            if trainer.world_size == 1:
-                signal.signal(signal.SIGTERM, self._stop)
+        if trainer.world_size == 1:
+            signal.signal(signal.SIGTERM, self._stop)
 
     def _stop(self, number: int, frame: Any) -> None:
         self._stopping = number
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if signal.getsignal(signal.SIGINT) == self._stop:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         # Not print, which the signal may have interrupted, and which cannot be called again then.
         os.write(2, b"\nstops after this step, or the validation; Ctrl-C again: at once\n")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from training.data.crops import ValidationPictures
 from training.data.names import some_of
 from training.data.splits import Parts
 from training.tasks.scores import check_ids
-from training.tasks.task import Task
+from training.tasks.task import Sample, Task
 
 GEOMETRY_TRIES = 16
 # What gives a task what it needs.
@@ -104,6 +105,31 @@ def check_geometry(
             "place of the crop, with its height and width: it continues a small picture; or lower "
             "these"
         )
+
+
+def warn_of_filled_masks(augmentation: Augmentation, sample: Sample, task: Task, seed: int) -> None:
+    """Logs a warning where a transform adds labels or numbers that no one has measured.
+
+    albumentations fills a mask with 0 where a turned or moved picture ends.
+    """
+    if task.needs == "none":
+        return
+    ones = None if sample.mask is None else np.ones_like(sample.mask)
+    numbers = sample.target is not None and sample.target.ndim == 2
+    known = replace(sample, mask=ones, target=np.ones_like(sample.target) if numbers else None)
+    for attempt in range(GEOMETRY_TRIES):
+        changed = augmentation.geometry(known, np.random.default_rng([seed, attempt]))
+        values = changed.target if numbers else changed.mask
+        if values is not None and not values.all():
+            meaning = task.classes()[0].name if task.classes() else "a number like any other"
+            ignored = f", or fill_mask: {task.ignore}, which is ignored" if task.classes() else ""
+            logging.getLogger(__name__).warning(
+                "geometry: a transform moves pictures beyond their end, where their masks get 0, "
+                "which is %s; give it border_mode: 4, which continues both%s",
+                meaning,
+                ignored,
+            )
+            return
 
 
 def check_files(parts: Parts) -> None:

@@ -91,8 +91,9 @@ class ValidationPictures(Dataset[Pair]):
         scale, border = self.task.scale, math.ceil(self.task.border / self.multiple) * self.multiple
         # A pair of all of a large picture would cost more than the net.
         sample = middle(self.samples[index], scale * (self.longest + 2 * border), self.multiple)
-        pair = self.task.pair(sample, np.random.default_rng([0, index]))
-        image, target = self.task.widened(*pair)
+        image, target = self.task.pair(sample, np.random.default_rng([0, index]))
+        # A gray target stays gray: as such it is scored.
+        image, _ = self.task.widened(image, target)
         top, height = self._span(image.shape[0])
         left, width = self._span(image.shape[1])
         image = image[top : top + height, left : left + width]

@@ -24,6 +24,7 @@ from training.data.checks import (
     check_masks,
     check_sizes,
     warn_of_darkness,
+    warn_of_filled_masks,
     warn_of_leaks,
 )
 from training.data.class_weights import ClassWeights, class_weights
@@ -218,6 +219,7 @@ class ImageData(pl.LightningDataModule):
         assert self.trainer is not None
         crops = TrainingCrops(self.training, self.task, self.augmentation, self._seed)
         check_geometry(self.augmentation, self.training, self._seed, self.place_of)
+        warn_of_filled_masks(self.augmentation, self.training[0], self.task, self._seed)
         check_inputs([crops[0, index][0] for index in range(self.batch_size)], self._multiple)
         device, workers = self.trainer.strategy.root_device.type, self.num_workers
         if workers is None:

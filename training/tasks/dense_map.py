@@ -140,17 +140,18 @@ class MedianScores(MapScores):
     """The scores of a map, and beside them those of answering the targets' median everywhere.
 
     The median is that of a histogram of `BINS` bins from low to high, whose ends hold all beyond; a
-    bin stands for the mean of its targets.
+    bin stands for the mean of its targets, and for their squares.
     """
 
     BINS = 1000
     counts: Tensor
     sums: Tensor
+    squares: Tensor
 
     def __init__(self, low: float, high: float) -> None:
         super().__init__()
         self.low, self.high = low, high
-        for state in ("counts", "sums"):
+        for state in ("counts", "sums", "squares"):
             empty = torch.zeros(self.BINS, dtype=torch.float64)
             self.add_state(state, empty, dist_reduce_fx="sum")
 
@@ -161,6 +162,7 @@ class MedianScores(MapScores):
         bins = bins.clamp(0, self.BINS - 1)
         self.counts += bins.bincount(minlength=self.BINS)
         self.sums += bins.bincount(known, minlength=self.BINS)
+        self.squares += bins.bincount(known.square(), minlength=self.BINS)
 
     def of_median(self) -> dict[str, Tensor]:
         """The scores of the median as the answer for every pixel; NaN without any target."""
@@ -170,6 +172,8 @@ class MedianScores(MapScores):
         errors = torch.zeros(4, dtype=torch.float64)
         for bin in counts.nonzero()[:, 0]:
             errors += counts[bin] * map_errors(median, values[bin])
+        # Of squares, what a bin's targets differ by from their mean is an error too.
+        errors[2] += (self.squares.cpu() - counts * values.square()).nansum()
         return {
             "mae": mean_absolute_error(errors),
             "rmse": root_mean_square_error(errors),

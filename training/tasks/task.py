@@ -13,6 +13,7 @@ import numpy as np
 from torch import Tensor, nn
 from torchmetrics import Metric
 
+from i2i.losses.pictures import brightness
 from i2i.metrics import round_to_8_bit
 from i2i.spec import ClassInfo, Kind, MapInfo
 from training.pixels import Pixels, Values, float_tensor, in_colour, to_8_bit
@@ -145,6 +146,18 @@ class Task(ABC):
     def target_tensor(self, target: Tensor) -> Tensor:
         """The target as the scores take it: a picture like an input, a mask's ids, a map's unit."""
         return target.long() if self.kind == "labels" else self.input_tensor(target)
+
+    def as_scored(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """A batch's prediction and target as the scores take them: rounded, and in gray for gray.
+
+        Args:
+            prediction: of the net, (N, C, H, W) in [0, 1], ids (N, H, W), or a map (N, H, W).
+            target: as a batch holds it.
+        """
+        answer, expected = self.rounded(prediction), self.target_tensor(target)
+        if self.kind == "image" and answer.shape[1] > expected.shape[1]:
+            answer = self.rounded(brightness(answer))
+        return answer, expected
 
     def loss_of(self, output: Tensor, target: Tensor) -> Tensor:
         """The loss of the net's output for a target as the batch holds it."""

@@ -221,15 +221,18 @@ def test_resuming_with_another_config_names_the_difference(
 def test_resuming_with_other_steps_names_the_difference(
     changed: str,
     words: str,
-    start: Callable[..., None],
+    fast: tuple[str, ...],
     trained: Callable[[str], Any],
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     run = trained("demo_super_resolution")
-    config = ["--config", str(run.checkpoint.parents[1] / "config.yaml")]
+    monkeypatch.setattr("sys.argv", ["training"])
 
     with pytest.raises(SystemExit) as error:
-        start(*config, "--ckpt_path", str(run.checkpoint), "--trainer.max_epochs=9", changed)
+        cli.main(
+            ["fit", "--ckpt_path", str(run.checkpoint), *fast, "--trainer.max_epochs=9", changed]
+        )
 
     told = said(error, capsys)
     assert re.search(words, told)
